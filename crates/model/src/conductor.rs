@@ -1,0 +1,70 @@
+//! What to do next with a release: one pure function over the plan, what is stored, what is seen and the time.
+//!
+//! The conductor calls it whenever anything changed, does the one thing it says and records it. It keeps no
+//! memory of its own, so any replica may ask at any time and gets the same answer.
+
+use crate::plan::Plan;
+use crate::release::Release;
+use crate::workload::Workload;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// One change to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// The new template, the plan's steps (each weight followed by an indefinite pause) and the way back, in
+    /// one patch. The canary starts at the first step.
+    Deploy,
+    /// Opens the pause the canary stands at. `from` is the index in the *Rollout's* steps, tested by the patch.
+    OpenPause { from: i32 },
+    /// See [`crate::rollback::Call`].
+    Unpause,
+    Abort,
+    Revert,
+    PromoteFull,
+    /// Puts the Rollout's own steps back once it is Healthy on the new version.
+    RestoreSteps,
+}
+
+/// A change to the record only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// The announced effect is seen in the cluster (or certainly did not happen): close the attempt.
+    Settle { happened: bool, words: String },
+    /// The controller named the new pods' hash.
+    CanaryNamed(String),
+    /// The weight of the plan's step `0`-based index is confirmed: bake and analysis start.
+    StepReached { step: usize, weight: u8 },
+    /// All gates of the present step passed; the next step is allowed.
+    StepPassed { step: usize },
+    /// The state's word changes: running, waiting, paused.
+    Become { state: crate::release::State, why: String },
+    /// Leave the course: back to the known-good version.
+    TurnBack { why: String },
+    /// It is over.
+    End { state: crate::release::State, why: String },
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Nothing to do now. Wakes on a change, or at `until`.
+    Wait { until: Option<DateTime<Utc>>, why: String },
+    Act(Effect),
+    Record(Record),
+}
+
+/// Everything the decision may depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    pub plan: &'a Plan,
+    pub release: &'a Release,
+    /// `None`: the workload is gone from the cluster.
+    pub seen: Option<&'a Workload>,
+    /// Enough valid approvals of exactly this digest stand right now.
+    pub approved: bool,
+    pub now: DateTime<Utc>,
+}

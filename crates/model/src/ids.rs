@@ -1,0 +1,76 @@
+//! Identifiers. Each kind is its own type, so that a plan is never looked up by a release's number.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = std::num::ParseIntError;
+            fn from_str(s: &str) -> Result<Self, Self::Err> {
+                s.parse().map(Self)
+            }
+        }
+    };
+}
+
+number! {
+    /// A plan, over all its versions.
+    PlanId
+}
+number! {
+    /// One execution of a plan.
+    ReleaseId
+}
+number! {
+    /// A person with an account.
+    PersonId
+}
+number! {
+    /// Place of an event in the audit chain: 1, 2, 3 … without gaps.
+    Seq
+}
+
+/// Names one attempt to change the cluster. Written before the effect, and onto the object where it can be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttemptId(pub String);
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// SHA-256 of a plan's canonical JSON, written `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(pub String);
+
+impl Digest {
+    /// `9f2c61d0…41ab`: enough to compare by eye, never enough to approve by.
+    pub fn short(&self) -> String {
+        let hex = self.0.strip_prefix("sha256:").unwrap_or(&self.0);
+        match (hex.get(..8), hex.len().checked_sub(4).and_then(|n| hex.get(n..))) {
+            (Some(head), Some(tail)) if hex.len() > 12 => format!("{head}…{tail}"),
+            _ => hex.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

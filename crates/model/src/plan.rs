@@ -1,0 +1,200 @@
+//! A plan: what will be different, by which steps, who must approve it. Its canonical digest is what is approved.
+
+pub mod reach;
+pub mod read;
+
+use crate::canonical;
+use crate::ids::Digest;
+use crate::role::Role;
+use crate::span::Span;
+use crate::verdict::Limits;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The `apiVersion` this version of Tidegate reads and writes.
+pub const API_VERSION: &str = "tidegate.dev/v1";
+
+/// A plan's whole content. Made by [`read`], which reports every error at its field at once; serialises to the
+/// document that was read, with defaults filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    pub api_version: String,
+    pub kind: String,
+    pub metadata: Metadata,
+    pub spec: Spec,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// Unique among plans of a service: `checkout-1-42-0`.
+    pub name: String,
+    pub service: String,
+    pub environment: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spec {
+    pub change: Change,
+    pub strategy: Strategy,
+    #[serde(default)]
+    pub analysis: Analysis,
+    #[serde(default)]
+    pub rollback: Rollback,
+    #[serde(default)]
+    pub approvals: Approvals,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    /// Which workload, where the service and environment alone leave a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Target>,
+}
+
+/// Names a workload where a service has several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    pub namespace: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    pub name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// New image by container name.
+    pub images: BTreeMap<String, String>,
+    /// Link to what changed, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub migrations: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Strategy {
+    pub canary: Canary,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Canary {
+    pub steps: Vec<Step>,
+}
+
+/// One step: a share of traffic, how long it bakes, and what must open before the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Percent of traffic, 1 to 100, rising from step to step; the last is 100.
+    pub weight: u8,
+    #[serde(default)]
+    pub bake: Span,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
+}
+
+impl Step {
+    pub fn has_analysis(&self) -> bool {
+        self.gates.contains(&Gate::Analysis)
+    }
+    /// The canary must stand here for something: a bake or a gate.
+    pub fn holds(&self) -> bool {
+        self.bake > Span::ZERO || !self.gates.is_empty()
+    }
+}
+
+/// What must be open before a step is left. Written `analysis` or `{approval: on-call}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    Analysis,
+    Approval(Role),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Analysis {
+    /// Names of AnalysisTemplates to consult.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_requests: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_error_percent: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_p95_ms: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_p95_ratio: Option<f64>,
+}
+
+impl Analysis {
+    pub fn limits(&self) -> Limits {
+        let d = Limits::default();
+        Limits {
+            min_requests: self.min_requests.unwrap_or(d.min_requests),
+            max_error_percent: self.max_error_percent.unwrap_or(d.max_error_percent),
+            max_p95_ms: self.max_p95_ms.or(d.max_p95_ms),
+            max_p95_ratio: self.max_p95_ratio.unwrap_or(d.max_p95_ratio),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollback {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsed: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Approvals {
+    /// How many different people must approve. At least 1 in production.
+    pub required: u32,
+    /// Roles whose holders' approvals count.
+    pub from: Vec<Role>,
+    /// An approval older than this no longer counts.
+    pub expire: Span,
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        Self { required: 1, from: vec![Role::Approver], expire: Span(86_400) }
+    }
+}
+
+impl Plan {
+    /// SHA-256 of the canonical JSON of the whole content.
+    pub fn digest(&self) -> Digest {
+        canonical::digest(&self.to_json())
+    }
+
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// The document as people edit it.
+    pub fn to_yaml(&self) -> String {
+        serde_yaml_ng::to_string(&self.to_json()).unwrap_or_default()
+    }
+
+    pub fn steps(&self) -> &[Step] {
+        &self.spec.strategy.canary.steps
+    }
+
+    /// What the new version is called: the tag of the image of `app`, else of the first.
+    pub fn version(&self) -> String {
+        crate::workload::version_of(&self.spec.change.images)
+    }
+}

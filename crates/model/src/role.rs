@@ -1,0 +1,196 @@
+//! Who may do what: one table, asked by pages, server functions, REST and the command line alike.
+
+use crate::ids::PersonId;
+use crate::problem::Problem;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// What a person is to releases. A person may hold several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Viewer,
+    ReleaseManager,
+    Approver,
+    OnCall,
+    Administrator,
+}
+
+impl Role {
+    pub const ALL: [Self; 5] =
+        [Self::Viewer, Self::ReleaseManager, Self::Approver, Self::OnCall, Self::Administrator];
+
+    /// As written in plans, tokens and addresses: `release-manager`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::ReleaseManager => "release-manager",
+            Self::Approver => "approver",
+            Self::OnCall => "on-call",
+            Self::Administrator => "administrator",
+        }
+    }
+
+    /// As read by people: `release manager`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ReleaseManager => "release manager",
+            other => other.key(),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|r| r.key() == s || r.words() == s).ok_or_else(|| {
+            let known = Self::ALL.map(Self::key).join(", ");
+            format!("there is no role `{s}`: use one of {known}")
+        })
+    }
+}
+
+/// What can be done. Each use case names exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    See,
+    WritePlan,
+    Start,
+    Promote,
+    Skip,
+    Resume,
+    Approve,
+    OpenOnCallGate,
+    Pause,
+    Abort,
+    RollBack,
+    Administer,
+}
+
+impl Action {
+    pub const ALL: [Self; 12] = [
+        Self::See,
+        Self::WritePlan,
+        Self::Start,
+        Self::Promote,
+        Self::Skip,
+        Self::Resume,
+        Self::Approve,
+        Self::OpenOnCallGate,
+        Self::Pause,
+        Self::Abort,
+        Self::RollBack,
+        Self::Administer,
+    ];
+
+    /// The verb in a refusal: "A viewer may not *roll back*."
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::See => "see this",
+            Self::WritePlan => "write plans",
+            Self::Start => "start releases",
+            Self::Promote => "promote a step",
+            Self::Skip => "skip a step",
+            Self::Resume => "resume a release",
+            Self::Approve => "approve plans",
+            Self::OpenOnCallGate => "open a gate that asks for on-call",
+            Self::Pause => "pause a release",
+            Self::Abort => "abort a release",
+            Self::RollBack => "roll back",
+            Self::Administer => "administer Tidegate",
+        }
+    }
+}
+
+/// The table. Raising deeds are narrow, halting deeds wide: whoever sees a fire may pull the alarm.
+pub fn allows(role: Role, action: Action) -> bool {
+    use Role::{Administrator, Approver, OnCall, ReleaseManager, Viewer};
+    let who: &[Role] = match action {
+        Action::See => &[Viewer, ReleaseManager, Approver, OnCall, Administrator],
+        Action::WritePlan | Action::Start | Action::Promote | Action::Skip => &[ReleaseManager],
+        // On-call may take back its own pause; it still cannot raise a weight past a closed gate.
+        Action::Resume => &[ReleaseManager, OnCall],
+        Action::Approve => &[Approver],
+        Action::OpenOnCallGate => &[OnCall],
+        Action::Pause | Action::Abort | Action::RollBack => &[ReleaseManager, Approver, OnCall, Administrator],
+        Action::Administer => &[Administrator],
+    };
+    who.contains(&role)
+}
+
+/// A role, for all environments or for one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    pub role: Role,
+    /// `None`: everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+}
+
+/// By which door somebody came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Via {
+    Browser,
+    Api,
+    Cli,
+    /// Tidegate itself: the conductor, a verdict.
+    System,
+}
+
+/// Who acts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// `None` for Tidegate itself.
+    pub person: Option<PersonId>,
+    /// Shown in the history: a person's name, or `Tidegate, conductor`.
+    pub name: String,
+    pub grants: Vec<Grant>,
+    pub via: Via,
+}
+
+impl Actor {
+    /// Tidegate acting by itself under a plan that people approved. Holds no role: it never asks the table.
+    pub fn system(part: &str) -> Self {
+        Self { person: None, name: format!("Tidegate, {part}"), grants: Vec::new(), via: Via::System }
+    }
+
+    pub fn holds(&self, role: Role, environment: &str) -> bool {
+        self.grants
+            .iter()
+            .any(|g| g.role == role && g.environment.as_deref().is_none_or(|e| e == environment))
+    }
+
+    pub fn may(&self, action: Action, environment: &str) -> bool {
+        Role::ALL.into_iter().any(|r| allows(r, action) && self.holds(r, environment))
+    }
+
+    /// # Errors
+    /// `403`, saying who may, when this actor may not.
+    pub fn require(&self, action: Action, environment: &str) -> Result<(), Problem> {
+        if self.may(action, environment) {
+            return Ok(());
+        }
+        let who: Vec<_> =
+            Role::ALL.into_iter().filter(|r| allows(*r, action)).map(Role::words).collect();
+        let mine: Vec<_> = self.grants.iter().map(|g| g.role.words()).collect();
+        let me = if mine.is_empty() { "somebody without a role".to_owned() } else { mine.join(" and ") };
+        Err(Problem::forbidden(format!(
+            "As {me} you may not {} in {environment}. Ask: {}.",
+            action.verb(),
+            who.join(", ")
+        )))
+    }
+
+    /// The roles in words, for the page's corner: `on-call`.
+    pub fn roles(&self) -> String {
+        self.grants.iter().map(|g| g.role.words()).collect::<Vec<_>>().join(", ")
+    }
+}

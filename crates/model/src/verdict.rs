@@ -1,0 +1,112 @@
+//! Samples of the canary against stable, and what is concluded from them.
+
+use crate::span::Span;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// What one side did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Side {
+    /// Requests.
+    pub requests: f64,
+    /// Requests answered with 5xx.
+    pub errors: f64,
+    /// 95th percentile of latency in milliseconds; `None` without requests.
+    pub p95_ms: Option<f64>,
+}
+
+impl Side {
+    /// Share of requests that failed, 0 to 1; `None` without requests.
+    pub fn error_rate(&self) -> Option<f64> {
+        (self.requests > 0.0).then(|| self.errors / self.requests)
+    }
+}
+
+/// Both sides at one moment. A verdict is a function of these alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    pub at: DateTime<Utc>,
+    /// Index of the plan's step in force.
+    pub step: usize,
+    /// Canary's confirmed weight in percent.
+    pub weight: u8,
+    /// Counted since the step's weight was confirmed: what the verdict is decided on.
+    pub stable: Side,
+    pub canary: Side,
+    /// Over the last 30 s: what the chart draws.
+    pub stable_recent: Side,
+    pub canary_recent: Side,
+    /// Why the metrics could not be read, when they could not: the sides are then empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Limits of the analysis gate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// No verdict but `NoData` below this many canary requests in the step.
+    pub min_requests: u32,
+    /// Highest share of failed requests on the canary, in percent.
+    pub max_error_percent: f64,
+    /// Highest 95th percentile of latency on the canary, in milliseconds, if limited absolutely.
+    pub max_p95_ms: Option<f64>,
+    /// The canary's p95 may be at most this multiple of stable's.
+    pub max_p95_ratio: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { min_requests: 50, max_error_percent: 2.0, max_p95_ms: None, max_p95_ratio: 1.5 }
+    }
+}
+
+/// What is concluded. `NoData` is its own answer and never a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    Pass,
+    Marginal,
+    Fail,
+    NoData,
+}
+
+impl Class {
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Marginal => "marginal",
+            Self::Fail => "fail",
+            Self::NoData => "no data",
+        }
+    }
+}
+
+/// One metric's part in a verdict.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricVerdict {
+    /// `Errors, 5xx` or `Latency p95`.
+    pub name: String,
+    pub class: Class,
+    /// `4.1 % / 0.3 %`: canary, then stable.
+    pub figures: String,
+    /// Why, in one sentence.
+    pub why: String,
+}
+
+/// The conclusion of one look at the samples of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub at: DateTime<Utc>,
+    pub step: usize,
+    pub class: Class,
+    /// One sentence with the numbers: "Canary errors 4.1 % against 0.3 % on stable: 13 times as many."
+    pub words: String,
+    pub metrics: Vec<MetricVerdict>,
+    /// "Could it be chance?" in words, where counts allow an answer.
+    pub chance: Option<String>,
+    pub limits: Limits,
+    pub canary: Side,
+    pub stable: Side,
+    /// How long the step had been watched.
+    pub watched: Span,
+}

@@ -1,0 +1,178 @@
+//! `/releases` and `/releases/{id}`.
+
+use super::{Age, Deed, RollbackPreview};
+use crate::ids::{Digest, PlanId, ReleaseId, Seq};
+use crate::release::State;
+use crate::span::Span;
+use crate::verdict::{Limits, Sample, Verdict};
+use crate::workload::{Key, Revision};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One release in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseRow {
+    pub id: ReleaseId,
+    pub plan: PlanId,
+    pub plan_version: i32,
+    pub service: String,
+    pub environment: String,
+    pub version: String,
+    pub from_version: String,
+    pub state: State,
+    /// One sentence: what it is doing, or why it ended so.
+    pub words: String,
+    pub weight: u8,
+    pub ceiling: u8,
+    /// Weights of the plan's steps, for the small gate bar.
+    pub ticks: Vec<u8>,
+    pub started_by: String,
+    pub created: DateTime<Utc>,
+    pub ended: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReleasesPage {
+    pub rows: Vec<ReleaseRow>,
+    pub state: Option<State>,
+    pub age: Age,
+}
+
+/// How a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    Passed,
+    /// In force, moving or waiting.
+    Here,
+    /// In force, failing or held.
+    Held,
+    Closed,
+    /// Waived by a person.
+    Skipped,
+}
+
+/// How one gate of a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateState {
+    Passed,
+    Failed,
+    Running,
+    Waiting,
+    Closed,
+    NoData,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GateView {
+    /// `analysis`, `approval` or `bake`.
+    pub kind: String,
+    /// `Analysis`, `Approval, on-call`, `Bake`.
+    pub name: String,
+    pub state: GateState,
+    /// `pass`, `0 of 1`, `1:11 of 5:00`.
+    pub figure: String,
+    pub note: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepView {
+    pub weight: u8,
+    pub state: StepState,
+    /// `passed 14:04:20`, `held here`, `closed`.
+    pub words: String,
+    pub gates: Vec<GateView>,
+}
+
+/// One event of the timeline: an audit event, shortened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimelineItem {
+    pub seq: Seq,
+    pub at: DateTime<Utc>,
+    pub actor: String,
+    pub action: String,
+    pub summary: String,
+    pub reason: Option<String>,
+}
+
+/// What moves on a release page: sent whole on load, and again whenever it changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseLive {
+    pub state: State,
+    /// The badge: `Baking at 25 %`.
+    pub badge: String,
+    /// The sentence the page opens with.
+    pub headline: String,
+    pub headline_small: Option<String>,
+    /// A countdown, where something will happen by itself: when, and what.
+    pub due: Option<(DateTime<Utc>, String)>,
+    /// Canary's share as the router (or the pods) confirmed it, in percent.
+    pub weight: u8,
+    /// Highest share the plan allows now.
+    pub ceiling: u8,
+    /// May the ceiling still rise?
+    pub rising: bool,
+    /// `Next gate, to 50 %: closed.` and who or what opens it.
+    pub next: Option<(String, String)>,
+    pub steps: Vec<StepView>,
+    pub step: Option<usize>,
+    pub verdict: Option<Verdict>,
+    pub rollback: Option<RollbackPreview>,
+    pub revisions: Vec<Revision>,
+    pub canary_hash: Option<String>,
+    pub stable_hash: Option<String>,
+    pub pause: Deed,
+    pub resume: Deed,
+    pub promote: Deed,
+    pub skip: Deed,
+    pub abort: Deed,
+    pub roll_back: Deed,
+    /// Opening the approval gate of the present step; `None` when it has none.
+    pub open_gate: Option<Deed>,
+    pub age: Age,
+}
+
+/// A release with everything its page shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReleasePage {
+    pub id: ReleaseId,
+    pub service: String,
+    pub environment: String,
+    pub workload: Key,
+    pub version: String,
+    pub from_version: String,
+    pub plan: PlanId,
+    pub plan_name: String,
+    pub plan_version: i32,
+    pub digest: Digest,
+    pub images: BTreeMap<String, String>,
+    pub reference: Option<String>,
+    pub started_by: String,
+    pub created: DateTime<Utc>,
+    pub started: Option<DateTime<Utc>>,
+    pub ended: Option<DateTime<Utc>>,
+    pub approvals: Vec<super::ApprovalView>,
+    pub approvals_required: u32,
+    pub limits: Limits,
+    pub analysed: bool,
+    pub live: ReleaseLive,
+    /// Oldest first; at most the last 720.
+    pub samples: Vec<Sample>,
+    /// Weight over time as confirmed: when, percent.
+    pub marks: Vec<(DateTime<Utc>, String)>,
+    /// Newest first.
+    pub timeline: Vec<TimelineItem>,
+    pub expected: Span,
+}
+
+/// What the live stream sends for a release: the moving part, and only the new rows of what grows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseDelta {
+    pub id: ReleaseId,
+    pub live: ReleaseLive,
+    pub samples: Vec<Sample>,
+    pub marks: Vec<(DateTime<Utc>, String)>,
+    pub timeline: Vec<TimelineItem>,
+}

@@ -1,0 +1,87 @@
+//! `/services` and `/services/{namespace}/{kind}/{name}`.
+
+use super::{Deed, ReleaseRow};
+use crate::ids::ReleaseId;
+use crate::rollback::Route;
+use crate::workload::{Key, Phase, Strategy, Workload};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// One workload in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadRow {
+    pub key: Key,
+    pub service: String,
+    pub environment: String,
+    pub version: String,
+    /// The version on its way in, while an update is in flight.
+    pub incoming: Option<String>,
+    pub phase: Phase,
+    pub message: Option<String>,
+    pub strategy: Strategy,
+    /// Share of traffic on the incoming version, in percent.
+    pub weight: u8,
+    pub ready: i32,
+    pub replicas: i32,
+    pub since: DateTime<Utc>,
+    /// The release that drives it now.
+    pub release: Option<ReleaseId>,
+}
+
+/// What a list was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceFilter {
+    /// Words that name, namespace or version must contain.
+    #[serde(default)]
+    pub q: Option<String>,
+    #[serde(default)]
+    pub environment: Option<String>,
+    #[serde(default)]
+    pub phase: Option<Phase>,
+    /// First row, counted from 0.
+    #[serde(default)]
+    pub from: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServicesPage {
+    pub rows: Vec<WorkloadRow>,
+    pub filter: ServiceFilter,
+    /// Rows that match, over all pages.
+    pub total: usize,
+    /// Workloads by phase, over everything.
+    pub phases: Vec<(Phase, usize)>,
+    pub environments: Vec<String>,
+    pub page_size: usize,
+    pub age: super::Age,
+}
+
+/// One workload with everything around it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServicePage {
+    pub row: WorkloadRow,
+    pub workload: Workload,
+    pub releases: Vec<ReleaseRow>,
+    /// What a rollback would do now; `None` when there is nothing to go back to.
+    pub rollback: Option<RollbackPreview>,
+    pub roll_back: Deed,
+    pub write_plan: Deed,
+    pub age: super::Age,
+}
+
+/// The consequences, before the press.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RollbackPreview {
+    pub from_version: String,
+    pub to_version: String,
+    /// Share of traffic on the version to leave, in percent.
+    pub weight: u8,
+    pub to_revision: Option<i64>,
+    pub ready: i32,
+    pub desired: i32,
+    pub route: Route,
+    /// `about 2 s`, `as fast as pods start`.
+    pub takes: String,
+    pub steps: Vec<String>,
+    pub cannot_undo: Vec<String>,
+}

@@ -1,0 +1,215 @@
+//! A workload as it was last seen in the cluster: what the watch cache keeps, and what every rule reads.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Kinds of workload that Tidegate knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Kind {
+    Rollout,
+    Deployment,
+}
+
+impl Kind {
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Rollout => "Rollout",
+            Self::Deployment => "Deployment",
+        }
+    }
+}
+
+impl std::str::FromStr for Kind {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s.to_ascii_lowercase().as_str() {
+            "rollout" | "rollouts" => Ok(Self::Rollout),
+            "deployment" | "deployments" => Ok(Self::Deployment),
+            _ => Err(format!("there is no kind `{s}`: use Rollout or Deployment")),
+        }
+    }
+}
+
+/// Where a workload is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    pub cluster: String,
+    pub namespace: String,
+    pub kind: Kind,
+    pub name: String,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.cluster, self.namespace, self.kind.key(), self.name)
+    }
+}
+
+/// How new pods take over from old ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    Canary,
+    BlueGreen,
+    Rolling,
+}
+
+/// Phase of a workload. `Unknown` whenever the controller has not yet seen the newest generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    Healthy,
+    Progressing,
+    Paused,
+    Degraded,
+    Unknown,
+}
+
+impl Phase {
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Progressing => "progressing",
+            Self::Paused => "paused",
+            Self::Degraded => "degraded",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Pods of one revision (one ReplicaSet).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// `rollouts-pod-template-hash` or `pod-template-hash`.
+    pub hash: String,
+    pub number: i64,
+    pub images: BTreeMap<String, String>,
+    pub desired: i32,
+    pub ready: i32,
+    pub available: i32,
+    pub created: DateTime<Utc>,
+}
+
+/// Shares of traffic as the router confirmed them, in percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Weights {
+    pub canary: u8,
+    pub stable: u8,
+}
+
+/// One workload, compact: five thousand of these must fit in memory easily.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    pub key: Key,
+    /// From the annotation `tidegate.dev/service`, else the label `app.kubernetes.io/name` or `app`, else the name.
+    pub service: String,
+    /// From the label `tidegate.dev/environment` on the workload or its namespace, else `production`.
+    pub environment: String,
+    pub uid: String,
+    pub resource_version: String,
+    pub generation: i64,
+    /// The newest generation that the controller has acted on.
+    pub observed_generation: Option<i64>,
+    pub strategy: Strategy,
+    pub phase: Phase,
+    /// The controller's own words.
+    pub message: Option<String>,
+    /// `spec.replicas`.
+    pub replicas: i32,
+    pub ready: i32,
+    pub updated: i32,
+    pub available: i32,
+    /// `spec.template`'s images by container name: the *wanted* version.
+    pub images: BTreeMap<String, String>,
+    /// Somebody set `spec.paused`.
+    pub spec_paused: bool,
+    pub abort: bool,
+    pub promote_full: bool,
+    /// Reasons of `status.pauseConditions`.
+    pub pauses: Vec<String>,
+    pub step_index: Option<i32>,
+    pub step_count: i32,
+    pub stable_hash: Option<String>,
+    pub current_hash: Option<String>,
+    /// Router weights; `None` where pods are the only router.
+    pub weights: Option<Weights>,
+    /// A traffic router is configured: `nginx`, `alb`, `istio`, `plugin`.
+    pub router: Option<String>,
+    /// Blue-green: hash that the active Service selects.
+    pub active_hash: Option<String>,
+    pub preview_hash: Option<String>,
+    /// `spec.workloadRef` is set: the template lives elsewhere, never patch it here.
+    pub workload_ref: bool,
+    pub dynamic_stable_scale: bool,
+    /// Annotation `tidegate.dev/attempt`: the last attempt that reached the object.
+    pub attempt: Option<String>,
+    /// Owned by Argo CD (tracking label or annotation).
+    pub gitops: bool,
+    /// Newest first; owner-filtered.
+    pub revisions: Vec<Revision>,
+    pub created: DateTime<Utc>,
+    /// When the phase was last seen to change.
+    pub since: DateTime<Utc>,
+}
+
+impl Workload {
+    /// An update is in flight: the wanted version is not yet the stable one.
+    pub fn in_flight(&self) -> bool {
+        match (&self.stable_hash, &self.current_hash) {
+            (Some(stable), Some(current)) => stable != current,
+            _ => false,
+        }
+    }
+
+    /// Share of traffic on the newest version, in percent: the router's word, else the share of ready pods.
+    pub fn canary_share(&self) -> u8 {
+        if !self.in_flight() {
+            return self.weights.map_or(0, |w| w.canary);
+        }
+        if self.strategy == Strategy::BlueGreen {
+            return if self.active_hash.is_some() && self.active_hash == self.current_hash { 100 } else { 0 };
+        }
+        if let (Some(w), true) = (self.weights, self.router.is_some()) {
+            return w.canary;
+        }
+        let (mut canary, mut all) = (0, 0);
+        for r in &self.revisions {
+            all += r.ready;
+            if Some(&r.hash) == self.current_hash.as_ref() {
+                canary += r.ready;
+            }
+        }
+        if all == 0 { 0 } else { u8::try_from((canary * 100 + all / 2) / all).unwrap_or(100) }
+    }
+
+    pub fn revision(&self, hash: &str) -> Option<&Revision> {
+        self.revisions.iter().find(|r| r.hash == hash)
+    }
+
+    /// The version people see: the tag of the container `app`, else of the first container.
+    pub fn version(&self) -> String {
+        version_of(&self.images)
+    }
+
+    /// The version that carries users' traffic now.
+    pub fn stable_version(&self) -> String {
+        self.stable_hash
+            .as_deref()
+            .and_then(|h| self.revision(h))
+            .map_or_else(|| self.version(), |r| version_of(&r.images))
+    }
+}
+
+/// Tag (or shortened digest) of the container `app`, else of the first container.
+pub fn version_of(images: &BTreeMap<String, String>) -> String {
+    let image = images.get("app").or_else(|| images.values().next()).map_or("", String::as_str);
+    if let Some((_, digest)) = image.split_once("@sha256:") {
+        return digest.chars().take(12).collect();
+    }
+    match image.rsplit_once(':') {
+        Some((_, tag)) if !tag.contains('/') => tag.to_owned(),
+        _ => if image.is_empty() { "unknown".to_owned() } else { "latest".to_owned() },
+    }
+}
