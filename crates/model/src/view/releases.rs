@@ -4,7 +4,7 @@ use super::{Age, Deed, RollbackPreview};
 use crate::ids::{Digest, PlanId, ReleaseId, Seq};
 use crate::release::State;
 use crate::span::Span;
-use crate::verdict::{Limits, Sample, Verdict};
+use crate::verdict::{Class, Limits, Sample, Verdict};
 use crate::workload::{Key, Revision};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -162,6 +162,8 @@ pub struct ReleasePage {
     pub samples: Vec<Sample>,
     /// Weight over time as confirmed: when, percent.
     pub marks: Vec<(DateTime<Utc>, String)>,
+    /// Verdicts as they were reached, oldest first; at most the last 240. Empty where nothing is analysed.
+    pub verdicts: Vec<(DateTime<Utc>, Class)>,
     /// Newest first.
     pub timeline: Vec<TimelineItem>,
     pub expected: Span,
@@ -174,5 +176,7 @@ pub struct ReleaseDelta {
     pub live: ReleaseLive,
     pub samples: Vec<Sample>,
     pub marks: Vec<(DateTime<Utc>, String)>,
+    /// Verdicts after those already sent.
+    pub verdicts: Vec<(DateTime<Utc>, Class)>,
     pub timeline: Vec<TimelineItem>,
 }
