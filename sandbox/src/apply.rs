@@ -84,7 +84,7 @@ impl Applier {
 
     /// Server-side apply, taking over fields others have set.
     pub(crate) async fn apply(&self, object: &DynamicObject) -> Result<()> {
-        let params = PatchParams::apply(MANAGER).force();
+        let params = PatchParams::apply(MANAGER).force().validation_strict();
         let api = self.api(object).await?;
         api.patch(&object.name_any(), &params, &Patch::Apply(object)).await.with_context(|| describe(object))?;
         Ok(())

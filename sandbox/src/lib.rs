@@ -7,9 +7,11 @@ mod apply;
 mod binaries;
 mod child;
 mod cluster;
-pub mod postgres;
+mod demo;
+mod manifest;
 mod pki;
 mod ports;
+pub mod postgres;
 
 use std::{
     collections::BTreeMap,
@@ -30,6 +32,7 @@ pub use apply::{in_phase, rollouts, wait_for};
 pub use binaries::{Binaries, ensure};
 pub use child::{Progress, alive};
 pub use cluster::client;
+pub use manifest::{Strategy, Workload, rollout_manifest};
 
 use crate::{apply::Applier, cluster::Cluster, postgres::Postgres};
 
@@ -113,6 +116,9 @@ impl Sandbox {
             }
         };
         let (cluster, postgres) = tokio::try_join!(Cluster::start(&dir, &binaries, progress), postgres)?;
+        if options.demo {
+            demo::seed(&client(&cluster.admin_kubeconfig).await?, progress).await?;
+        }
         let mut pids: BTreeMap<String, u32> =
             cluster.processes.iter().map(|p| (p.name.clone(), p.pid())).collect();
         pids.extend(postgres.as_ref().and_then(Postgres::pid).map(|pid| ("postgres".to_owned(), pid)));
