@@ -3,6 +3,19 @@
 //! The conductor calls it whenever anything changed, does the one thing it says and records it. It keeps no
 //! memory of its own, so any replica may ask at any time and gets the same answer.
 
+mod apply;
+mod back;
+mod forward;
+mod next;
+mod press;
+mod settle;
+mod words;
+
+pub use apply::{apply, begin};
+pub use next::next;
+pub use press::{hold, leave, open_gate, resume, waive};
+pub use words::{announce, tell};
+
 use crate::plan::Plan;
 use crate::release::Release;
 use crate::workload::Workload;
@@ -18,13 +31,34 @@ pub enum Effect {
     Deploy,
     /// Opens the pause the canary stands at. `from` is the index in the *Rollout's* steps, tested by the patch.
     OpenPause { from: i32 },
-    /// See [`crate::rollback::Call`].
+    /// `spec.paused: false`, so that a way back is carried out.
     Unpause,
+    /// `status.abort: true` and `promoteFull: false` in one patch.
     Abort,
+    /// The known-good template and the Rollout's own steps. Through a `rollbackWindow` where
+    /// [`crate::rollback::route`] says so for the workload as it is.
     Revert,
+    /// `status.promoteFull: true` on the way *back* only, when the known-good version would walk the steps.
     PromoteFull,
     /// Puts the Rollout's own steps back once it is Healthy on the new version.
     RestoreSteps,
+}
+
+impl Effect {
+    /// May put more traffic on the new version. Everything else only takes away or tidies up.
+    pub fn raises(&self) -> bool {
+        match self {
+            Self::Deploy | Self::OpenPause { .. } => true,
+            Self::Unpause | Self::Abort | Self::Revert | Self::PromoteFull | Self::RestoreSteps => {
+                false
+            }
+        }
+    }
+
+    /// The same kind of effect, whatever its figures.
+    pub fn same_kind(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
 }
 
 /// A change to the record only.
@@ -37,14 +71,20 @@ pub enum Record {
     CanaryNamed(String),
     /// The weight of the plan's step `0`-based index is confirmed: bake and analysis start.
     StepReached { step: usize, weight: u8 },
-    /// All gates of the present step passed; the next step is allowed.
-    StepPassed { step: usize },
+    /// All gates of the present step passed; the next step is allowed. `next` is its weight, `None` after the last.
+    StepPassed { step: usize, next: Option<u8> },
     /// The state's word changes: running, waiting, paused.
-    Become { state: crate::release::State, why: String },
+    Become {
+        state: crate::release::State,
+        why: String,
+    },
     /// Leave the course: back to the known-good version.
     TurnBack { why: String },
     /// It is over.
-    End { state: crate::release::State, why: String },
+    End {
+        state: crate::release::State,
+        why: String,
+    },
 }
 
 /// The answer.
@@ -52,7 +92,10 @@ pub enum Record {
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// Nothing to do now. Wakes on a change, or at `until`.
-    Wait { until: Option<DateTime<Utc>>, why: String },
+    Wait {
+        until: Option<DateTime<Utc>>,
+        why: String,
+    },
     Act(Effect),
     Record(Record),
 }

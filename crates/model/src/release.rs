@@ -72,7 +72,10 @@ impl State {
     }
 
     pub fn ended(self) -> bool {
-        matches!(self, Self::RolledBack | Self::Succeeded | Self::Failed | Self::Cancelled)
+        matches!(
+            self,
+            Self::RolledBack | Self::Succeeded | Self::Failed | Self::Cancelled
+        )
     }
 }
 
@@ -117,6 +120,20 @@ pub struct Attempt {
     pub begun: DateTime<Utc>,
 }
 
+/// An attempt whose outcome is recorded. Kept because a watch cache may lag behind what was just done: without it
+/// the next look would do the same thing again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    pub id: crate::ids::AttemptId,
+    pub effect: crate::conductor::Effect,
+    /// When the outcome was recorded.
+    pub at: DateTime<Utc>,
+    pub happened: bool,
+    /// How often in a row this effect has failed to happen; 1 for one that happened.
+    pub times: u32,
+    pub words: String,
+}
+
 /// A release as stored. Everything the conductor knows is here or in the cluster; nothing only in memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Release {
@@ -151,12 +168,18 @@ pub struct Release {
     pub hold: Option<Hold>,
     pub verdict: Option<Verdict>,
     pub attempt: Option<Attempt>,
+    /// The newest recorded attempt of each kind of effect, oldest first: at most one for each kind.
+    #[serde(default)]
+    pub tried: Vec<Tried>,
     /// Attempts begun so far: the next one's number.
     pub attempts: u32,
     pub started_by: String,
     pub created: DateTime<Utc>,
     pub started: Option<DateTime<Utc>>,
     pub ended: Option<DateTime<Utc>>,
+    /// When the course was left.
+    #[serde(default)]
+    pub turned_back: Option<DateTime<Utc>>,
     /// What the last observation says it is waiting for, in words.
     pub note: Option<String>,
 }
@@ -167,7 +190,9 @@ impl Release {
         if self.course != Course::Forward {
             return 0;
         }
-        self.step.and_then(|i| plan.steps().get(i)).map_or(0, |s| s.weight)
+        self.step
+            .and_then(|i| plan.steps().get(i))
+            .map_or(0, |s| s.weight)
     }
 
     /// Time baked in the present step.
@@ -176,7 +201,7 @@ impl Release {
             (Some(since), None) => u64::try_from((now - since).num_seconds()).unwrap_or(0),
             _ => 0,
         };
-        Span(self.baked.0 + running)
+        Span(self.baked.0.saturating_add(running))
     }
 
     pub fn version(&self) -> String {

@@ -1,0 +1,139 @@
+//! Back: to the recorded known-good version, from any state, whatever was lost on the way.
+//!
+//! The route is worked out anew at each look, so a call that was erased, refused or never sent is simply still
+//! needed. The end is judged by effect alone: a status code or "Healthy" proves nothing (the controller says Healthy
+//! for an instant about the version it is about to leave).
+
+use super::next::{
+    deployed, end, good_images, its_words, ours, reached, ready, stand, tried, wants_good,
+};
+use super::{Decision, Effect, Input};
+use crate::release::{Course, Release, State};
+use crate::rollback::{Call, route};
+use crate::workload::{Phase, Strategy, Workload};
+
+pub(super) fn back(i: &Input<'_>) -> Decision {
+    let r = i.release;
+    let landed_late =
+        tried(r, &Effect::Deploy).is_some() && i.seen.is_some_and(|w| ours(r, w) && w.in_flight());
+    if !deployed(r) && !landed_late {
+        return end(State::Cancelled, "Nothing had changed in the cluster.");
+    }
+    let Some(w) = i.seen else {
+        let why = format!(
+            "The workload {} is gone from the cluster: there is nothing to take back.",
+            r.workload
+        );
+        return end(State::Failed, why);
+    };
+    if proved(i, w) && returned(r, w) {
+        return match r.course {
+            Course::Abort => end(
+                State::Cancelled,
+                format!("All traffic is on {}.", r.good_version()),
+            ),
+            Course::RollBack | Course::Forward => end(
+                State::RolledBack,
+                format!("All traffic is on {}, confirmed.", r.good_version()),
+            ),
+        };
+    }
+    let mut soonest = None;
+    for effect in needed(i, w) {
+        match ready(r, &effect, i.now) {
+            Ok(()) => return Decision::Act(effect),
+            // The calls of a route go out back to back: the next does not wait until this one is seen.
+            Err(until) => {
+                soonest = Some(soonest.map_or(until, |s: chrono::DateTime<_>| s.min(until)))
+            }
+        }
+    }
+    stand(r, State::RollingBack, soonest, waiting_for(r, w))
+}
+
+/// The effects still needed, in the order of the route.
+fn needed(i: &Input<'_>, w: &Workload) -> Vec<Effect> {
+    let r = i.release;
+    let mut effects = Vec::new();
+    if w.spec_paused {
+        effects.push(Effect::Unpause);
+    }
+    let reverted = reverted(i, w);
+    if !reverted {
+        // Sent before the new template was observed an abort is lost, so it would only cost time.
+        let aborts = route(w, &r.known_good.hash).calls.contains(&Call::Abort);
+        if aborts && w.observed() && w.in_flight() && !wants_good(r, w) {
+            effects.push(Effect::Abort);
+        }
+        // The template lives elsewhere: a patch here would orphan the pods. People put that one back.
+        if !w.workload_ref {
+            effects.push(Effect::Revert);
+        }
+    } else if walks(r, w) {
+        effects.push(Effect::PromoteFull);
+    }
+    effects
+}
+
+/// The object wants the known-good template again, and what is seen is not from before the deploy.
+fn reverted(i: &Input<'_>, w: &Workload) -> bool {
+    let r = i.release;
+    let by_us = tried(r, &Effect::Revert).is_some_and(|t| reached(w, &t.id)) && !ours(r, w);
+    let by_effect = good_images(r, w) && (!w.observed() || wants_good(r, w)) && proved(i, w);
+    by_us || by_effect
+}
+
+/// The known-good version is on its way in, and the controller means to walk the steps with it.
+fn walks(r: &Release, w: &Workload) -> bool {
+    w.strategy == Strategy::Canary
+        && w.observed()
+        && wants_good(r, w)
+        && w.in_flight()
+        && !w.promote_full
+        && (w.abort || !w.pauses.is_empty() || w.step_index.unwrap_or(0) < w.step_count)
+}
+
+/// Is what is seen certainly from after the deploy? The canary's name was seen, or the object carries our revert.
+/// A revert whose mark cannot be found any more (somebody wrote since) counts once the watch must have caught up.
+fn proved(i: &Input<'_>, w: &Workload) -> bool {
+    let r = i.release;
+    r.canary_hash.is_some()
+        || tried(r, &Effect::Revert).is_some_and(|t| {
+            t.happened
+                && (reached(w, &t.id) || super::next::passed(t.at, super::next::UNSEEN, i.now))
+        })
+}
+
+/// It is really done: the controller has acted on the newest generation (E1), wants the known-good revision and not
+/// the canary's (E2), has it stable and healthy (E3), and the router sends the canary nothing (E4).
+fn returned(r: &Release, w: &Workload) -> bool {
+    let served = match w.strategy {
+        // E5: the selector itself.
+        Strategy::BlueGreen => w.active_hash.is_none() || w.active_hash == w.current_hash,
+        Strategy::Canary | Strategy::Rolling => true,
+    };
+    w.observed()
+        && wants_good(r, w)
+        && w.phase == Phase::Healthy
+        && !w.abort
+        && w.stable_hash == w.current_hash
+        && w.weights.is_none_or(|x| x.canary == 0)
+        && served
+}
+
+fn waiting_for(r: &Release, w: &Workload) -> String {
+    let good = r.good_version();
+    if w.workload_ref {
+        return "The template lives in the workload that workloadRef names: put the old one back there.".into();
+    }
+    if !wants_good(r, w) || !w.observed() {
+        return format!("Going back to {good}: waiting for the controller to see it.");
+    }
+    if w.phase == Phase::Degraded {
+        return format!(
+            "Going back to {good}; the controller says degraded{}",
+            its_words(w)
+        );
+    }
+    format!("Going back to {good}: waiting until it carries all traffic.")
+}

@@ -1,0 +1,398 @@
+//! Forward: from queued to succeeded, one allowed weight after the other.
+//!
+//! Facts come first (what the controller did, what turns the release back), then what bars every raise (a hold, a
+//! pause in the cluster, approvals, the digest), then the gates, and only then the one effect that raises.
+
+use super::next::{
+    after, at_pause, deployed, end, good_images, its_words, ours, passed, pause_of, reached, ready,
+    record, stand, tried, wait,
+};
+use super::{Decision, Effect, Input, Record};
+use crate::plan::{Gate, Step};
+use crate::release::{Release, State};
+use crate::span::Span;
+use crate::verdict::{Class, Verdict};
+use crate::workload::{Phase, Strategy, Workload};
+use chrono::TimeDelta;
+
+/// How long the controller may need to see a new template before its silence means something.
+const SETTLING: TimeDelta = TimeDelta::seconds(10);
+/// So many failures in a row to write the change (about three minutes) end a release that has changed nothing.
+const DEPLOYS: u32 = 10;
+/// Putting the Rollout's own steps back is a courtesy: after so many failures the release ends without it.
+const RESTORES: u32 = 3;
+
+pub(super) fn forward(i: &Input<'_>) -> Decision {
+    let r = i.release;
+    let Some(w) = i.seen else {
+        let why = format!(
+            "The workload {} is gone from the cluster. Create it again, then start anew.",
+            r.workload
+        );
+        return end(State::Failed, why);
+    };
+    if !deployed(r) {
+        return before_deploy(i, w);
+    }
+    // A failing canary goes back even while it is held or its approval is revoked: that only takes traffic away.
+    if let Some(v) = failed(r) {
+        return record(Record::TurnBack {
+            why: v.words.clone(),
+        });
+    }
+    let Some(canary) = r.canary_hash.as_deref() else {
+        return naming(i, w);
+    };
+    if !w.observed() || w.phase == Phase::Unknown {
+        return wait(
+            None,
+            "The controller has not yet seen the newest change of the workload.",
+        );
+    }
+    if w.current_hash.as_deref() != Some(canary) {
+        return changed_outside(r, w);
+    }
+    if w.abort {
+        let why = format!(
+            "The controller aborted the update, or somebody did past Tidegate{}",
+            its_words(w)
+        );
+        return record(Record::TurnBack { why });
+    }
+    if w.phase == Phase::Degraded {
+        return record(Record::TurnBack {
+            why: format!("The controller says the update is degraded{}", its_words(w)),
+        });
+    }
+    if w.stable_hash.as_deref() == Some(canary) {
+        return promoted(i, w);
+    }
+    step(i, w)
+}
+
+fn failed(r: &Release) -> Option<&Verdict> {
+    r.verdict.as_ref().filter(|v| v.class == Class::Fail)
+}
+
+/// What bars every raise, in the order in which it is told.
+fn barred(i: &Input<'_>, w: &Workload) -> Option<Decision> {
+    let r = i.release;
+    if r.hold.is_some() {
+        return Some(stand(r, State::Paused, None, super::words::held(r)));
+    }
+    if w.spec_paused {
+        let why = "Somebody paused the Rollout past Tidegate (spec.paused). Set it to false to go on; abort and \
+                   rollback work as it is.";
+        return Some(stand(r, State::Paused, None, why));
+    }
+    if let Some(other) = w.pauses.iter().find(|p| *p != super::next::AT_PAUSE) {
+        let why = format!(
+            "The controller paused the update itself ({other}). Resolve it there, abort or roll back."
+        );
+        return Some(stand(r, State::Paused, None, why));
+    }
+    if i.plan.digest() != r.digest {
+        let why = "The stored plan no longer has the digest that was approved. Nothing goes on; abort or roll back.";
+        return Some(stand(r, State::Paused, None, why));
+    }
+    if !i.approved {
+        let why = format!(
+            "The approvals of this plan no longer suffice: one was revoked or has expired. {} must stand to go on.",
+            i.plan.spec.approvals.required
+        );
+        return Some(stand(r, State::Waiting, None, why));
+    }
+    None
+}
+
+fn before_deploy(i: &Input<'_>, w: &Workload) -> Decision {
+    let r = i.release;
+    if w.strategy != Strategy::Canary || w.workload_ref {
+        let why = format!(
+            "{} is no canary Rollout with a template of its own, so nothing was changed.",
+            r.workload
+        );
+        return end(State::Failed, why);
+    }
+    if w.stable_hash.as_deref() != Some(r.known_good.hash.as_str()) {
+        let why = format!(
+            "The stable revision of {} is no longer the one this release would go back to ({}). Start it anew.",
+            r.workload,
+            r.good_version()
+        );
+        return end(State::Failed, why);
+    }
+    if let Some(decision) = barred(i, w) {
+        return decision;
+    }
+    if let Some(v) = failed(r) {
+        return end(State::Failed, format!("Not started: {}", v.words));
+    }
+    if i.plan.steps().is_empty() {
+        return end(
+            State::Failed,
+            "The plan has no steps, so nothing was changed. Add a step and start anew.",
+        );
+    }
+    if !w.observed() {
+        return stand(
+            r,
+            State::Queued,
+            None,
+            "The controller has not yet seen the newest change of the workload.",
+        );
+    }
+    let before = tried(r, &Effect::Deploy);
+    // A deploy that was taken as not done has landed after all: announce it again. The same patch changes nothing.
+    let landed_late = before.is_some() && ours(r, w);
+    if w.in_flight() && !landed_late {
+        let why = "Another update of this workload is under way. Waiting until it has ended.";
+        return stand(r, State::Queued, None, why);
+    }
+    if let Some(t) = before.filter(|t| t.times >= DEPLOYS && !landed_late) {
+        return end(
+            State::Failed,
+            format!(
+                "The change could not be written to the cluster. {}",
+                t.words
+            ),
+        );
+    }
+    match ready(r, &Effect::Deploy, i.now) {
+        Ok(()) => Decision::Act(Effect::Deploy),
+        Err(until) => {
+            let words = before.map_or("", |t| t.words.as_str());
+            wait(
+                Some(until),
+                format!("The change could not be written yet. {words}"),
+            )
+        }
+    }
+}
+
+/// Deployed, and the controller has not yet named the new pods.
+fn naming(i: &Input<'_>, w: &Workload) -> Decision {
+    let r = i.release;
+    let deploy = tried(r, &Effect::Deploy);
+    let long = deploy.is_none_or(|t| passed(t.at, SETTLING, i.now));
+    let until = deploy.filter(|_| !long).map(|t| after(t.at, SETTLING));
+    let over = deploy.is_some_and(|t| reached(w, &t.id)) && !ours(r, w) && w.observed();
+    if over {
+        return changed_outside(r, w);
+    }
+    // Without our mark and our images the watch lags behind our own patch, however long that takes.
+    if !ours(r, w) || !w.observed() {
+        return wait(until, "Waiting for the controller to see the new version.");
+    }
+    match w.current_hash.as_deref() {
+        Some(hash) if hash != r.known_good.hash => record(Record::CanaryNamed(hash.to_owned())),
+        Some(_) if long && w.phase == Phase::Degraded => {
+            let why = format!("The controller refused the new version{}", its_words(w));
+            record(Record::TurnBack { why })
+        }
+        Some(_) if long => record(Record::TurnBack {
+            why:
+                "The plan changes nothing: the controller sees the version that is already stable."
+                    .into(),
+        }),
+        Some(_) | None => wait(until, "Waiting for the controller to name the new pods."),
+    }
+}
+
+/// The workload wants something else than this release's version.
+fn changed_outside(r: &Release, w: &Workload) -> Decision {
+    let back = w.current_hash.as_deref() == Some(r.known_good.hash.as_str()) && good_images(r, w);
+    if back {
+        let why = format!("Somebody put {} back past Tidegate.", r.good_version());
+        return record(Record::TurnBack { why });
+    }
+    let why = format!(
+        "Somebody changed the workload past Tidegate: it now wants {}. Nothing goes on; abort or roll back.",
+        w.version()
+    );
+    stand(r, State::Paused, None, why)
+}
+
+/// At, or on the way to, a step of the plan.
+fn step(i: &Input<'_>, w: &Workload) -> Decision {
+    let (r, steps) = (i.release, i.plan.steps());
+    let done = r.passed.len().min(steps.len());
+    let at = w.step_index.unwrap_or(0);
+    let here = steps.get(done);
+    // Reaching a weight that was allowed is a fact: the analysis must watch it even while the release is held.
+    if let Some(s) = here
+        && r.step_since.is_none()
+        && at == pause_of(done)
+        && at_pause(w)
+        && !w.spec_paused
+        && let Some(weight) = confirmed(w, s)
+    {
+        return record(Record::StepReached { step: done, weight });
+    }
+    if let Some(decision) = barred(i, w) {
+        return decision;
+    }
+    let left = done.checked_sub(1).map(pause_of);
+    let allowed = if here.is_some() {
+        pause_of(done)
+    } else {
+        pause_of(steps.len()).saturating_sub(1)
+    };
+    if at > allowed {
+        let why = "The canary is further than the plan allows: somebody promoted it past Tidegate. Abort or roll back.";
+        return stand(r, State::Paused, None, why);
+    }
+    if left.is_some_and(|from| at < from) {
+        let why =
+            "The Rollout's steps were changed past Tidegate: it began again. Abort or roll back.";
+        return stand(r, State::Paused, None, why);
+    }
+    if let Some(from) = left.filter(|from| at == *from) {
+        return open(i, w, from);
+    }
+    let Some(s) = here else {
+        return stand(
+            r,
+            State::Running,
+            None,
+            "Promoting: the last old pods are being replaced.",
+        );
+    };
+    if r.step_since.is_none() {
+        return stand(
+            r,
+            State::Running,
+            None,
+            format!("Rising to {} %: waiting until it is confirmed.", s.weight),
+        );
+    }
+    if at != pause_of(done) || !at_pause(w) {
+        let why = format!(
+            "The canary does not stand at {} % as it should. Waiting for the controller.",
+            s.weight
+        );
+        return stand(r, State::Running, None, why);
+    }
+    gates(i, done, s)
+}
+
+/// The canary's share, once it is what the step asks for: by the router's word, or, where pods carry it, when all
+/// the pods that the controller gave the canary are ready.
+fn confirmed(w: &Workload, s: &Step) -> Option<u8> {
+    if w.router.is_some() {
+        return w.weights.filter(|x| x.canary == s.weight).map(|x| x.canary);
+    }
+    let canary = w.revision(w.current_hash.as_deref()?)?;
+    let whole = canary.ready >= canary.desired && (canary.desired > 0 || w.replicas == 0);
+    whole.then(|| w.canary_share())
+}
+
+/// Opens the pause behind a passed step.
+fn open(i: &Input<'_>, w: &Workload, from: i32) -> Decision {
+    let r = i.release;
+    let effect = Effect::OpenPause { from };
+    if !at_pause(w) {
+        return stand(
+            r,
+            State::Running,
+            None,
+            "The pause is open: waiting for the controller to go on.",
+        );
+    }
+    match ready(r, &effect, i.now) {
+        Ok(()) => Decision::Act(effect),
+        Err(until) => stand(
+            r,
+            State::Running,
+            Some(until),
+            "Waiting to see the pause open in the cluster.",
+        ),
+    }
+}
+
+/// Everything that must be open before the step is left.
+fn gates(i: &Input<'_>, index: usize, s: &Step) -> Decision {
+    let r = i.release;
+    let waived = r.waived.contains_key(&index);
+    let left = s.bake.0.saturating_sub(r.baked_at(i.now).0);
+    if left > 0 && !waived {
+        let until = after(i.now, Span(left).delta());
+        return stand(
+            r,
+            State::Running,
+            Some(until),
+            format!("Baking at {} % for {}.", s.weight, s.bake),
+        );
+    }
+    if s.has_analysis() && !waived {
+        let verdict = r.verdict.as_ref().filter(|v| v.step == index);
+        let why = match verdict.map(|v| (v.class, v.words.as_str())) {
+            Some((Class::Pass, _)) => None,
+            Some((Class::Marginal | Class::NoData | Class::Fail, words)) => {
+                Some(format!("The analysis does not pass yet: {words}"))
+            }
+            None => Some(format!("Waiting for the analysis at {} %.", s.weight)),
+        };
+        if let Some(why) = why {
+            return stand(r, State::Running, None, why);
+        }
+    }
+    let next = i.plan.steps().get(index + 1).map(|n| n.weight);
+    let person = s.gates.iter().find_map(|g| match g {
+        Gate::Approval(role) => Some(role),
+        Gate::Analysis => None,
+    });
+    if let Some(role) = person.filter(|_| !r.opened.contains_key(&index)) {
+        let why = match next {
+            Some(next) => format!(
+                "Everything else passed. {} opens the gate to {next} %.",
+                capital(role.words())
+            ),
+            None => format!(
+                "Everything else passed. {} opens the gate to promotion.",
+                capital(role.words())
+            ),
+        };
+        return stand(r, State::Waiting, None, why);
+    }
+    record(Record::StepPassed { step: index, next })
+}
+
+fn capital(words: &str) -> String {
+    let mut chars = words.chars();
+    chars
+        .next()
+        .map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
+
+/// The new version is the stable one.
+fn promoted(i: &Input<'_>, w: &Workload) -> Decision {
+    let (r, steps) = (i.release, i.plan.steps());
+    if w.phase != Phase::Healthy {
+        let why = format!(
+            "Promoted: {} of {} pods are available.",
+            w.available, w.replicas
+        );
+        return stand(r, State::Running, None, why);
+    }
+    let restore = Effect::RestoreSteps;
+    let enough = tried(r, &restore).is_some_and(|t| t.happened || t.times >= RESTORES);
+    if !enough {
+        return match ready(r, &restore, i.now) {
+            Ok(()) => Decision::Act(restore),
+            Err(until) => wait(Some(until), "Putting the Rollout's own steps back."),
+        };
+    }
+    if r.passed.len() < steps.len() {
+        let why = format!(
+            "{} was promoted past the plan's gates, not by Tidegate: it runs everywhere, unverified. Roll back, or \
+             verify it by hand.",
+            r.version()
+        );
+        return end(State::Failed, why);
+    }
+    end(
+        State::Succeeded,
+        format!("{} is the stable version, and healthy.", r.version()),
+    )
+}

@@ -1,0 +1,64 @@
+//! What a person's press does to a release. Whether the press is allowed is asked before, by role and by state;
+//! these only write it down the same way everywhere.
+
+use crate::release::{Course, Hold, Release, State};
+use chrono::{DateTime, Utc};
+
+/// Holds the release where it is: the bake's clock stops, nothing rises.
+pub fn hold(release: &mut Release, by: &str, why: Option<String>, now: DateTime<Utc>) {
+    if release.state.ended() || release.course != Course::Forward || release.hold.is_some() {
+        return;
+    }
+    release.baked = release.baked_at(now);
+    release.hold = Some(Hold {
+        since: now,
+        by: by.to_owned(),
+        why,
+    });
+    release.state = State::Paused;
+    release.note = Some(super::words::held(release));
+}
+
+/// Takes the hold back: the clock goes on from where it stopped.
+pub fn resume(release: &mut Release, now: DateTime<Utc>) {
+    if release.hold.take().is_none() || release.state.ended() {
+        return;
+    }
+    if release.step_since.is_some() {
+        release.step_since = Some(now);
+    }
+    if release.course == Course::Forward {
+        release.state = if super::next::deployed(release) {
+            State::Running
+        } else {
+            State::Queued
+        };
+        release.note = None;
+    }
+}
+
+/// Moves on past waiting at a step: its bake and an analysis without data. Never past a fail, never past an
+/// approval gate: those are part of what was approved.
+pub fn waive(release: &mut Release, step: usize, by: &str) {
+    release.waived.insert(step, by.to_owned());
+}
+
+/// Opens a step's approval gate.
+pub fn open_gate(release: &mut Release, step: usize, by: &str) {
+    release.opened.insert(step, by.to_owned());
+}
+
+/// Leaves the course forward, for good. A rollback outranks an abort; nothing leads forward again.
+pub fn leave(release: &mut Release, course: Course, why: Option<&str>) {
+    if release.state.ended() || course == Course::Forward {
+        return;
+    }
+    if release.course == Course::Forward || course == Course::RollBack {
+        release.course = course;
+    }
+    if let Some(why) = why {
+        release.reason.get_or_insert_with(|| why.to_owned());
+    }
+    release.state = State::RollingBack;
+    release.hold = None;
+}

@@ -1,0 +1,80 @@
+//! Closing an announced effect by what is seen. After a crash nobody remembers whether the call went out: the
+//! cluster does.
+
+use super::next::{
+    UNSEEN, after, at_pause, ours, passed, pause_of, reached, record, wait, wants_good,
+};
+use super::{Decision, Effect, Input, Record};
+use crate::release::{Attempt, Course, Release};
+use crate::workload::Workload;
+
+/// What the pending attempt calls for; `None` when there is none.
+pub(super) fn pending(i: &Input<'_>) -> Option<Decision> {
+    let attempt = i.release.attempt.as_ref()?;
+    let Some(w) = i.seen else {
+        return Some(settle(false, "The workload is gone from the cluster."));
+    };
+    if visible(i, attempt, w) {
+        return Some(settle(true, "Seen in the cluster."));
+    }
+    // A raise that has not landed cannot land after an abort (its patch tests the step), so the way back need not
+    // wait for it. A deploy can: whether it reached the cluster must be known.
+    let moot = i.release.course != Course::Forward
+        && matches!(
+            attempt.effect,
+            Effect::OpenPause { .. } | Effect::RestoreSteps
+        );
+    if moot {
+        return Some(settle(false, "Not seen when the release turned back."));
+    }
+    if passed(attempt.begun, UNSEEN, i.now) {
+        return Some(settle(
+            false,
+            "Not seen in the cluster within 5 s: taken as not done.",
+        ));
+    }
+    Some(wait(
+        Some(after(attempt.begun, UNSEEN)),
+        "Waiting to see the last change in the cluster.",
+    ))
+}
+
+fn settle(happened: bool, words: &str) -> Decision {
+    record(Record::Settle {
+        happened,
+        words: words.into(),
+    })
+}
+
+fn visible(i: &Input<'_>, attempt: &Attempt, w: &Workload) -> bool {
+    let r = i.release;
+    let promoted = w.current_hash.is_some() && w.current_hash == w.stable_hash;
+    match attempt.effect {
+        Effect::Deploy => reached(w, &attempt.id) || our_steps(i, w) && ours(r, w),
+        Effect::OpenPause { from } => opened(r, w, from, promoted),
+        Effect::Unpause => !w.spec_paused,
+        Effect::Abort => w.abort || promoted || w.weights.is_some_and(|s| s.canary == 0),
+        // The known-good hash alone proves nothing before the canary was ever seen: the cache may be older still.
+        Effect::Revert => {
+            reached(w, &attempt.id) || r.canary_hash.is_some() && wants_good(r, w) && w.observed()
+        }
+        Effect::PromoteFull => w.promote_full || promoted,
+        Effect::RestoreSteps => reached(w, &attempt.id) || w.step_count != steps_of_plan(i),
+    }
+}
+
+/// A pause counts as open when the controller is past it, or when it stands there and its condition is gone.
+fn opened(r: &Release, w: &Workload, from: i32, promoted: bool) -> bool {
+    let canary = r.canary_hash.is_some() && w.current_hash == r.canary_hash;
+    let at = w.step_index.unwrap_or(0);
+    canary && (promoted || at > from || at == from && !at_pause(w) && !w.abort && w.observed())
+}
+
+fn steps_of_plan(i: &Input<'_>) -> i32 {
+    // One weight and one pause for each step.
+    pause_of(i.plan.steps().len()).saturating_sub(1)
+}
+
+fn our_steps(i: &Input<'_>, w: &Workload) -> bool {
+    w.step_count == steps_of_plan(i)
+}

@@ -1,0 +1,145 @@
+//! The sentences the history shows for what the conductor does.
+
+use super::{Effect, Record};
+use crate::plan::Plan;
+use crate::release::{Release, State};
+
+/// What an effect is about to do, in one sentence.
+pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
+    let (new, good) = (release.version(), release.good_version());
+    match effect {
+        Effect::Deploy => {
+            let first = plan.steps().first().map_or(0, |s| s.weight);
+            format!("{new} starts at {first} %, and stands there until its gates open.")
+        }
+        Effect::OpenPause { from } => {
+            let step = usize::try_from(from / 2).unwrap_or(0);
+            let weight = |i: usize| plan.steps().get(i).map(|s| s.weight);
+            match (weight(step), weight(step + 1)) {
+                (Some(now), Some(then)) => format!("Weight {now} % to {then} %."),
+                _ => format!("Promotion of {new}: it becomes the stable version."),
+            }
+        }
+        Effect::Unpause => {
+            "The Rollout's own pause is taken off, so that the way back is carried out.".into()
+        }
+        Effect::Abort => format!("Canary weight to 0 %: traffic goes to {good}."),
+        Effect::Revert => format!("The known-good template of {good} is put back."),
+        Effect::PromoteFull => format!("{good} takes over without walking the steps."),
+        Effect::RestoreSteps => "The Rollout's own canary steps are put back.".into(),
+    }
+}
+
+/// A record as an audit event: the action's dotted name and one sentence.
+pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, String) {
+    match record {
+        Record::Settle { happened, words } => {
+            let (action, what) = match release.attempt.as_ref().map(|a| &a.effect) {
+                Some(e) => (settled(e, *happened), did(e, *happened, release, plan)),
+                None => ("release.attempt.settled", "An attempt was closed.".into()),
+            };
+            (
+                action,
+                if *happened {
+                    what
+                } else {
+                    format!("{what} {words}")
+                },
+            )
+        }
+        Record::CanaryNamed(hash) => (
+            "release.canary.named",
+            format!("The pods of {} carry the hash {hash}.", release.version()),
+        ),
+        Record::StepReached { step, weight } => {
+            let asked = plan.steps().get(*step).map_or(*weight, |s| s.weight);
+            let words = if asked == *weight {
+                format!("{asked} % confirmed: bake and analysis start.")
+            } else {
+                format!(
+                    "{weight} % confirmed, as near to {asked} % as pods allow: bake and analysis start."
+                )
+            };
+            ("release.step.reached", words)
+        }
+        Record::StepPassed { step, next } => {
+            let weight = plan.steps().get(*step).map_or(0, |s| s.weight);
+            let words = match next {
+                Some(next) => format!("All gates at {weight} % passed. {next} % is allowed."),
+                None => format!("All gates at {weight} % passed. Promotion is allowed."),
+            };
+            ("release.step.passed", words)
+        }
+        Record::Become { state, why } => {
+            let action = match state {
+                State::Queued => "release.queued",
+                State::Running => "release.running",
+                State::Waiting => "release.waiting",
+                State::Paused => "release.held",
+                State::RollingBack => "release.rolling_back",
+                State::RolledBack => "release.rolled_back",
+                State::Succeeded => "release.succeeded",
+                State::Failed => "release.failed",
+                State::Cancelled => "release.cancelled",
+            };
+            (action, why.clone())
+        }
+        Record::TurnBack { why } => (
+            "release.turned_back",
+            format!("Back to {}: {why}", release.good_version()),
+        ),
+        Record::End { state, why } => {
+            let action = match state {
+                State::RolledBack => "release.rolled_back",
+                State::Succeeded => "release.succeeded",
+                State::Cancelled => "release.cancelled",
+                State::Failed
+                | State::Queued
+                | State::Running
+                | State::Waiting
+                | State::Paused
+                | State::RollingBack => "release.failed",
+            };
+            (action, why.clone())
+        }
+    }
+}
+
+fn settled(effect: &Effect, happened: bool) -> &'static str {
+    match (effect, happened) {
+        (Effect::Deploy, true) => "release.deployed",
+        (Effect::Deploy, false) => "release.deploy.not_done",
+        (Effect::OpenPause { .. }, true) => "release.weight.raised",
+        (Effect::OpenPause { .. }, false) => "release.weight.not_raised",
+        (Effect::Unpause, true) => "release.unpaused",
+        (Effect::Unpause, false) => "release.unpause.not_done",
+        (Effect::Abort, true) => "release.weight.zero",
+        (Effect::Abort, false) => "release.abort.not_done",
+        (Effect::Revert, true) => "release.reverted",
+        (Effect::Revert, false) => "release.revert.not_done",
+        (Effect::PromoteFull, true) => "release.good.promoted",
+        (Effect::PromoteFull, false) => "release.good.not_promoted",
+        (Effect::RestoreSteps, true) => "release.steps.restored",
+        (Effect::RestoreSteps, false) => "release.steps.not_restored",
+    }
+}
+
+fn did(effect: &Effect, happened: bool, release: &Release, plan: &Plan) -> String {
+    let announced = announce(effect, release, plan);
+    if happened {
+        announced
+    } else {
+        format!("Not done: {announced}")
+    }
+}
+
+/// Who holds a release, and why: the note beside a held one.
+pub(super) fn held(release: &Release) -> String {
+    match &release.hold {
+        Some(h) => match h.why.as_deref().filter(|w| !w.is_empty()) {
+            Some(why) => format!("Held by {}: {why}", h.by),
+            None => format!("Held by {}. Resume it to go on.", h.by),
+        },
+        None => "Held.".into(),
+    }
+}
