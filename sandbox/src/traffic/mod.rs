@@ -1,0 +1,349 @@
+//! Simulated users. They go where the cluster really sends them (ready pods, the router's weights, the active
+//! Service), and Prometheus reads what they met.
+//!
+//! `http_requests_total` and `http_request_duration_seconds` carry the labels `service`, `namespace`, `code`, `version`
+//! (image tag) and `rollouts_pod_template_hash` (for a Deployment its `pod-template-hash`).
+
+mod behaviour;
+mod metrics;
+mod sample;
+mod share;
+mod world;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use axum::{Json, Router, extract::State, http::header, response::IntoResponse, routing::get};
+use futures::{StreamExt as _, stream::BoxStream};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ApiResource, DynamicObject},
+    core::GroupVersionKind,
+    runtime::{
+        WatchStreamExt as _,
+        reflector::{self, Store},
+        watcher,
+    },
+};
+use serde::Serialize;
+use tokio::{sync::oneshot, time};
+
+use self::{
+    metrics::{Counters, PodState, Series, render},
+    sample::{Requests, requests},
+    share::shares,
+    world::{Seen, Service},
+};
+
+/// Requests are made in portions of this length.
+const TICK: Duration = Duration::from_millis(500);
+
+/// The seed of every run: two runs in which the cluster does the same give the same numbers.
+const SEED: u64 = 1;
+
+/// One version's part of one service, as `/shares` tells it.
+#[derive(Debug, Clone, Serialize, PartialEq)]
+struct ShareNow {
+    namespace: String,
+    service: String,
+    version: String,
+    hash: String,
+    /// 0 to 1.
+    fraction: f64,
+    served: bool,
+}
+
+#[derive(Debug, Default)]
+struct Users {
+    series: BTreeMap<Series, Counters>,
+    pods: Vec<PodState>,
+    shares: Vec<ShareNow>,
+}
+
+impl Users {
+    /// Send one tick's requests.
+    fn tick(&mut self, services: &[Service]) {
+        self.shares.clear();
+        self.pods = services
+            .iter()
+            .flat_map(|s| s.pods.iter().cloned())
+            .collect();
+        let mut present = BTreeSet::new();
+        for service in services {
+            let parts = shares(&service.route, &service.versions);
+            for version in &service.versions {
+                let part = parts.iter().find(|p| p.hash == version.hash);
+                if part.is_none() && version.ready == 0 {
+                    continue;
+                }
+                let series = Series {
+                    namespace: service.namespace.clone(),
+                    service: service.name.clone(),
+                    version: version.tag.clone(),
+                    hash: version.hash.clone(),
+                };
+                let counters = self.series.entry(series.clone()).or_default();
+                let fraction = part.map_or(0.0, |p| p.fraction);
+                let expected = service.rps * TICK.as_secs_f64() * fraction;
+                let (good, failed) = requests(
+                    SEED,
+                    &service.name,
+                    &version.tag,
+                    counters.ticks,
+                    expected,
+                    version.behaviour,
+                );
+                counters.ticks += 1;
+                if part.is_none_or(|p| p.served) {
+                    counters.add(200, &good);
+                    counters.add(500, &failed);
+                } else {
+                    // Nobody is there: the router answers by itself, at once.
+                    let refused = Requests {
+                        count: good.count + failed.count,
+                        ..Requests::default()
+                    };
+                    counters.add(503, &refused);
+                }
+                if let Some(part) = part {
+                    self.shares.push(ShareNow {
+                        namespace: series.namespace.clone(),
+                        service: series.service.clone(),
+                        version: series.version.clone(),
+                        hash: series.hash.clone(),
+                        fraction,
+                        served: part.served,
+                    });
+                }
+                present.insert(series);
+            }
+        }
+        // A version's series end with its pods, as a scrape of the pods themselves would have it.
+        self.series.retain(|series, _| present.contains(series));
+    }
+}
+
+/// The running simulator: a thread with a runtime of its own, so that it outlives the runtime of the test that
+/// happened to start it. Dropping it stops it.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Traffic {
+    /// Watch the cluster of `kubeconfig` and serve `/metrics` and `/shares` on a port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub(crate) fn start(kubeconfig: &Path, port: u16) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).with_context(|| {
+            format!("port {port}, meant for the simulated users' metrics, is taken")
+        })?;
+        listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (stop, stopped) = oneshot::channel();
+        let kubeconfig: PathBuf = kubeconfig.to_owned();
+        let thread = thread::Builder::new()
+            .name("traffic".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        result = run(&kubeconfig, listener) => {
+                            if let Err(e) = result {
+                                eprintln!("the simulated users stopped: {e:#}");
+                            }
+                        }
+                        _ = stopped => {}
+                    }
+                });
+            })?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A store of every object of a kind, and the stream that keeps it.
+fn watch(
+    client: &Client,
+    group: &str,
+    kind: &str,
+    plural: &str,
+) -> (Store<DynamicObject>, BoxStream<'static, ()>) {
+    let version = if group == "argoproj.io" {
+        "v1alpha1"
+    } else {
+        "v1"
+    };
+    let resource =
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+    let writer = reflector::store::Writer::new(resource.clone());
+    let store = writer.as_reader();
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let stream = watcher(api, watcher::Config::default().any_semantic())
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(writer)
+        .map(drop);
+    (store, stream.boxed())
+}
+
+async fn run(kubeconfig: &Path, listener: TcpListener) -> Result<()> {
+    let client = crate::cluster::client(kubeconfig).await?;
+    let (rollouts, s1) = watch(&client, "argoproj.io", "Rollout", "rollouts");
+    let (deployments, s2) = watch(&client, "apps", "Deployment", "deployments");
+    let (replica_sets, s3) = watch(&client, "apps", "ReplicaSet", "replicasets");
+    let (pods, s4) = watch(&client, "", "Pod", "pods");
+    let (services, s5) = watch(&client, "", "Service", "services");
+    let (ingresses, s6) = watch(&client, "networking.k8s.io", "Ingress", "ingresses");
+    let watches = futures::stream::select_all([s1, s2, s3, s4, s5, s6]).for_each(|()| async {});
+
+    let users = Arc::new(Mutex::new(Users::default()));
+    let state = users.clone();
+    let ticks = async {
+        let mut interval = time::interval(TICK);
+        // After a stall the missed ticks are made up for: the rate stays what it should be.
+        interval.set_missed_tick_behavior(time::MissedTickBehavior::Burst);
+        loop {
+            interval.tick().await;
+            let seen = Seen {
+                rollouts: rollouts.state(),
+                deployments: deployments.state(),
+                replica_sets: replica_sets.state(),
+                pods: pods.state(),
+                services: services.state(),
+                ingresses: ingresses.state(),
+            };
+            state
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .tick(&world::services(&seen));
+        }
+    };
+    let app = Router::new()
+        .route("/metrics", get(serve_metrics))
+        .route("/shares", get(serve_shares))
+        .with_state(users);
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    tokio::select! {
+        () = watches => {}
+        () = ticks => {}
+        result = axum::serve(listener, app).into_future() => result.context("serving metrics")?,
+    }
+    Ok(())
+}
+
+async fn serve_metrics(State(users): State<Arc<Mutex<Users>>>) -> impl IntoResponse {
+    let users = users.lock().unwrap_or_else(PoisonError::into_inner);
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        render(&users.series, &users.pods),
+    )
+}
+
+async fn serve_shares(State(users): State<Arc<Mutex<Users>>>) -> impl IntoResponse {
+    Json(
+        users
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .shares
+            .clone(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        behaviour::Behaviour,
+        share::{Route, Version},
+        *,
+    };
+
+    fn service(canary_ready: u32, stable_ready: u32) -> Service {
+        let version = |hash: &str, ready, errors| Version {
+            hash: hash.into(),
+            tag: hash.into(),
+            ready,
+            behaviour: Behaviour {
+                errors,
+                ..Behaviour::default()
+            },
+        };
+        Service {
+            namespace: "shop".into(),
+            name: "checkout".into(),
+            rps: 100.0,
+            versions: vec![
+                version("old", stable_ready, 0.0),
+                version("new", canary_ready, 0.5),
+            ],
+            route: Route::Split(vec![("old".into(), 0.8), ("new".into(), 0.2)]),
+            pods: vec![],
+        }
+    }
+
+    fn count(users: &Users, version: &str, code: u16) -> u64 {
+        let series = users.series.iter().find(|(s, _)| s.version == version);
+        series
+            .and_then(|(_, c)| c.codes.get(&code))
+            .map_or(0, |r| r.count)
+    }
+
+    #[test]
+    fn requests_are_split_by_weight_and_fail_as_their_version_does() {
+        let mut users = Users::default();
+        for _ in 0..100 {
+            users.tick(&[service(1, 8)]);
+        }
+        let (old, new) = (
+            count(&users, "old", 200),
+            count(&users, "new", 200) + count(&users, "new", 500),
+        );
+        assert!((3800..4200).contains(&old), "{old}");
+        assert!((900..1100).contains(&new), "{new}");
+        assert!((400..600).contains(&count(&users, "new", 500)));
+        assert_eq!(count(&users, "old", 500), 0);
+    }
+
+    #[test]
+    fn without_stable_pods_users_get_503() {
+        let mut users = Users::default();
+        users.tick(&[service(1, 0)]);
+        assert!(count(&users, "old", 503) > 0);
+        assert_eq!(count(&users, "old", 200), 0);
+    }
+
+    #[test]
+    fn series_end_with_their_pods() {
+        let mut users = Users::default();
+        users.tick(&[service(1, 8)]);
+        assert_eq!(users.series.len(), 2);
+        users.tick(&[service(0, 8)]);
+        assert_eq!(users.series.len(), 1);
+        assert_eq!(users.shares.len(), 1);
+        users.tick(&[]);
+        assert!(users.series.is_empty());
+    }
+}

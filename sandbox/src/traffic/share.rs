@@ -1,0 +1,156 @@
+//! Which version gets which part of a service's requests.
+
+use std::collections::BTreeMap;
+
+use super::behaviour::Behaviour;
+
+/// The pods of one revision.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Version {
+    /// `rollouts-pod-template-hash`, or `pod-template-hash` of a Deployment.
+    pub(crate) hash: String,
+    /// Image tag.
+    pub(crate) tag: String,
+    /// Ready pods.
+    pub(crate) ready: u32,
+    pub(crate) behaviour: Behaviour,
+}
+
+/// Who decides where a request goes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Route {
+    /// One Service in front of all pods: each gets its part.
+    Pods,
+    /// A router: hash and weight of each side, the stable side first. Weights are parts of one.
+    Split(Vec<(String, f64)>),
+}
+
+/// One version's part.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Share {
+    pub(crate) hash: String,
+    /// 0 to 1.
+    pub(crate) fraction: f64,
+    /// Whether a pod is there to answer. If not, the router answers 503.
+    pub(crate) served: bool,
+}
+
+/// Split a service's requests among its versions. The fractions sum to 1 unless there is nowhere to send anything.
+pub(crate) fn shares(route: &Route, versions: &[Version]) -> Vec<Share> {
+    let ready = |hash: &str| {
+        versions
+            .iter()
+            .filter(|v| v.hash == hash)
+            .map(|v| v.ready)
+            .sum::<u32>()
+    };
+    match route {
+        Route::Pods => {
+            let total: u32 = versions.iter().map(|v| v.ready).sum();
+            versions
+                .iter()
+                .filter(|v| v.ready > 0)
+                .map(|v| Share {
+                    hash: v.hash.clone(),
+                    fraction: f64::from(v.ready) / f64::from(total),
+                    served: true,
+                })
+                .collect()
+        }
+        Route::Split(sides) => {
+            let Some((stable, _)) = sides.first() else {
+                return Vec::new();
+            };
+            let mut parts: BTreeMap<&str, f64> = BTreeMap::new();
+            for (hash, weight) in sides {
+                // A router drops a canary without endpoints and sends its part to the main backend.
+                let target = if ready(hash) > 0 { hash } else { stable };
+                *parts.entry(target).or_default() += weight;
+            }
+            parts
+                .into_iter()
+                .filter(|(_, fraction)| *fraction > 0.0)
+                .map(|(hash, fraction)| Share {
+                    hash: hash.to_owned(),
+                    fraction,
+                    served: ready(hash) > 0,
+                })
+                .collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(hash: &str, ready: u32) -> Version {
+        Version {
+            hash: hash.into(),
+            tag: hash.into(),
+            ready,
+            behaviour: Behaviour::default(),
+        }
+    }
+
+    fn split(route: &Route, versions: &[Version]) -> Vec<(String, f64, bool)> {
+        shares(route, versions)
+            .into_iter()
+            .map(|s| (s.hash, s.fraction, s.served))
+            .collect()
+    }
+
+    fn weights(canary: f64) -> Route {
+        Route::Split(vec![("old".into(), 1.0 - canary), ("new".into(), canary)])
+    }
+
+    #[test]
+    fn without_a_router_each_ready_pod_gets_its_part() {
+        let versions = [version("old", 5), version("new", 1), version("gone", 0)];
+        let expected = vec![
+            ("old".into(), 5.0 / 6.0, true),
+            ("new".into(), 1.0 / 6.0, true),
+        ];
+        assert_eq!(split(&Route::Pods, &versions), expected);
+        assert_eq!(split(&Route::Pods, &[version("old", 0)]), vec![]);
+    }
+
+    #[test]
+    fn a_router_goes_by_weight_whatever_the_pods() {
+        let versions = [version("old", 8), version("new", 1)];
+        assert_eq!(
+            split(&weights(0.05), &versions),
+            vec![("new".into(), 0.05, true), ("old".into(), 0.95, true)]
+        );
+        assert_eq!(
+            split(&weights(0.0), &versions),
+            vec![("old".into(), 1.0, true)]
+        );
+    }
+
+    #[test]
+    fn a_canary_without_pods_gets_nothing() {
+        assert_eq!(
+            split(&weights(0.25), &[version("old", 8), version("new", 0)]),
+            vec![("old".into(), 1.0, true)]
+        );
+    }
+
+    #[test]
+    fn a_stable_side_without_pods_fails_its_part() {
+        let expected = vec![("new".into(), 0.25, true), ("old".into(), 0.75, false)];
+        assert_eq!(
+            split(&weights(0.25), &[version("old", 0), version("new", 1)]),
+            expected
+        );
+    }
+
+    #[test]
+    fn both_services_on_one_revision_are_one_share() {
+        let route = Route::Split(vec![("new".into(), 0.0), ("new".into(), 1.0)]);
+        assert_eq!(
+            split(&route, &[version("new", 8)]),
+            vec![("new".into(), 1.0, true)]
+        );
+    }
+}
