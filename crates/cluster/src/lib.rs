@@ -1,1 +1,419 @@
-//! placeholder
+//! Kubernetes as Tidegate needs it: what is running (one watch cache a cluster), what is done to it (patches with
+//! preconditions), how it does (Prometheus).
+//!
+//! What is guaranteed: no object's content reaches a log or a message; an effect is sent once, and what became of it
+//! is an [`Outcome`]; after any gap in a watch the cache equals a fresh list.
+
+mod back;
+mod cache;
+mod connect;
+mod deployment;
+mod error;
+mod observe;
+mod patch;
+mod prometheus;
+mod raw;
+mod rollout;
+mod sample;
+mod send;
+mod watch;
+
+pub use back::RolledBack;
+pub use cache::Change;
+pub use error::Error;
+pub use observe::{ATTEMPT, ENVIRONMENT, RELEASE, ROLLBACK, SERVICE, observe};
+pub use patch::Patch;
+pub use prometheus::{Prometheus, Series};
+pub use rollout::steps;
+pub use sample::sample;
+pub use send::Outcome;
+
+use cache::{Entry, View};
+use chrono::{DateTime, Utc};
+use http::Method;
+use model::AttemptId;
+use model::plan::Plan;
+use model::release::KnownGood;
+use model::workload::{Key, Kind, Workload};
+use observe::Facts;
+use send::{Answer, Part, Sender};
+use serde::Deserialize as _;
+use serde_json::Value;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// A read of almost nothing, answered only while the API server and its etcd are alive, so often: the age of what
+/// pages show is never much more than this.
+const PROBE: Duration = Duration::from_secs(5);
+const PROBE_PATH: &str = "/apis/apps/v1/namespaces/kube-system/deployments?limit=1";
+/// Connections kept open, so that a rollback's first byte need not wait for a TLS handshake, …
+const WARM: usize = 4;
+/// … by using them so many probes apart (20 s; the API server closes idle ones at 90 s).
+const WARM_EVERY: u32 = 4;
+
+/// One cluster: its cache and its effects. The watches end when it is dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    name: String,
+    sender: Sender,
+    view: Arc<View>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Cluster {
+    /// Reads the kubeconfig (`None`: KUBECONFIG, then `~/.kube/config`, then the pod's service account) and starts
+    /// watching. Does not wait for the API server: [`Cluster::synced`] tells when the cache is whole.
+    ///
+    /// # Errors
+    /// [`Error::Kubeconfig`].
+    pub async fn connect(
+        name: &str,
+        kubeconfig: Option<&Path>,
+        context: Option<&str>,
+    ) -> Result<Arc<Self>, Error> {
+        let config = connect::config(kubeconfig, context).await?;
+        let client = connect::client(&config)?;
+        let (view, mut tasks) = cache::start(&client, name);
+        let sender = Sender {
+            client,
+            cluster: name.to_owned(),
+        };
+        tasks.push(tokio::spawn(probe(sender.clone(), view.clone())));
+        Ok(Arc::new(Self {
+            name: name.to_owned(),
+            sender,
+            view,
+            tasks,
+        }))
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Asks the API server for its version: `v1.34.4`.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Denied`].
+    pub async fn version(&self) -> Result<String, Error> {
+        let value = self
+            .sender
+            .read("/version", "read its version", None)
+            .await?;
+        Ok(value["gitVersion"].as_str().unwrap_or("unknown").to_owned())
+    }
+
+    /// The last moment at which every watch was known to be alive: what the cache holds is true as of then. `None`
+    /// before each kind was listed once.
+    pub fn synced(&self) -> Option<DateTime<Utc>> {
+        self.view.synced()
+    }
+
+    /// Changes from now on. A listener that lags should read everything again, as for [`Change::Resync`].
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.view.changes()
+    }
+
+    /// Rises with every change of the cache.
+    pub fn generation(&self) -> u64 {
+        self.view.generation()
+    }
+
+    /// A workload as last seen.
+    pub fn workload(&self, key: &Key) -> Option<Arc<Workload>> {
+        self.view.entry(key).map(|e| e.workload.clone())
+    }
+
+    /// All workloads as last seen, sorted by key. Cheap: made once for each state of the cache.
+    pub fn workloads(&self) -> Arc<Vec<Arc<Workload>>> {
+        self.view.workloads()
+    }
+
+    /// A workload as the API server has it now, past the cache.
+    ///
+    /// # Errors
+    /// [`Error::Gone`], or as for any read.
+    pub async fn fresh(&self, key: &Key) -> Result<Workload, Error> {
+        self.read(key).await.map(|(_, _, workload)| workload)
+    }
+
+    /// Waits until what is seen of a workload satisfies `is`; `None` after `at_most`.
+    pub async fn wait_for(
+        &self,
+        key: &Key,
+        at_most: Duration,
+        is: impl Fn(&Workload) -> bool,
+    ) -> Option<Arc<Workload>> {
+        let deadline = Instant::now() + at_most;
+        let mut changes = self.changes();
+        loop {
+            if let Some(w) = self.workload(key).filter(|w| is(w)) {
+                return Some(w);
+            }
+            match tokio::time::timeout_at(deadline, changes.recv()).await {
+                Err(_) | Ok(Err(broadcast::error::RecvError::Closed)) => return None,
+                Ok(Ok(_) | Err(broadcast::error::RecvError::Lagged(_))) => {}
+            }
+        }
+    }
+
+    /// Starts a canary: the new images, the plan's steps and the way back, in one patch that holds only while
+    /// `expect_stable` is both the stable and the newest revision and the template is still `good`'s.
+    ///
+    /// # Errors
+    /// As for any call; a Rollout that does not allow it is [`Outcome::Refused`].
+    pub async fn deploy(
+        &self,
+        key: &Key,
+        attempt: &AttemptId,
+        plan: &Plan,
+        good: &KnownGood,
+        expect_stable: &str,
+    ) -> Result<Outcome, Error> {
+        if key.kind == Kind::Deployment {
+            return Ok(Outcome::refused(format!(
+                "{} is a Deployment, which has no canary. Tidegate drives Rollouts for now; it shows Deployments \
+                 and rolls them back.",
+                key.name
+            )));
+        }
+        let entry = self.entry(key).await?;
+        match rollout::deploy(&entry.facts, attempt, plan, good, expect_stable) {
+            Ok(patch) => {
+                self.sender
+                    .patch(key, Part::Main, Some(attempt), patch)
+                    .await
+            }
+            Err(why) => Ok(Outcome::Refused { why }),
+        }
+    }
+
+    /// Opens the pause at step `from` of the Rollout's steps, and no other: a second call for the same pause is
+    /// refused. A status patch cannot carry the attempt's id; the index is its mark.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn open_pause(
+        &self,
+        key: &Key,
+        _attempt: &AttemptId,
+        from: i32,
+    ) -> Result<Outcome, Error> {
+        let entry = self.rollout(key).await?;
+        match rollout::open_pause(&entry.workload, from) {
+            Ok(patch) => self.sender.patch(key, Part::Status, None, patch).await,
+            Err(why) => Ok(Outcome::Refused { why }),
+        }
+    }
+
+    /// Takes `spec.paused` away.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn unpause(&self, key: &Key, attempt: &AttemptId) -> Result<Outcome, Error> {
+        let entry = self.entry(key).await?;
+        let patch = match key.kind {
+            Kind::Rollout => rollout::unpause(&entry.facts, attempt),
+            Kind::Deployment => deployment::unpause(&entry.facts, attempt),
+        };
+        self.sender
+            .patch(key, Part::Main, Some(attempt), patch)
+            .await
+    }
+
+    /// Traffic back to stable, as long as the newest revision is `bad_hash`. The controller can lose it while a
+    /// change of the spec is not yet observed: look whether `abort` is still set half a second later.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn abort(
+        &self,
+        key: &Key,
+        _attempt: &AttemptId,
+        bad_hash: &str,
+    ) -> Result<Outcome, Error> {
+        self.rollout(key).await?;
+        self.sender
+            .patch(key, Part::Status, None, rollout::abort(bad_hash))
+            .await
+    }
+
+    /// The known-good template and the Rollout's own steps, in one patch; with `window` also a rollbackWindow, so
+    /// that a promoted version is left without walking the steps (undone by [`Cluster::restore_steps`]).
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn revert(
+        &self,
+        key: &Key,
+        attempt: &AttemptId,
+        good: &KnownGood,
+        window: bool,
+    ) -> Result<Outcome, Error> {
+        let entry = self.entry(key).await?;
+        self.send_revert(&entry, attempt, good, window).await
+    }
+
+    /// Skips what is left of the steps on the way to `hash`, the newest revision. Takes an abort back: only for a
+    /// version that is wanted.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn promote_full(
+        &self,
+        key: &Key,
+        _attempt: &AttemptId,
+        hash: &str,
+    ) -> Result<Outcome, Error> {
+        self.rollout(key).await?;
+        self.sender
+            .patch(key, Part::Status, None, rollout::promote_full(hash))
+            .await
+    }
+
+    /// Puts the Rollout's own steps and rollbackWindow back. Refused while an update is in flight. Nothing to do for
+    /// a Deployment.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn restore_steps(
+        &self,
+        key: &Key,
+        attempt: &AttemptId,
+        good: &KnownGood,
+    ) -> Result<Outcome, Error> {
+        let entry = self.entry(key).await?;
+        if key.kind == Kind::Deployment {
+            return Ok(Outcome::Applied {
+                generation: entry.workload.generation,
+                resource_version: entry.workload.resource_version.clone(),
+            });
+        }
+        match rollout::restore_steps(&entry.facts, attempt, good) {
+            Ok(patch) => {
+                self.sender
+                    .patch(key, Part::Main, Some(attempt), patch)
+                    .await
+            }
+            Err(why) => Ok(Outcome::Refused { why }),
+        }
+    }
+
+    /// As [`Cluster::entry`], for what only Rollouts have.
+    async fn rollout(&self, key: &Key) -> Result<Arc<Entry>, Error> {
+        if key.kind == Kind::Deployment {
+            return Err(Error::Unsuited(format!(
+                "{} is a Deployment: it has no steps and no abort.",
+                key.name
+            )));
+        }
+        self.entry(key).await
+    }
+
+    /// From the cache; from the API server where the cache does not have it.
+    async fn entry(&self, key: &Key) -> Result<Arc<Entry>, Error> {
+        match self.view.entry(key) {
+            Some(entry) => Ok(entry),
+            None => Ok(Arc::new(self.fresh_entry(key).await?)),
+        }
+    }
+
+    async fn fresh_entry(&self, key: &Key) -> Result<Entry, Error> {
+        let (_, facts, workload) = self.read(key).await?;
+        Ok(Entry {
+            workload: Arc::new(workload),
+            facts: Arc::new(facts),
+        })
+    }
+
+    /// The object, what is kept of it, and the workload with its ReplicaSets: read now.
+    async fn read(&self, key: &Key) -> Result<(Value, Facts, Workload), Error> {
+        let namespace_uri = format!("/api/v1/namespaces/{}", key.namespace);
+        let (object, namespace) = tokio::try_join!(
+            self.sender.get(key),
+            self.sender.read(&namespace_uri, "read its namespace", None),
+        )?;
+        let sets_uri = format!(
+            "/apis/apps/v1/namespaces/{}/replicasets?labelSelector={}",
+            key.namespace,
+            selector(&object)
+        );
+        let sets = self
+            .sender
+            .read(&sets_uri, "list ReplicaSets", None)
+            .await?;
+        let unreadable = |e: serde_json::Error| Error::Answer {
+            cluster: self.name.clone(),
+            action: format!("a read of {}", key.name),
+            code: 200,
+            reason: format!("an object that cannot be read ({:?})", e.classify()),
+        };
+        let facts = match key.kind {
+            Kind::Rollout => observe::rollout(
+                &self.name,
+                raw::Rollout::deserialize(&object).map_err(unreadable)?,
+            ),
+            Kind::Deployment => observe::deployment(
+                &self.name,
+                raw::Deployment::deserialize(&object).map_err(unreadable)?,
+            ),
+        };
+        let list = raw::List::<raw::ReplicaSet>::deserialize(&sets).map_err(unreadable)?;
+        let own: Vec<_> = list
+            .items
+            .into_iter()
+            .filter_map(observe::set)
+            .filter(|s| s.owner == facts.workload.uid)
+            .collect();
+        let environment = namespace["metadata"]["labels"][ENVIRONMENT].as_str();
+        let known = self.view.entry(key);
+        let before = known
+            .as_ref()
+            .map(|e| &*e.workload)
+            .filter(|b| b.uid == facts.workload.uid);
+        let workload = observe::assemble(&facts, own.iter(), environment, before, Utc::now());
+        Ok((object, facts, workload))
+    }
+}
+
+/// The object's `matchLabels` as a query's value; narrows a list that is filtered by owner afterwards in any case.
+fn selector(object: &Value) -> String {
+    let labels = object
+        .pointer("/spec/selector/matchLabels")
+        .and_then(Value::as_object);
+    let pairs = labels
+        .into_iter()
+        .flatten()
+        .filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?)));
+    let text = pairs.collect::<Vec<_>>().join(",");
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// Keeps the age of the cache honest, and connections open.
+async fn probe(sender: Sender, view: Arc<View>) {
+    let mut ticks = tokio::time::interval(PROBE);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut tick = 0;
+    loop {
+        ticks.tick().await;
+        let read = || sender.call(Method::GET, PROBE_PATH, None);
+        let warm = if tick % WARM_EVERY == 0 { WARM } else { 1 };
+        tick += 1;
+        let answers = futures::future::join_all((0..warm).map(|_| read())).await;
+        if answers.iter().all(|a| matches!(a, Answer::Ok(_))) {
+            view.probed();
+        }
+    }
+}

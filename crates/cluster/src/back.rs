@@ -1,0 +1,410 @@
+//! The way back: where it leads, and taking it.
+
+use crate::error::Error;
+use crate::observe::{self, Facts};
+use crate::send::{Outcome, Part, path};
+use crate::{Cluster, deployment, raw, rollout};
+use model::AttemptId;
+use model::release::KnownGood;
+use model::rollback::{Call, Route, route};
+use model::workload::{Key, Kind, Phase, Workload};
+use serde::Deserialize as _;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a rollback waits for the controller to take the revert up before it asks for promoteFull. Sent earlier,
+/// promoteFull is lost without a word.
+const TAKEN_UP: Duration = Duration::from_secs(5);
+/// A route is worked out anew so often when the workload moves under it.
+const TRIES: usize = 3;
+
+/// What a rollback did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolledBack {
+    /// The calls the API server took, each with the time from sending to its answer.
+    pub calls: Vec<(Call, Duration)>,
+    /// Calls it did not take, in words; the template was put back all the same.
+    pub without: Vec<(Call, String)>,
+    /// The generation that holds the known-good template.
+    pub generation: i64,
+}
+
+impl Cluster {
+    /// What a Healthy workload would go back to if it were changed now: its template as the controller has
+    /// defaulted it, its own canary steps, and the hash of its pods. Reads the API server, not the cache.
+    ///
+    /// # Errors
+    /// [`Error::Unsuited`] when it is not Healthy on one version; else as for any read.
+    pub async fn template(&self, key: &Key) -> Result<KnownGood, Error> {
+        let (object, facts, workload) = self.read(key).await?;
+        let settled =
+            workload.phase == Phase::Healthy && workload.stable_hash == workload.current_hash;
+        let hash = workload.stable_hash.clone().filter(|_| settled).ok_or_else(|| {
+            let state = workload.message.clone().unwrap_or_else(|| workload.phase.key().to_owned());
+            Error::Unsuited(format!(
+                "{} is not Healthy on one version ({state}), so there is no way back to write down. Wait until it \
+                 is, or roll it back.",
+                key.name
+            ))
+        })?;
+        if workload.workload_ref {
+            return Err(Error::Unsuited(format!(
+                "{} takes its template from another object (spec.workloadRef); Tidegate does not drive it yet.",
+                key.name
+            )));
+        }
+        Ok(KnownGood {
+            template: object["spec"]["template"].clone(),
+            steps: own_steps(&object),
+            hash,
+            images: workload.images.clone(),
+            revision: facts.revision,
+        })
+    }
+
+    /// Where this workload would go back to, without any record of ours: from the note on the object where that
+    /// still speaks of the version before this one (no call at all), else from the ReplicaSet of the stable or the
+    /// previous revision. `None` when there is nothing to go back to.
+    ///
+    /// # Errors
+    /// [`Error::Gone`], or as for any read.
+    pub async fn way_back(&self, key: &Key) -> Result<Option<KnownGood>, Error> {
+        let entry = self.entry(key).await?;
+        let (facts, w) = (&entry.facts, &entry.workload);
+        if let Some(noted) = facts
+            .rollback
+            .as_deref()
+            .and_then(|n| serde_json::from_str::<KnownGood>(n).ok())
+            && still_speaks(w, facts, &noted)
+        {
+            return Ok(Some(noted));
+        }
+        let Some(hash) = previous(w) else {
+            return Ok(None);
+        };
+        self.from_replica_set(w, &hash).await
+    }
+
+    /// Reads the template of a revision from its ReplicaSet, without what controllers have put into it.
+    async fn from_replica_set(&self, w: &Workload, hash: &str) -> Result<Option<KnownGood>, Error> {
+        let label = match w.key.kind {
+            Kind::Rollout => "rollouts-pod-template-hash",
+            Kind::Deployment => "pod-template-hash",
+        };
+        let uri = format!(
+            "/apis/apps/v1/namespaces/{}/replicasets?labelSelector={label}%3D{hash}",
+            w.key.namespace
+        );
+        let object_uri = path(&w.key);
+        let (sets, object) = tokio::try_join!(
+            self.sender.read(&uri, "list ReplicaSets", None),
+            self.sender.read(&object_uri, "read it", Some(&w.key)),
+        )?;
+        for set in sets["items"].as_array().into_iter().flatten() {
+            let Ok(parsed) = raw::ReplicaSet::deserialize(set) else {
+                continue;
+            };
+            let Some(parsed) = observe::set(parsed).filter(|s| s.owner == w.uid) else {
+                continue;
+            };
+            return Ok(Some(KnownGood {
+                template: cleaned(set),
+                steps: own_steps(&object),
+                hash: parsed.revision.hash,
+                images: parsed.revision.images,
+                revision: Some(parsed.revision.number),
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Takes a workload back. The first patch leaves at once, from the cache alone; the calls of the route follow
+    /// back to back. `promoteFull` alone waits, for at most five seconds, until the controller has taken the revert
+    /// up. When a precondition fails the state is read and the route worked out anew.
+    ///
+    /// `Ok` means that the API server holds the known-good template. That users are on it is seen in what is
+    /// observed afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Unsure`] when the template could not be put back for certain; else as for any
+    /// call. Calls made before that stay made: asking again is safe.
+    pub async fn roll_back(
+        &self,
+        key: &Key,
+        attempt: &AttemptId,
+        good: &KnownGood,
+        route: &Route,
+    ) -> Result<RolledBack, Error> {
+        let mut entry = self.entry(key).await?;
+        let mut calls = route.calls.clone();
+        let mut done = RolledBack {
+            calls: Vec::new(),
+            without: Vec::new(),
+            generation: 0,
+        };
+        let mut why = String::new();
+        for round in 0..TRIES {
+            if round > 0 || calls.is_empty() {
+                // The cache may be a moment behind; the API server is not.
+                entry = Arc::new(self.fresh_entry(key).await?);
+                calls = self::route(&entry.workload, &good.hash).calls;
+                if calls.is_empty() {
+                    done.generation = entry.workload.generation;
+                    return Ok(done);
+                }
+            }
+            match self.take(&entry, attempt, good, &calls, &mut done).await? {
+                Taken::Back => return Ok(done),
+                Taken::Refused(words) => why = words,
+            }
+        }
+        Err(Error::Refused { why })
+    }
+
+    async fn take(
+        &self,
+        entry: &crate::cache::Entry,
+        attempt: &AttemptId,
+        good: &KnownGood,
+        calls: &[Call],
+        done: &mut RolledBack,
+    ) -> Result<Taken, Error> {
+        let (key, facts, w) = (&entry.workload.key, &entry.facts, &entry.workload);
+        let rolling = key.kind == Kind::Deployment;
+        for call in calls {
+            let begun = Instant::now();
+            let outcome = match call {
+                Call::Unpause if rolling => {
+                    self.sender
+                        .patch(
+                            key,
+                            Part::Main,
+                            Some(attempt),
+                            deployment::unpause(facts, attempt),
+                        )
+                        .await
+                }
+                Call::Unpause => {
+                    self.sender
+                        .patch(
+                            key,
+                            Part::Main,
+                            Some(attempt),
+                            rollout::unpause(facts, attempt),
+                        )
+                        .await
+                }
+                Call::Abort => match w.current_hash.as_deref() {
+                    Some(bad) => {
+                        self.sender
+                            .patch(key, Part::Status, None, rollout::abort(bad))
+                            .await
+                    }
+                    None => continue,
+                },
+                Call::Revert | Call::RevertThroughWindow => {
+                    let outcome = self
+                        .send_revert(entry, attempt, good, *call == Call::RevertThroughWindow)
+                        .await?;
+                    match outcome {
+                        Outcome::Applied { generation, .. } => {
+                            done.calls.push((*call, begun.elapsed()));
+                            done.generation = generation;
+                        }
+                        Outcome::Refused { why } => return Ok(Taken::Refused(why)),
+                        Outcome::Unsure { why } => return Err(Error::Unsure { why }),
+                    }
+                    continue;
+                }
+                Call::PromoteFull => match self.taken_up(w, done.generation, good).await {
+                    Some(hash) => {
+                        self.sender
+                            .patch(key, Part::Status, None, rollout::promote_full(&hash))
+                            .await
+                    }
+                    None => continue,
+                },
+            };
+            // Only the revert decides. Whatever else fails must not keep it from being sent.
+            match outcome {
+                Ok(Outcome::Applied { .. }) => done.calls.push((*call, begun.elapsed())),
+                Ok(Outcome::Refused { why } | Outcome::Unsure { why }) => {
+                    done.without.push((*call, why))
+                }
+                Err(e @ (Error::Gone(_) | Error::Denied { .. } | Error::Unreachable { .. }))
+                    if done.generation == 0 =>
+                {
+                    return Err(e);
+                }
+                Err(e) => done.without.push((*call, e.to_string())),
+            }
+        }
+        Ok(Taken::Back)
+    }
+
+    pub(crate) async fn send_revert(
+        &self,
+        entry: &crate::cache::Entry,
+        attempt: &AttemptId,
+        good: &KnownGood,
+        window: bool,
+    ) -> Result<Outcome, Error> {
+        let (key, facts, w) = (&entry.workload.key, &entry.facts, &entry.workload);
+        let patch = match key.kind {
+            Kind::Deployment => deployment::revert(facts, attempt, good),
+            Kind::Rollout => match rollout::revert(facts, w.revisions.len(), attempt, good, window)
+            {
+                Ok(patch) => patch,
+                Err(why) => return Ok(Outcome::Refused { why }),
+            },
+        };
+        self.sender
+            .patch(key, Part::Main, Some(attempt), patch)
+            .await
+    }
+
+    /// Waits until the controller has taken up the revert of `before`. The hash to promote, or `None` when there is
+    /// no need: it is Healthy on the known-good version already, or still has not moved.
+    async fn taken_up(
+        &self,
+        before: &Workload,
+        generation: i64,
+        good: &KnownGood,
+    ) -> Option<String> {
+        let seen = self
+            .wait_for(&before.key, TAKEN_UP, |w| {
+                w.observed_generation.is_some_and(|o| o >= generation)
+                    && w.current_hash != before.current_hash
+            })
+            .await?;
+        let home = seen.phase == Phase::Healthy && seen.stable_hash == seen.current_hash;
+        let current = seen.current_hash.clone()?;
+        // Whatever the controller calls the known-good template now, it is what we asked for: only a third party's
+        // template would make another hash, and then the generation has moved on as well.
+        (!home && (current == good.hash || seen.generation <= generation + 1)).then_some(current)
+    }
+}
+
+enum Taken {
+    Back,
+    Refused(String),
+}
+
+/// The note speaks of the version before the present one, or of the present one itself.
+fn still_speaks(w: &Workload, facts: &Facts, noted: &KnownGood) -> bool {
+    if w.in_flight() {
+        return w.stable_hash.as_deref() == Some(&noted.hash);
+    }
+    if w.current_hash.as_deref() == Some(&noted.hash) {
+        return true;
+    }
+    // Somebody may have deployed past us since: then another revision lies between.
+    match (facts.revision, noted.revision) {
+        (Some(now), Some(then)) => now == then + 1,
+        _ => true,
+    }
+}
+
+/// The revision to go back to where no record says: the stable one in flight, else the one before the newest.
+fn previous(w: &Workload) -> Option<String> {
+    if w.in_flight() {
+        return w.stable_hash.clone();
+    }
+    let current = w.current_hash.as_deref()?;
+    let number = w.revision(current)?.number;
+    let older = w
+        .revisions
+        .iter()
+        .filter(|r| r.number < number && r.hash != current);
+    older.max_by_key(|r| r.number).map(|r| r.hash.clone())
+}
+
+/// The steps in the Rollout now.
+fn own_steps(object: &Value) -> Option<Value> {
+    object
+        .pointer("/spec/strategy/canary/steps")
+        .filter(|s| !s.is_null())
+        .cloned()
+}
+
+/// A ReplicaSet's template as its owner wrote it: without the hash label, the metadata of stable and canary pods,
+/// and the anti-affinity between revisions, all of which the controller put in. Left in, they make a new revision.
+fn cleaned(set: &Value) -> Value {
+    let mut template = set["spec"]["template"].clone();
+    let injected: Value = set
+        .pointer("/metadata/annotations/rollout.argoproj.io~1ephemeral-metadata")
+        .and_then(Value::as_str)
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    if let Some(metadata) = template["metadata"].as_object_mut() {
+        for part in ["labels", "annotations"] {
+            let Some(map) = metadata.get_mut(part).and_then(Value::as_object_mut) else {
+                continue;
+            };
+            map.remove("rollouts-pod-template-hash");
+            map.remove("pod-template-hash");
+            for key in injected[part]
+                .as_object()
+                .into_iter()
+                .flat_map(serde_json::Map::keys)
+            {
+                map.remove(key);
+            }
+            if map.is_empty() {
+                metadata.remove(part);
+            }
+        }
+    }
+    strip_anti_affinity(&mut template);
+    template
+}
+
+fn strip_anti_affinity(template: &mut Value) {
+    let Some(anti) = template
+        .pointer_mut("/spec/affinity/podAntiAffinity")
+        .and_then(Value::as_object_mut)
+    else {
+        return;
+    };
+    let lists = [
+        (
+            "requiredDuringSchedulingIgnoredDuringExecution",
+            "/labelSelector/matchExpressions",
+        ),
+        (
+            "preferredDuringSchedulingIgnoredDuringExecution",
+            "/podAffinityTerm/labelSelector/matchExpressions",
+        ),
+    ];
+    for (list, expressions) in lists {
+        let Some(terms) = anti.get_mut(list).and_then(Value::as_array_mut) else {
+            continue;
+        };
+        terms.retain(|term| {
+            let found = term.pointer(expressions).and_then(Value::as_array);
+            !found
+                .into_iter()
+                .flatten()
+                .any(|e| e["key"] == "rollouts-pod-template-hash")
+        });
+        if terms.is_empty() {
+            anti.remove(list);
+        }
+    }
+    if !anti.is_empty() {
+        return;
+    }
+    if let Some(affinity) = template
+        .pointer_mut("/spec/affinity")
+        .and_then(Value::as_object_mut)
+    {
+        affinity.remove("podAntiAffinity");
+        if affinity.is_empty()
+            && let Some(spec) = template["spec"].as_object_mut()
+        {
+            spec.remove("affinity");
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! The one watch cache of a cluster: every page, the conductor and every rollback read from it.
+//!
+//! One task owns what was reported and puts workloads together; readers get finished [`Workload`]s behind a lock
+//! that is held for a look-up only. A relist replaces a kind whole, under one write lock: no reader ever sees half
+//! of one, and what was deleted during a gap is gone afterwards (invariant 8).
+
+use crate::observe::{self, ENVIRONMENT, Facts, Set};
+use crate::raw;
+use crate::watch::{Life, News, Watch};
+use chrono::{DateTime, Utc};
+use kube::Client;
+use model::workload::{Key, Kind, Workload};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
+
+/// Changes kept for a slow listener; beyond them it is told that it missed some.
+const CHANGES: usize = 1024;
+/// Reports of one kind that wait for the assembler.
+const NEWS: usize = 256;
+
+/// What listeners are told. Carries no content: they read it from the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// This workload appeared, changed or went.
+    Workload(Key),
+    /// Much changed at once: read everything again. A listener that lags treats that the same.
+    Resync,
+}
+
+/// A workload and what patches need to know of it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub workload: Arc<Workload>,
+    pub facts: Arc<Facts>,
+}
+
+/// What the readers share.
+#[derive(Debug)]
+pub(crate) struct View {
+    entries: RwLock<BTreeMap<Key, Arc<Entry>>>,
+    snapshot: Mutex<(u64, Arc<Vec<Arc<Workload>>>)>,
+    generation: AtomicU64,
+    changes: broadcast::Sender<Change>,
+    lives: [Arc<Life>; 4],
+    probed_ms: AtomicI64,
+}
+
+impl View {
+    pub(crate) fn entry(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.entries
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
+    }
+
+    /// All workloads, sorted by key. Made once for each state of the cache.
+    pub(crate) fn workloads(&self) -> Arc<Vec<Arc<Workload>>> {
+        let mut snapshot = lock(&self.snapshot);
+        let generation = self.generation();
+        if snapshot.0 != generation {
+            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+            // The number is read under the lock that every writer bumps it under.
+            let generation = self.generation();
+            *snapshot = (
+                generation,
+                Arc::new(entries.values().map(|e| e.workload.clone()).collect()),
+            );
+        }
+        snapshot.1.clone()
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    /// The API server answered a read just now.
+    pub(crate) fn probed(&self) {
+        self.probed_ms
+            .store(Utc::now().timestamp_millis(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn synced(&self) -> Option<DateTime<Utc>> {
+        if self.generation() == 0 {
+            return None;
+        }
+        let probed = DateTime::from_timestamp_millis(self.probed_ms.load(Ordering::Relaxed))?;
+        let mut oldest: Option<DateTime<Utc>> = None;
+        for life in &self.lives {
+            let seen = life.seen(probed)?;
+            oldest = Some(oldest.map_or(seen, |o| o.min(seen)));
+        }
+        oldest
+    }
+
+    /// Puts a set of results in, all or nothing for readers.
+    fn publish(&self, results: Vec<(Key, Option<Arc<Entry>>)>, whole: bool, first: bool) {
+        let mut touched = Vec::new();
+        {
+            let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+            for (key, entry) in results {
+                let worth_telling = match (entries.get(&key), &entry) {
+                    (Some(old), Some(new)) => !same(&old.workload, &new.workload),
+                    (None, None) => false,
+                    _ => true,
+                };
+                match entry {
+                    Some(entry) => entries.insert(key.clone(), entry),
+                    None => entries.remove(&key),
+                };
+                if worth_telling {
+                    touched.push(key);
+                }
+            }
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        // Without listeners a send fails, and that is fine.
+        if first || (whole && !touched.is_empty()) {
+            let _ = self.changes.send(Change::Resync);
+        } else {
+            for key in touched {
+                let _ = self.changes.send(Change::Workload(key));
+            }
+        }
+    }
+}
+
+/// Equal but for the object's version: a heartbeat of a controller is not news.
+fn same(a: &Workload, b: &Workload) -> bool {
+    if a.resource_version == b.resource_version {
+        return a == b;
+    }
+    let mut b = b.clone();
+    b.resource_version.clone_from(&a.resource_version);
+    *a == b
+}
+
+pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A ReplicaSet as reported; without a `set` when nothing controls it any more.
+pub(crate) struct SetReport {
+    namespace: String,
+    name: String,
+    set: Option<Set>,
+}
+
+/// A namespace's name and its environment label.
+pub(crate) struct NamespaceReport {
+    name: String,
+    environment: Option<String>,
+}
+
+/// Everything reported, and the index from owners to ReplicaSets. Owned by one task.
+#[derive(Default)]
+struct World {
+    objects: BTreeMap<Key, Arc<Facts>>,
+    by_uid: HashMap<String, Key>,
+    sets: HashMap<String, BTreeMap<String, Set>>,
+    /// Owner of a ReplicaSet by namespace and name.
+    owners: HashMap<(String, String), String>,
+    environments: BTreeMap<String, String>,
+}
+
+impl World {
+    fn object(&mut self, facts: Facts, touched: &mut BTreeSet<Key>) {
+        let key = facts.workload.key.clone();
+        self.by_uid.insert(facts.workload.uid.clone(), key.clone());
+        if let Some(old) = self.objects.insert(key.clone(), Arc::new(facts)) {
+            // Deleted and made again under the same name.
+            if self
+                .objects
+                .get(&key)
+                .is_some_and(|new| new.workload.uid != old.workload.uid)
+            {
+                self.by_uid.remove(&old.workload.uid);
+            }
+        }
+        touched.insert(key);
+    }
+
+    fn object_gone(&mut self, facts: &Facts, touched: &mut BTreeSet<Key>) {
+        let key = &facts.workload.key;
+        self.by_uid.remove(&facts.workload.uid);
+        if self
+            .objects
+            .get(key)
+            .is_some_and(|o| o.workload.uid == facts.workload.uid)
+        {
+            self.objects.remove(key);
+            touched.insert(key.clone());
+        }
+    }
+
+    fn objects_all(&mut self, kind: Kind, all: Vec<Facts>, touched: &mut BTreeSet<Key>) {
+        let old: Vec<Key> = self
+            .objects
+            .keys()
+            .filter(|k| k.kind == kind)
+            .cloned()
+            .collect();
+        for key in old {
+            if let Some(o) = self.objects.remove(&key) {
+                self.by_uid.remove(&o.workload.uid);
+            }
+            touched.insert(key);
+        }
+        for facts in all {
+            self.object(facts, touched);
+        }
+    }
+
+    fn set_gone(&mut self, namespace: &str, name: &str, touched: &mut BTreeSet<Key>) {
+        let Some(owner) = self.owners.remove(&(namespace.to_owned(), name.to_owned())) else {
+            return;
+        };
+        if let Some(sets) = self.sets.get_mut(&owner) {
+            sets.remove(name);
+            if sets.is_empty() {
+                self.sets.remove(&owner);
+            }
+        }
+        touched.extend(self.by_uid.get(&owner).cloned());
+    }
+
+    fn set(&mut self, report: SetReport, touched: &mut BTreeSet<Key>) {
+        let place = (report.namespace, report.name);
+        let owner = report.set.as_ref().map(|s| &s.owner);
+        if self.owners.get(&place) != owner {
+            self.set_gone(&place.0, &place.1, touched);
+        }
+        if let Some(set) = report.set {
+            touched.extend(self.by_uid.get(&set.owner).cloned());
+            self.sets
+                .entry(set.owner.clone())
+                .or_default()
+                .insert(place.1.clone(), set.clone());
+            self.owners.insert(place, set.owner);
+        }
+    }
+
+    fn sets_all(&mut self, all: Vec<SetReport>, touched: &mut BTreeSet<Key>) {
+        self.sets.clear();
+        self.owners.clear();
+        touched.extend(self.objects.keys().cloned());
+        for report in all {
+            self.set(report, touched);
+        }
+    }
+
+    fn namespace(&mut self, report: NamespaceReport, gone: bool, touched: &mut BTreeSet<Key>) {
+        let old = match report.environment.filter(|_| !gone) {
+            Some(e) if self.environments.get(&report.name) == Some(&e) => return,
+            Some(e) => self.environments.insert(report.name.clone(), e),
+            None => match self.environments.remove(&report.name) {
+                None => return,
+                old => old,
+            },
+        };
+        drop(old);
+        touched.extend(
+            self.objects
+                .keys()
+                .filter(|k| k.namespace == report.name)
+                .cloned(),
+        );
+    }
+
+    fn entry(
+        &self,
+        key: &Key,
+        before: Option<&Workload>,
+        now: DateTime<Utc>,
+    ) -> Option<Arc<Entry>> {
+        let facts = self.objects.get(key)?;
+        let sets = self
+            .sets
+            .get(&facts.workload.uid)
+            .into_iter()
+            .flat_map(BTreeMap::values);
+        let environment = self.environments.get(&key.namespace).map(String::as_str);
+        // Another object under an old name has no past.
+        let before = before.filter(|b| b.uid == facts.workload.uid);
+        let workload = Arc::new(observe::assemble(facts, sets, environment, before, now));
+        Some(Arc::new(Entry {
+            workload,
+            facts: facts.clone(),
+        }))
+    }
+}
+
+/// Starts the watches of a cluster and the task that puts their reports together.
+pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandle<()>>) {
+    let lives: [Arc<Life>; 4] = Default::default();
+    let view = Arc::new(View {
+        entries: RwLock::default(),
+        snapshot: Mutex::default(),
+        generation: AtomicU64::new(0),
+        changes: broadcast::channel(CHANGES).0,
+        lives: lives.clone(),
+        probed_ms: AtomicI64::new(0),
+    });
+    let [rollouts_life, deployments_life, sets_life, namespaces_life] = lives;
+    let (rollouts_tx, rollouts) = mpsc::channel(NEWS);
+    let (deployments_tx, deployments) = mpsc::channel(NEWS);
+    let (sets_tx, sets) = mpsc::channel(NEWS);
+    let (namespaces_tx, namespaces) = mpsc::channel(NEWS);
+    let name = cluster.to_owned();
+    let rollout_watch = Watch {
+        client: client.clone(),
+        path: "/apis/argoproj.io/v1alpha1/rollouts",
+        shrink: Box::new(move |r| observe::rollout(&name, r)),
+        life: rollouts_life,
+        news: rollouts_tx,
+    };
+    let name = cluster.to_owned();
+    let deployment_watch = Watch {
+        client: client.clone(),
+        path: "/apis/apps/v1/deployments",
+        shrink: Box::new(move |d| observe::deployment(&name, d)),
+        life: deployments_life,
+        news: deployments_tx,
+    };
+    let set_watch = Watch {
+        client: client.clone(),
+        path: "/apis/apps/v1/replicasets",
+        shrink: Box::new(|s: raw::ReplicaSet| SetReport {
+            namespace: s.metadata.namespace.clone(),
+            name: s.metadata.name.clone(),
+            set: observe::set(s),
+        }),
+        life: sets_life,
+        news: sets_tx,
+    };
+    let namespace_watch = Watch {
+        client: client.clone(),
+        path: "/api/v1/namespaces",
+        shrink: Box::new(|mut n: raw::Namespace| NamespaceReport {
+            environment: n
+                .metadata
+                .labels
+                .remove(ENVIRONMENT)
+                .filter(|e| !e.is_empty()),
+            name: n.metadata.name,
+        }),
+        life: namespaces_life,
+        news: namespaces_tx,
+    };
+    let tasks = vec![
+        tokio::spawn(rollout_watch.run()),
+        tokio::spawn(deployment_watch.run()),
+        tokio::spawn(set_watch.run()),
+        tokio::spawn(namespace_watch.run()),
+        tokio::spawn(assemble(
+            view.clone(),
+            rollouts,
+            deployments,
+            sets,
+            namespaces,
+        )),
+    ];
+    (view, tasks)
+}
+
+/// Takes reports in until the watches are gone. Nothing is published before each kind was listed once.
+async fn assemble(
+    view: Arc<View>,
+    mut rollouts: mpsc::Receiver<News<Facts>>,
+    mut deployments: mpsc::Receiver<News<Facts>>,
+    mut sets: mpsc::Receiver<News<SetReport>>,
+    mut namespaces: mpsc::Receiver<News<NamespaceReport>>,
+) {
+    let mut world = World::default();
+    let mut listed = [false; 4];
+    loop {
+        let mut touched = BTreeSet::new();
+        let (kind, whole) = tokio::select! {
+            Some(news) = rollouts.recv() => (0, objects(&mut world, Kind::Rollout, news, &mut touched)),
+            Some(news) = deployments.recv() => (1, objects(&mut world, Kind::Deployment, news, &mut touched)),
+            Some(news) = sets.recv() => (2, match news {
+                News::All(all) => { world.sets_all(all, &mut touched); true }
+                News::One(report) => { world.set(report, &mut touched); false }
+                News::Gone(r) => { world.set_gone(&r.namespace, &r.name, &mut touched); false }
+            }),
+            Some(news) = namespaces.recv() => (3, match news {
+                News::All(all) => {
+                    world.environments = all
+                        .into_iter()
+                        .filter_map(|n| Some((n.name, n.environment?)))
+                        .collect();
+                    touched.extend(world.objects.keys().cloned());
+                    true
+                }
+                News::One(report) => { world.namespace(report, false, &mut touched); false }
+                News::Gone(report) => { world.namespace(report, true, &mut touched); false }
+            }),
+            else => return,
+        };
+        let was_complete = listed.iter().all(|l| *l);
+        listed[kind] |= whole;
+        if !listed.iter().all(|l| *l) {
+            continue;
+        }
+        let first = !was_complete;
+        if first {
+            touched.extend(world.objects.keys().cloned());
+            view.probed();
+        }
+        if touched.is_empty() && !first {
+            continue;
+        }
+        let now = Utc::now();
+        let results = touched
+            .into_iter()
+            .map(|key| {
+                let before = view.entry(&key);
+                let entry = world.entry(&key, before.as_ref().map(|e| &*e.workload), now);
+                (key, entry)
+            })
+            .collect();
+        view.publish(results, whole, first);
+    }
+}
+
+fn objects(world: &mut World, kind: Kind, news: News<Facts>, touched: &mut BTreeSet<Key>) -> bool {
+    match news {
+        News::All(all) => {
+            world.objects_all(kind, all, touched);
+            return true;
+        }
+        News::One(facts) => world.object(facts, touched),
+        News::Gone(facts) => world.object_gone(&facts, touched),
+    }
+    false
+}

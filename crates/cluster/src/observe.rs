@@ -1,0 +1,409 @@
+//! From objects as the API server sends them to a [`Workload`]. Pure.
+//!
+//! Source: Argo Rollouts' own rules for reading a Rollout's status, and Deployment's conditions.
+
+use crate::raw;
+use chrono::{DateTime, Utc};
+use model::workload::{Key, Kind, Phase, Revision, Strategy, Weights, Workload};
+use serde::Deserialize as _;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Names the attempt that reached the object last.
+pub const ATTEMPT: &str = "tidegate.dev/attempt";
+/// Names the release (its plan) that brought the present version.
+pub const RELEASE: &str = "tidegate.dev/release";
+/// The way back: a [`model::release::KnownGood`] as JSON.
+pub const ROLLBACK: &str = "tidegate.dev/rollback";
+/// The `rollbackWindow` that a rollback replaced, as JSON (`null`: there was none); put back afterwards.
+pub(crate) const WINDOW: &str = "tidegate.dev/rollback-window";
+/// The service a workload belongs to.
+pub const SERVICE: &str = "tidegate.dev/service";
+/// Label of a workload or a namespace.
+pub const ENVIRONMENT: &str = "tidegate.dev/environment";
+
+/// What is kept of a Rollout or a Deployment: the part of its [`Workload`] that needs no other object, and what
+/// patches need to know.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Facts {
+    pub workload: Workload,
+    /// The environment is the workload's own word, not to be taken from its namespace.
+    pub own_environment: bool,
+    /// Annotation [`ROLLBACK`], unparsed.
+    pub rollback: Option<Box<str>>,
+    /// Annotation [`WINDOW`], unparsed.
+    pub window_note: Option<Box<str>>,
+    /// `spec.rollbackWindow`.
+    pub window: Option<Box<Value>>,
+    /// `metadata.annotations` is there: a patch need not make it.
+    pub annotated: bool,
+    /// Kind and name of `spec.workloadRef`.
+    pub reference: Option<Box<(String, String)>>,
+    /// The revision annotation's number: the wanted revision, once the controller has made it.
+    pub revision: Option<i64>,
+}
+
+/// What is kept of a ReplicaSet.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Set {
+    pub namespace: String,
+    pub name: String,
+    /// UID of the controlling owner.
+    pub owner: String,
+    pub revision: Revision,
+}
+
+/// Reads a Rollout or Deployment with its ReplicaSets, as JSON.
+///
+/// `sets` may hold other owners' ReplicaSets: a Rollout with a `workloadRef` shares its labels with the
+/// Deployment's own, so they are told apart by owner.
+///
+/// # Errors
+/// In words, when `object` is not of these kinds or cannot be read.
+pub fn observe(
+    cluster: &str,
+    object: &Value,
+    sets: &[Value],
+    namespace_labels: &BTreeMap<String, String>,
+    now: DateTime<Utc>,
+) -> Result<Workload, String> {
+    let facts = match object["kind"].as_str() {
+        Some("Rollout") => rollout(
+            cluster,
+            raw::Rollout::deserialize(object).map_err(|e| e.to_string())?,
+        ),
+        Some("Deployment") => deployment(
+            cluster,
+            raw::Deployment::deserialize(object).map_err(|e| e.to_string())?,
+        ),
+        other => {
+            return Err(format!(
+                "`{}` is neither Rollout nor Deployment",
+                other.unwrap_or("nothing")
+            ));
+        }
+    };
+    let mut own = Vec::new();
+    for set in sets {
+        let set = raw::ReplicaSet::deserialize(set).map_err(|e| e.to_string())?;
+        own.extend(self::set(set));
+    }
+    own.retain(|s| s.owner == facts.workload.uid);
+    Ok(assemble(
+        &facts,
+        own.iter(),
+        namespace_labels.get(ENVIRONMENT).map(String::as_str),
+        None,
+        now,
+    ))
+}
+
+/// Puts a workload together from its parts. `before` is what was known, for the time of the last change of phase.
+pub(crate) fn assemble<'a>(
+    facts: &Facts,
+    sets: impl Iterator<Item = &'a Set>,
+    namespace_environment: Option<&str>,
+    before: Option<&Workload>,
+    now: DateTime<Utc>,
+) -> Workload {
+    let mut w = facts.workload.clone();
+    w.revisions = sets.map(|s| s.revision.clone()).collect();
+    // By name last, so that two lists of the same objects read the same.
+    w.revisions
+        .sort_by(|a, b| (b.number, b.created, &b.hash).cmp(&(a.number, a.created, &a.hash)));
+    if !facts.own_environment {
+        w.environment = namespace_environment.unwrap_or("production").to_owned();
+    }
+    match w.key.kind {
+        Kind::Deployment => deployment_hashes(&mut w, facts.revision),
+        Kind::Rollout if w.workload_ref => {
+            let current = w.current_hash.as_deref().and_then(|h| w.revision(h));
+            w.images = current.map(|r| r.images.clone()).unwrap_or_default();
+        }
+        Kind::Rollout => {}
+    }
+    if let Some(before) = before {
+        w.since = if before.phase == w.phase {
+            before.since
+        } else {
+            now
+        };
+    }
+    w
+}
+
+/// A Deployment has no word for its hashes: the wanted one is of the revision its annotation names, the stable one
+/// is the same when all pods are of it, else that of the older revision with most available pods.
+fn deployment_hashes(w: &mut Workload, revision: Option<i64>) {
+    let current = revision.and_then(|n| w.revisions.iter().find(|r| r.number == n));
+    let current_hash = current.map(|r| r.hash.clone());
+    let older = w
+        .revisions
+        .iter()
+        .filter(|r| Some(&r.hash) != current_hash.as_ref() && (r.desired > 0 || r.ready > 0))
+        .max_by_key(|r| (r.available, r.number))
+        .map(|r| r.hash.clone());
+    w.stable_hash = older.or_else(|| current_hash.clone());
+    w.current_hash = current_hash;
+}
+
+/// Reads a ReplicaSet; `None` when nothing controls it.
+pub(crate) fn set(s: raw::ReplicaSet) -> Option<Set> {
+    let owner = s
+        .metadata
+        .owner_references
+        .iter()
+        .find(|o| o.controller)?
+        .uid
+        .clone();
+    let hash = ["rollouts-pod-template-hash", "pod-template-hash"]
+        .iter()
+        .find_map(|k| s.metadata.labels.get(*k))
+        .cloned()
+        .unwrap_or_default();
+    let number = [
+        "rollout.argoproj.io/revision",
+        "deployment.kubernetes.io/revision",
+    ]
+    .iter()
+    .find_map(|k| s.metadata.annotation(k))
+    .and_then(|n| n.parse().ok())
+    .unwrap_or(0);
+    Some(Set {
+        revision: Revision {
+            hash,
+            number,
+            images: s.spec.template.images(),
+            desired: s.spec.replicas.unwrap_or(1),
+            ready: s.status.ready_replicas,
+            available: s.status.available_replicas,
+            created: s.metadata.creation_timestamp.unwrap_or_default(),
+        },
+        namespace: s.metadata.namespace,
+        name: s.metadata.name,
+        owner,
+    })
+}
+
+/// Reads a Rollout.
+pub(crate) fn rollout(cluster: &str, r: raw::Rollout) -> Facts {
+    let (meta, spec, status) = (r.metadata, r.spec, r.status);
+    // A number written as a string; older controllers wrote a hash there, which is no word about any generation.
+    let observed: Option<i64> = status.observed_generation.parse().ok();
+    let fresh = observed == Some(meta.generation)
+        && (spec.workload_ref.is_none()
+            || meta.annotation("rollout.argoproj.io/workload-generation")
+                == Some(status.workload_observed_generation.as_str()));
+    // The controller has paused, and somebody has taken the pause away: it has not acted on that yet.
+    let unpausing = status.controller_pause && status.pause_conditions.is_empty();
+    let phase = match status.phase.as_str() {
+        _ if !fresh => Phase::Unknown,
+        _ if unpausing => Phase::Progressing,
+        "Healthy" => Phase::Healthy,
+        "Progressing" => Phase::Progressing,
+        "Paused" => Phase::Paused,
+        "Degraded" => Phase::Degraded,
+        _ => Phase::Unknown,
+    };
+    let message = filled(status.message).filter(|_| fresh && !unpausing);
+    let canary = spec.strategy.canary.unwrap_or_default();
+    let router = canary.traffic_routing.as_ref().and_then(|routers| {
+        let named = [
+            "nginx",
+            "alb",
+            "istio",
+            "smi",
+            "ambassador",
+            "apisix",
+            "traefik",
+        ];
+        let known = named.into_iter().find(|n| routers.contains_key(*n));
+        known
+            .or_else(|| routers.contains_key("plugins").then_some("plugin"))
+            .map(str::to_owned)
+    });
+    let since = last_transition(&status.conditions);
+    let workload = Workload {
+        strategy: if spec.strategy.blue_green.is_some() {
+            Strategy::BlueGreen
+        } else {
+            Strategy::Canary
+        },
+        phase,
+        message,
+        replicas: spec.replicas.unwrap_or(1),
+        ready: status.ready_replicas,
+        updated: status.updated_replicas,
+        available: status.available_replicas,
+        images: spec.template.images(),
+        spec_paused: spec.paused,
+        abort: status.abort,
+        promote_full: status.promote_full,
+        pauses: status
+            .pause_conditions
+            .into_iter()
+            .map(|p| p.reason)
+            .collect(),
+        step_index: status.current_step_index,
+        step_count: i32::try_from(canary.steps.len()).unwrap_or(i32::MAX),
+        stable_hash: filled(status.stable_rs),
+        current_hash: filled(status.current_pod_hash),
+        weights: status
+            .canary
+            .weights
+            .filter(|_| router.is_some())
+            .map(|w| Weights {
+                canary: percent(w.canary.weight),
+                stable: percent(w.stable.weight),
+            }),
+        router,
+        active_hash: filled(status.blue_green.active_selector),
+        preview_hash: filled(status.blue_green.preview_selector),
+        workload_ref: spec.workload_ref.is_some(),
+        dynamic_stable_scale: canary.dynamic_stable_scale,
+        observed_generation: observed,
+        ..common(cluster, Kind::Rollout, &meta, since)
+    };
+    Facts {
+        workload,
+        window: spec.rollback_window.map(Box::new),
+        reference: spec.workload_ref.map(|r| Box::new((r.kind, r.name))),
+        revision: meta
+            .annotation("rollout.argoproj.io/revision")
+            .and_then(|n| n.parse().ok()),
+        ..facts(cluster, Kind::Rollout, &meta)
+    }
+}
+
+/// Reads a Deployment.
+pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
+    let (meta, spec, status) = (d.metadata, d.spec, d.status);
+    let wanted = spec.replicas.unwrap_or(1);
+    let condition = |kind: &str| status.conditions.iter().find(|c| c.kind == kind);
+    let overdue = condition("Progressing").filter(|c| c.reason == "ProgressDeadlineExceeded");
+    let failing = condition("ReplicaFailure").filter(|c| c.status == "True");
+    let complete = status.updated_replicas >= wanted
+        && status.replicas == status.updated_replicas
+        && status.available_replicas >= wanted;
+    let (phase, message) = if status.observed_generation < meta.generation {
+        (Phase::Unknown, None)
+    } else if let Some(c) = overdue.or(failing.filter(|_| !complete)) {
+        (Phase::Degraded, filled(c.message.clone()))
+    } else if spec.paused {
+        (
+            Phase::Paused,
+            Some("paused: changes of the template wait until it is resumed".to_owned()),
+        )
+    } else if complete {
+        (Phase::Healthy, None)
+    } else {
+        let words = format!(
+            "{} of {wanted} pods are updated, {} available",
+            status.updated_replicas, status.available_replicas
+        );
+        (Phase::Progressing, Some(words))
+    };
+    let since = last_transition(&status.conditions);
+    let workload = Workload {
+        strategy: Strategy::Rolling,
+        phase,
+        message,
+        replicas: wanted,
+        ready: status.ready_replicas,
+        updated: status.updated_replicas,
+        available: status.available_replicas,
+        images: spec.template.images(),
+        spec_paused: spec.paused,
+        observed_generation: (status.observed_generation > 0).then_some(status.observed_generation),
+        ..common(cluster, Kind::Deployment, &meta, since)
+    };
+    Facts {
+        workload,
+        revision: meta
+            .annotation("deployment.kubernetes.io/revision")
+            .and_then(|n| n.parse().ok()),
+        ..facts(cluster, Kind::Deployment, &meta)
+    }
+}
+
+fn facts(cluster: &str, kind: Kind, meta: &raw::Meta) -> Facts {
+    Facts {
+        workload: common(cluster, kind, meta, None),
+        own_environment: meta.labels.contains_key(ENVIRONMENT),
+        rollback: meta.annotation(ROLLBACK).map(Into::into),
+        window_note: meta.annotation(WINDOW).map(Into::into),
+        window: None,
+        annotated: meta.annotations.is_some(),
+        reference: None,
+        revision: None,
+    }
+}
+
+/// What both kinds say in the same way; the rest is empty.
+fn common(cluster: &str, kind: Kind, meta: &raw::Meta, since: Option<DateTime<Utc>>) -> Workload {
+    let label = |key: &str| meta.labels.get(key).filter(|v| !v.is_empty());
+    let created = meta.creation_timestamp.unwrap_or_default();
+    Workload {
+        service: meta
+            .annotation(SERVICE)
+            .filter(|v| !v.is_empty())
+            .or_else(|| label("app.kubernetes.io/name").map(String::as_str))
+            .or_else(|| label("app").map(String::as_str))
+            .unwrap_or(&meta.name)
+            .to_owned(),
+        environment: label(ENVIRONMENT).cloned().unwrap_or_default(),
+        key: Key {
+            cluster: cluster.to_owned(),
+            namespace: meta.namespace.clone(),
+            kind,
+            name: meta.name.clone(),
+        },
+        uid: meta.uid.clone(),
+        resource_version: meta.resource_version.clone(),
+        generation: meta.generation,
+        observed_generation: None,
+        strategy: Strategy::Rolling,
+        phase: Phase::Unknown,
+        message: None,
+        replicas: 0,
+        ready: 0,
+        updated: 0,
+        available: 0,
+        images: BTreeMap::new(),
+        spec_paused: false,
+        abort: false,
+        promote_full: false,
+        pauses: Vec::new(),
+        step_index: None,
+        step_count: 0,
+        stable_hash: None,
+        current_hash: None,
+        weights: None,
+        router: None,
+        active_hash: None,
+        preview_hash: None,
+        workload_ref: false,
+        dynamic_stable_scale: false,
+        attempt: meta.annotation(ATTEMPT).map(str::to_owned),
+        gitops: meta.labels.contains_key("argocd.argoproj.io/instance")
+            || meta.annotation("argocd.argoproj.io/tracking-id").is_some(),
+        revisions: Vec::new(),
+        created,
+        since: since.unwrap_or(created),
+    }
+}
+
+fn filled(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn percent(weight: i64) -> u8 {
+    u8::try_from(weight.clamp(0, 100)).unwrap_or(100)
+}
+
+fn last_transition(conditions: &[raw::Condition]) -> Option<DateTime<Utc>> {
+    conditions
+        .iter()
+        .filter_map(|c| c.last_transition_time)
+        .max()
+}

@@ -1,0 +1,332 @@
+//! The few fields of Kubernetes objects that are read. Everything else, managedFields above all, is skipped while
+//! parsing and never held.
+//!
+//! Source: the CustomResourceDefinition of Argo Rollouts (argoproj.io/v1alpha1) and the Kubernetes API (apps/v1).
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// `null` is the same as absent: one object that somebody wrote so must not spoil a whole list.
+fn nil<'de, D, T>(d: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::<T>::deserialize(d)?.unwrap_or_default())
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Meta {
+    #[serde(deserialize_with = "nil")]
+    pub name: String,
+    #[serde(deserialize_with = "nil")]
+    pub namespace: String,
+    #[serde(deserialize_with = "nil")]
+    pub uid: String,
+    #[serde(deserialize_with = "nil")]
+    pub resource_version: String,
+    #[serde(deserialize_with = "nil")]
+    pub generation: i64,
+    pub creation_timestamp: Option<DateTime<Utc>>,
+    #[serde(deserialize_with = "nil")]
+    pub labels: BTreeMap<String, String>,
+    /// `None` tells a patch that it has to make the map first.
+    pub annotations: Option<BTreeMap<String, String>>,
+    #[serde(deserialize_with = "nil")]
+    pub owner_references: Vec<Owner>,
+}
+
+impl Meta {
+    pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Owner {
+    #[serde(deserialize_with = "nil")]
+    pub uid: String,
+    #[serde(deserialize_with = "nil")]
+    pub controller: bool,
+}
+
+/// A page of objects.
+#[derive(Debug, Deserialize)]
+#[serde(bound = "T: Deserialize<'de>")]
+pub(crate) struct List<T> {
+    #[serde(default, deserialize_with = "nil")]
+    pub metadata: ListMeta,
+    #[serde(default = "Vec::new", deserialize_with = "nil")]
+    pub items: Vec<T>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ListMeta {
+    #[serde(deserialize_with = "nil")]
+    pub resource_version: String,
+    #[serde(rename = "continue")]
+    #[serde(deserialize_with = "nil")]
+    pub token: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Container {
+    #[serde(deserialize_with = "nil")]
+    pub name: String,
+    #[serde(deserialize_with = "nil")]
+    pub image: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Template {
+    #[serde(deserialize_with = "nil")]
+    pub spec: PodSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PodSpec {
+    #[serde(deserialize_with = "nil")]
+    pub containers: Vec<Container>,
+}
+
+impl Template {
+    pub(crate) fn images(&self) -> BTreeMap<String, String> {
+        self.spec
+            .containers
+            .iter()
+            .map(|c| (c.name.clone(), c.image.clone()))
+            .collect()
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Condition {
+    #[serde(rename = "type")]
+    #[serde(deserialize_with = "nil")]
+    pub kind: String,
+    #[serde(deserialize_with = "nil")]
+    pub status: String,
+    #[serde(deserialize_with = "nil")]
+    pub reason: String,
+    #[serde(deserialize_with = "nil")]
+    pub message: String,
+    pub last_transition_time: Option<DateTime<Utc>>,
+}
+
+// ---------------------------------------------------------------------------------------------- Rollout
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Rollout {
+    #[serde(deserialize_with = "nil")]
+    pub metadata: Meta,
+    #[serde(deserialize_with = "nil")]
+    pub spec: RolloutSpec,
+    #[serde(deserialize_with = "nil")]
+    pub status: RolloutStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct RolloutSpec {
+    pub replicas: Option<i32>,
+    #[serde(deserialize_with = "nil")]
+    pub paused: bool,
+    #[serde(deserialize_with = "nil")]
+    pub template: Template,
+    pub workload_ref: Option<WorkloadRef>,
+    #[serde(deserialize_with = "nil")]
+    pub strategy: RolloutStrategy,
+    pub rollback_window: Option<Value>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct WorkloadRef {
+    #[serde(deserialize_with = "nil")]
+    pub kind: String,
+    #[serde(deserialize_with = "nil")]
+    pub name: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct RolloutStrategy {
+    pub canary: Option<Canary>,
+    pub blue_green: Option<IgnoredAny>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Canary {
+    #[serde(deserialize_with = "nil")]
+    pub steps: Vec<IgnoredAny>,
+    #[serde(deserialize_with = "nil")]
+    pub dynamic_stable_scale: bool,
+    pub traffic_routing: Option<BTreeMap<String, IgnoredAny>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct RolloutStatus {
+    /// A number written as a string.
+    #[serde(deserialize_with = "nil")]
+    pub observed_generation: String,
+    #[serde(deserialize_with = "nil")]
+    pub workload_observed_generation: String,
+    #[serde(deserialize_with = "nil")]
+    pub phase: String,
+    #[serde(deserialize_with = "nil")]
+    pub message: String,
+    #[serde(deserialize_with = "nil")]
+    pub abort: bool,
+    #[serde(deserialize_with = "nil")]
+    pub promote_full: bool,
+    #[serde(deserialize_with = "nil")]
+    pub controller_pause: bool,
+    #[serde(deserialize_with = "nil")]
+    pub pause_conditions: Vec<PauseCondition>,
+    pub current_step_index: Option<i32>,
+    #[serde(rename = "stableRS")]
+    #[serde(deserialize_with = "nil")]
+    pub stable_rs: String,
+    #[serde(deserialize_with = "nil")]
+    pub current_pod_hash: String,
+    #[serde(deserialize_with = "nil")]
+    pub ready_replicas: i32,
+    #[serde(deserialize_with = "nil")]
+    pub updated_replicas: i32,
+    #[serde(deserialize_with = "nil")]
+    pub available_replicas: i32,
+    #[serde(deserialize_with = "nil")]
+    pub canary: CanaryStatus,
+    #[serde(deserialize_with = "nil")]
+    pub blue_green: BlueGreenStatus,
+    #[serde(deserialize_with = "nil")]
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct PauseCondition {
+    #[serde(deserialize_with = "nil")]
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct CanaryStatus {
+    pub weights: Option<TrafficWeights>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct TrafficWeights {
+    #[serde(deserialize_with = "nil")]
+    pub canary: Destination,
+    #[serde(deserialize_with = "nil")]
+    pub stable: Destination,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Destination {
+    #[serde(deserialize_with = "nil")]
+    pub weight: i64,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct BlueGreenStatus {
+    #[serde(deserialize_with = "nil")]
+    pub active_selector: String,
+    #[serde(deserialize_with = "nil")]
+    pub preview_selector: String,
+}
+
+// ------------------------------------------------------------------------------------------- Deployment
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Deployment {
+    #[serde(deserialize_with = "nil")]
+    pub metadata: Meta,
+    #[serde(deserialize_with = "nil")]
+    pub spec: DeploymentSpec,
+    #[serde(deserialize_with = "nil")]
+    pub status: DeploymentStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct DeploymentSpec {
+    pub replicas: Option<i32>,
+    #[serde(deserialize_with = "nil")]
+    pub paused: bool,
+    #[serde(deserialize_with = "nil")]
+    pub template: Template,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct DeploymentStatus {
+    #[serde(deserialize_with = "nil")]
+    pub observed_generation: i64,
+    #[serde(deserialize_with = "nil")]
+    pub replicas: i32,
+    #[serde(deserialize_with = "nil")]
+    pub ready_replicas: i32,
+    #[serde(deserialize_with = "nil")]
+    pub updated_replicas: i32,
+    #[serde(deserialize_with = "nil")]
+    pub available_replicas: i32,
+    #[serde(deserialize_with = "nil")]
+    pub conditions: Vec<Condition>,
+}
+
+// ------------------------------------------------------------------------------- ReplicaSet and Namespace
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ReplicaSet {
+    #[serde(deserialize_with = "nil")]
+    pub metadata: Meta,
+    #[serde(deserialize_with = "nil")]
+    pub spec: ReplicaSetSpec,
+    #[serde(deserialize_with = "nil")]
+    pub status: ReplicaSetStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ReplicaSetSpec {
+    pub replicas: Option<i32>,
+    #[serde(deserialize_with = "nil")]
+    pub template: Template,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ReplicaSetStatus {
+    #[serde(deserialize_with = "nil")]
+    pub ready_replicas: i32,
+    #[serde(deserialize_with = "nil")]
+    pub available_replicas: i32,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Namespace {
+    #[serde(deserialize_with = "nil")]
+    pub metadata: Meta,
+}

@@ -1,0 +1,263 @@
+//! The patches for an Argo Rollout. Pure: [`crate::Cluster`] sends them.
+//!
+//! Preconditions are on the hashes and the step in `/status`, which the API server compares even when the patch is
+//! for the spec. `resourceVersion` would not do: the controller writes status all the time. Source: the operations
+//! seen on the real controller, Argo Rollouts v1.10.1.
+
+use crate::observe::{ATTEMPT, Facts, RELEASE, ROLLBACK, WINDOW};
+use crate::patch::{Patch, annotation};
+use model::AttemptId;
+use model::plan::Plan;
+use model::release::KnownGood;
+use model::workload::{Phase, Strategy, Workload};
+use serde_json::{Value, json};
+
+const STEPS: &str = "/spec/strategy/canary/steps";
+const ROLLBACK_WINDOW: &str = "/spec/rollbackWindow";
+/// The API server takes 256 KiB of annotations; the rest is for others'.
+const LARGEST_NOTE: usize = 200 * 1024;
+
+/// The plan's steps as the controller walks them: each weight followed by a pause that only Tidegate opens, so that
+/// the canary stands still when Tidegate does. The last weight, 100, is followed by one only where it must hold.
+pub fn steps(plan: &Plan) -> Value {
+    let last = plan.steps().len().saturating_sub(1);
+    let mut steps = Vec::new();
+    for (i, step) in plan.steps().iter().enumerate() {
+        steps.push(json!({"setWeight": step.weight}));
+        if i < last || step.holds() {
+            steps.push(json!({"pause": {}}));
+        }
+    }
+    Value::Array(steps)
+}
+
+/// Why this Rollout cannot be deployed to now; `None` when it can.
+fn unfit(w: &Workload) -> Option<String> {
+    let name = &w.key.name;
+    if w.workload_ref {
+        return Some(format!(
+            "{name} takes its template from another object (spec.workloadRef). Tidegate does not deploy to such a \
+             Rollout yet: change the object it refers to."
+        ));
+    }
+    if w.strategy == Strategy::BlueGreen {
+        return Some(format!(
+            "{name} is a blue-green Rollout. Tidegate drives canaries for now: deploy it as before; Tidegate still \
+             shows it and rolls it back."
+        ));
+    }
+    if w.spec_paused {
+        return Some(format!(
+            "{name} is paused in the cluster (spec.paused). Resume it first."
+        ));
+    }
+    if w.abort {
+        return Some(format!(
+            "{name} still stands aborted on an earlier version. Roll it back first."
+        ));
+    }
+    None
+}
+
+/// The new images, the plan's steps and the way back, in one patch: the canary starts at the plan's first step.
+///
+/// # Errors
+/// In words, when this Rollout, or this plan on it, is not to be deployed.
+pub(crate) fn deploy(
+    facts: &Facts,
+    attempt: &AttemptId,
+    plan: &Plan,
+    good: &KnownGood,
+    expect_stable: &str,
+) -> Result<Patch, String> {
+    let w = &facts.workload;
+    if let Some(why) = unfit(w) {
+        return Err(why);
+    }
+    let note = serde_json::to_string(good).unwrap_or_default();
+    if note.len() > LARGEST_NOTE {
+        return Err(format!(
+            "The pod template of {} is {} KiB, too large to be kept on the object as the way back (200 KiB).",
+            w.key.name,
+            note.len() / 1024
+        ));
+    }
+    let mut patch = Patch::new()
+        .test("/status/stableRS", expect_stable)
+        .test("/status/currentPodHash", expect_stable)
+        // Exactly what was recorded as the way back is what the new images are put into.
+        .test("/spec/template", good.template.clone());
+    let mut news = false;
+    for (container, image) in &plan.spec.change.images {
+        let (path, now) = image_of(&good.template, container).ok_or_else(|| {
+            format!(
+                "{} has no container named {container}: it has {}. Correct the names under change.images.",
+                w.key.name,
+                containers(&good.template).join(", ")
+            )
+        })?;
+        news |= now != image;
+        patch = patch.replace(&path, image.as_str());
+    }
+    if !news {
+        return Err(format!(
+            "{} runs exactly these images already: there is nothing to release.",
+            w.key.name
+        ));
+    }
+    let name = plan.metadata.name.as_str();
+    Ok(patch.add(STEPS, steps(plan)).annotate(
+        facts.annotated,
+        &[(ATTEMPT, &attempt.0), (RELEASE, name), (ROLLBACK, &note)],
+    ))
+}
+
+/// Pointer to a container's image within the Rollout, and the image that is there.
+fn image_of<'a>(template: &'a Value, container: &str) -> Option<(String, &'a str)> {
+    ["containers", "initContainers"].iter().find_map(|list| {
+        let (i, found) = template["spec"][list]
+            .as_array()?
+            .iter()
+            .enumerate()
+            .find(|(_, c)| c["name"].as_str() == Some(container))?;
+        Some((
+            format!("/spec/template/spec/{list}/{i}/image"),
+            found["image"].as_str().unwrap_or_default(),
+        ))
+    })
+}
+
+fn containers(template: &Value) -> Vec<&str> {
+    let list = template["spec"]["containers"].as_array();
+    list.into_iter()
+        .flatten()
+        .filter_map(|c| c["name"].as_str())
+        .collect()
+}
+
+/// For `/status`: opens the pause at which the canary stands, and no other.
+///
+/// The index and the pause's reason are both tested: until the controller has moved the index, the pause is gone
+/// already, so a second patch for the same pause cannot open the next one.
+pub(crate) fn open_pause(w: &Workload, from: i32) -> Result<Patch, String> {
+    if w.spec_paused {
+        return Err(format!(
+            "{} is paused in the cluster (spec.paused). Resume it first.",
+            w.key.name
+        ));
+    }
+    let mut patch = Patch::new()
+        .test("/status/currentStepIndex", from)
+        .test("/status/pauseConditions/0/reason", "CanaryPauseStep");
+    if let Some(hash) = &w.current_hash {
+        patch = patch.test("/status/currentPodHash", hash.as_str());
+    }
+    Ok(patch.remove("/status/pauseConditions"))
+}
+
+/// A paused Rollout carries nothing out, not even an abort.
+pub(crate) fn unpause(facts: &Facts, attempt: &AttemptId) -> Patch {
+    Patch::new()
+        .add("/spec/paused", false)
+        .annotate(facts.annotated, &[(ATTEMPT, &attempt.0)])
+}
+
+/// For `/status`. Both fields always: a promoteFull that is running erases an abort.
+pub(crate) fn abort(bad_hash: &str) -> Patch {
+    Patch::new()
+        .test("/status/currentPodHash", bad_hash)
+        .add("/status/abort", true)
+        .add("/status/promoteFull", false)
+}
+
+/// For `/status`: skips what is left of the steps on the way to `hash`. It would also take an abort back and ship
+/// what was aborted, hence the test: it is only for a hash that is wanted.
+pub(crate) fn promote_full(hash: &str) -> Patch {
+    Patch::new()
+        .test("/status/currentPodHash", hash)
+        .add("/status/promoteFull", true)
+}
+
+/// The known-good template and the Rollout's own steps, in one patch. With `window` also a `rollbackWindow` that
+/// makes the controller skip steps, pauses and analysis; what it replaces is noted on the object.
+///
+/// # Errors
+/// In words, for a Rollout with a `workloadRef`: a template written onto one takes its pods away.
+pub(crate) fn revert(
+    facts: &Facts,
+    revisions: usize,
+    attempt: &AttemptId,
+    good: &KnownGood,
+    window: bool,
+) -> Result<Patch, String> {
+    let w = &facts.workload;
+    if w.workload_ref {
+        return Err(format!(
+            "{} takes its template from another object (spec.workloadRef): roll back that object instead.",
+            w.key.name
+        ));
+    }
+    let mut patch = Patch::new();
+    if w.stable_hash.as_deref() == Some(&good.hash) {
+        patch = patch.test("/status/stableRS", good.hash.as_str());
+    } else if let Some(bad) = w.current_hash.as_deref().filter(|h| *h != good.hash) {
+        patch = patch.test("/status/currentPodHash", bad);
+    }
+    patch = patch.replace("/spec/template", good.template.clone());
+    if w.strategy == Strategy::Canary {
+        patch = own_steps(patch, good);
+    }
+    let note = facts.window.as_deref().unwrap_or(&Value::Null).to_string();
+    let mut notes = vec![(ATTEMPT, attempt.0.as_str())];
+    if window {
+        // Counted in ReplicaSets between the two; one more than there are is always enough.
+        patch = patch.add(ROLLBACK_WINDOW, json!({"revisions": revisions + 1}));
+        // A window that is ours already must not be noted as the owner's.
+        if facts.window_note.is_none() {
+            notes.push((WINDOW, &note));
+        }
+    }
+    Ok(patch.annotate(facts.annotated, &notes))
+}
+
+/// Puts the Rollout's own steps (and its rollbackWindow) back. Only while Healthy on one version: changing steps in
+/// flight starts the canary anew.
+///
+/// # Errors
+/// In words, while an update is in flight.
+pub(crate) fn restore_steps(
+    facts: &Facts,
+    attempt: &AttemptId,
+    good: &KnownGood,
+) -> Result<Patch, String> {
+    let w = &facts.workload;
+    let settled =
+        w.phase == Phase::Healthy && w.stable_hash.is_some() && w.stable_hash == w.current_hash;
+    let Some(hash) = w.stable_hash.as_deref().filter(|_| settled) else {
+        return Err(format!(
+            "{} is not Healthy on one version yet; changing its steps now would start the canary anew.",
+            w.key.name
+        ));
+    };
+    let mut patch = Patch::new()
+        .test("/status/stableRS", hash)
+        .test("/status/currentPodHash", hash);
+    if w.strategy == Strategy::Canary {
+        patch = own_steps(patch, good);
+    }
+    if let Some(note) = &facts.window_note {
+        patch = match serde_json::from_str(note).unwrap_or_default() {
+            Value::Null => patch.clear(ROLLBACK_WINDOW),
+            window => patch.add(ROLLBACK_WINDOW, window),
+        };
+        patch = patch.remove(&annotation(WINDOW));
+    }
+    Ok(patch.annotate(facts.annotated, &[(ATTEMPT, &attempt.0)]))
+}
+
+fn own_steps(patch: Patch, good: &KnownGood) -> Patch {
+    match &good.steps {
+        Some(steps) => patch.add(STEPS, steps.clone()),
+        None => patch.clear(STEPS),
+    }
+}

@@ -1,0 +1,152 @@
+//! What canary and stable did, read from Prometheus.
+//!
+//! The metrics' names and labels are those of Argo Rollouts' own examples: `http_requests_total{service, namespace,
+//! code, rollouts_pod_template_hash}` and the histogram `http_request_duration_seconds`. Both sides come from one
+//! query each, so that they are of the same moment.
+
+use crate::prometheus::{Prometheus, Series, escape};
+use chrono::{DateTime, Utc};
+use model::verdict::{Sample, Side};
+use model::workload::Workload;
+
+const HASH: &str = "rollouts_pod_template_hash";
+/// What the chart draws, in seconds.
+const RECENT: i64 = 30;
+
+/// Selects both revisions' series of a workload.
+fn selector(w: &Workload, hashes: [&str; 2], more: &str) -> String {
+    let either = hashes
+        .map(|h| {
+            h.chars()
+                .filter(char::is_ascii_alphanumeric)
+                .collect::<String>()
+        })
+        .join("|");
+    format!(
+        r#"service="{}",namespace="{}",{HASH}=~"{either}"{more}"#,
+        escape(&w.service),
+        escape(&w.key.namespace)
+    )
+}
+
+/// Requests of each revision within the last `seconds`.
+pub(crate) fn requests(w: &Workload, hashes: [&str; 2], seconds: i64) -> String {
+    format!(
+        "sum by ({HASH}) (increase(http_requests_total{{{}}}[{seconds}s]))",
+        selector(w, hashes, "")
+    )
+}
+
+/// Those answered with 5xx.
+pub(crate) fn errors(w: &Workload, hashes: [&str; 2], seconds: i64) -> String {
+    let failed = selector(w, hashes, r#",code=~"5..""#);
+    format!("sum by ({HASH}) (increase(http_requests_total{{{failed}}}[{seconds}s]))")
+}
+
+/// 95th percentile of latency, in seconds.
+pub(crate) fn p95(w: &Workload, hashes: [&str; 2], seconds: i64) -> String {
+    format!(
+        "histogram_quantile(0.95, sum by ({HASH}, le) (increase(http_request_duration_seconds_bucket{{{}}}[{seconds}s])))",
+        selector(w, hashes, "")
+    )
+}
+
+/// Takes a sample. What goes wrong is said in [`Sample::error`], with the sides left empty: a sample is never lost,
+/// and "no data" is never a pass.
+///
+/// `since` is when the step's weight was confirmed; `step` and `weight` are recorded as given.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call site; each is a fact of the sample"
+)]
+pub async fn sample(
+    prometheus: &Prometheus,
+    w: &Workload,
+    canary_hash: &str,
+    stable_hash: &str,
+    step: usize,
+    weight: u8,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Sample {
+    let hashes = [canary_hash, stable_hash];
+    let whole = (now - since).num_seconds().max(1);
+    let sides = async {
+        let ask = |query: String| async move {
+            prometheus
+                .query(&query, now)
+                .await
+                .map_err(|e| e.to_string())
+        };
+        let (all, failed, slow, all_recent, failed_recent, slow_recent) = tokio::try_join!(
+            ask(requests(w, hashes, whole)),
+            ask(errors(w, hashes, whole)),
+            ask(p95(w, hashes, whole)),
+            ask(requests(w, hashes, RECENT)),
+            ask(errors(w, hashes, RECENT)),
+            ask(p95(w, hashes, RECENT)),
+        )?;
+        let pair = |all: &[Series], failed: &[Series], slow: &[Series]| {
+            Ok::<_, String>((
+                side(all, failed, slow, stable_hash)?,
+                side(all, failed, slow, canary_hash)?,
+            ))
+        };
+        if all.is_empty() && all_recent.is_empty() {
+            return Err(format!(
+                "Prometheus knows no requests to {} in {}: no series http_requests_total with service=\"{}\" and \
+                 {HASH} of either revision. Check that the metric carries these labels.",
+                w.service, w.key.namespace, w.service
+            ));
+        }
+        Ok((
+            pair(&all, &failed, &slow)?,
+            pair(&all_recent, &failed_recent, &slow_recent)?,
+        ))
+    };
+    let (((stable, canary), (stable_recent, canary_recent)), error) = match sides.await {
+        Ok(sides) => (sides, None),
+        Err(why) => (Default::default(), Some(why)),
+    };
+    Sample {
+        at: now,
+        step,
+        weight,
+        stable,
+        canary,
+        stable_recent,
+        canary_recent,
+        error,
+    }
+}
+
+/// One revision's figures. Without a series it had no requests; without an error series, no errors.
+fn side(all: &[Series], failed: &[Series], slow: &[Series], hash: &str) -> Result<Side, String> {
+    let requests = one(all, hash)?.flatten().unwrap_or(0.0).max(0.0);
+    Ok(Side {
+        requests,
+        // Extrapolated separately, errors could come out a hair above the requests.
+        errors: one(failed, hash)?
+            .flatten()
+            .unwrap_or(0.0)
+            .clamp(0.0, requests),
+        p95_ms: one(slow, hash)?
+            .flatten()
+            .map(|seconds| seconds * 1000.0)
+            .filter(|_| requests > 0.0),
+    })
+}
+
+/// The one series of a revision: `None` when there is none.
+fn one(series: &[Series], hash: &str) -> Result<Option<Option<f64>>, String> {
+    let mut found = series
+        .iter()
+        .filter(|s| s.labels.get(HASH).is_some_and(|h| h == hash));
+    let first = found.next();
+    if found.next().is_some() {
+        return Err(format!(
+            "Prometheus answers with several series for revision {hash} where one was asked for."
+        ));
+    }
+    Ok(first.map(|s| s.value))
+}

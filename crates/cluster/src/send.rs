@@ -1,0 +1,349 @@
+//! Carries patches to the API server, and says what became of them.
+//!
+//! Every patch has `fieldValidation=Strict` (without it an unknown field is dropped with a 200 and nothing
+//! happens), our field manager, and `test`s as preconditions. It is sent once: nothing here repeats an effect.
+
+use crate::error::{Error, one_line};
+use crate::observe::ATTEMPT;
+use crate::patch::{Patch, annotation};
+use crate::raw;
+use http::{Method, Request, header};
+use kube::Client;
+use kube::client::Body;
+use model::AttemptId;
+use model::workload::{Key, Kind};
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// For any one call, from the first byte to the last.
+pub(crate) const CALL: Duration = Duration::from_secs(10);
+
+/// Who we are in `managedFields`.
+pub(crate) const MANAGER: &str = "tidegate";
+
+/// What became of an effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// The API server has it. That it *worked* is seen only in what is observed afterwards.
+    Applied {
+        generation: i64,
+        resource_version: String,
+    },
+    /// Certainly not carried out: a precondition failed, or the workload does not allow it.
+    Refused { why: String },
+    /// Sent, and no answer: it may have been carried out. Read the object back before anything is repeated.
+    Unsure { why: String },
+}
+
+impl Outcome {
+    pub(crate) fn refused(why: impl Into<String>) -> Self {
+        Self::Refused { why: why.into() }
+    }
+
+    pub fn is_applied(&self) -> bool {
+        matches!(self, Self::Applied { .. })
+    }
+}
+
+/// A raw answer.
+pub(crate) enum Answer {
+    Ok(Value),
+    /// Refused with a 4xx.
+    No {
+        code: u16,
+        reason: String,
+    },
+    /// No answer to something that was sent, or a 5xx.
+    Lost(String),
+    /// It never left.
+    Unsent(String),
+}
+
+/// Which part of an object a patch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Main,
+    Status,
+}
+
+/// Calls to one API server.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    pub client: Client,
+    pub cluster: String,
+}
+
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sender")
+            .field("cluster", &self.cluster)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn path(key: &Key) -> String {
+    let group = match key.kind {
+        Kind::Rollout => "argoproj.io/v1alpha1",
+        Kind::Deployment => "apps/v1",
+    };
+    let plural = match key.kind {
+        Kind::Rollout => "rollouts",
+        Kind::Deployment => "deployments",
+    };
+    format!(
+        "/apis/{group}/namespaces/{}/{plural}/{}",
+        key.namespace, key.name
+    )
+}
+
+impl Sender {
+    pub(crate) async fn call(&self, method: Method, uri: &str, body: Option<&Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(uri);
+        if body.is_some() {
+            // Only the object's metadata comes back: the rest would be thrown away.
+            request = request
+                .header(header::CONTENT_TYPE, "application/json-patch+json")
+                .header(
+                    header::ACCEPT,
+                    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+                );
+        }
+        let body = body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
+        let request = match request.body(Body::from(body)) {
+            Ok(request) => request,
+            Err(e) => return Answer::Unsent(format!("not a valid request: {e}")),
+        };
+        match timeout(CALL, self.exchange(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Answer::Lost(format!("no answer within {} s", CALL.as_secs())),
+        }
+    }
+
+    async fn exchange(&self, request: Request<Body>) -> Answer {
+        let response = match self.client.send(request).await {
+            Ok(response) => response,
+            Err(e) if never_left(&e) => return Answer::Unsent(one_line(&e)),
+            Err(e) => return Answer::Lost(one_line(&e)),
+        };
+        let status = response.status();
+        for warning in response.headers().get_all(header::WARNING) {
+            tracing::warn!(?warning, "the API server warns about a call of ours");
+        }
+        let bytes = match response.into_body().collect_bytes().await {
+            Ok(bytes) => bytes,
+            Err(e) => return Answer::Lost(one_line(&e)),
+        };
+        let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        if status.is_success() {
+            return Answer::Ok(value);
+        }
+        let reason = match value["message"].as_str() {
+            Some(message) => cut(message).to_owned(),
+            None => status
+                .canonical_reason()
+                .unwrap_or("no reason given")
+                .to_owned(),
+        };
+        if status.is_server_error() {
+            return Answer::Lost(format!("{} {reason}", status.as_u16()));
+        }
+        Answer::No {
+            code: status.as_u16(),
+            reason,
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Gone`], [`Error::Denied`], [`Error::Unreachable`], [`Error::Answer`].
+    pub(crate) async fn get(&self, key: &Key) -> Result<Value, Error> {
+        self.read(&path(key), "read it", Some(key)).await
+    }
+
+    pub(crate) async fn read(
+        &self,
+        uri: &str,
+        action: &str,
+        key: Option<&Key>,
+    ) -> Result<Value, Error> {
+        match (self.call(Method::GET, uri, None).await, key) {
+            (Answer::Ok(value), _) => Ok(value),
+            (Answer::No { code: 404, .. }, Some(key)) => Err(Error::Gone(key.clone())),
+            (answer, _) => Err(self.error(answer, action)),
+        }
+    }
+
+    fn error(&self, answer: Answer, action: &str) -> Error {
+        let (cluster, action) = (self.cluster.clone(), action.to_owned());
+        match answer {
+            Answer::No {
+                code: 401 | 403,
+                reason,
+            } => Error::Denied {
+                cluster,
+                action,
+                reason,
+            },
+            Answer::No { code, reason } => Error::Answer {
+                cluster,
+                action,
+                code,
+                reason,
+            },
+            Answer::Lost(reason) | Answer::Unsent(reason) => Error::Unreachable { cluster, reason },
+            Answer::Ok(_) => Error::Answer {
+                cluster,
+                action,
+                code: 200,
+                reason: "nothing of use".into(),
+            },
+        }
+    }
+
+    /// Sends one patch. A failed precondition is looked into and put in words.
+    ///
+    /// # Errors
+    /// When it certainly did not reach the API server, or the object is gone, or Tidegate may not.
+    pub(crate) async fn patch(
+        &self,
+        key: &Key,
+        part: Part,
+        attempt: Option<&AttemptId>,
+        patch: Patch,
+    ) -> Result<Outcome, Error> {
+        let mut uri = path(key);
+        if part == Part::Status {
+            uri.push_str("/status");
+        }
+        uri.push_str("?fieldManager=");
+        uri.push_str(MANAGER);
+        uri.push_str("&fieldValidation=Strict");
+        let body = patch.clone().value();
+        match self.call(Method::PATCH, &uri, Some(&body)).await {
+            Answer::Ok(value) => Ok(applied(&value)),
+            Answer::Lost(why) => Ok(Outcome::Unsure {
+                why: format!(
+                    "The API server of cluster {} did not confirm the change: {why}.",
+                    self.cluster
+                ),
+            }),
+            Answer::No { code: 404, .. } => Err(Error::Gone(key.clone())),
+            Answer::No {
+                code: code @ (409 | 422 | 400),
+                reason,
+            } => Ok(self.why(key, attempt, &patch, code, reason).await),
+            // 429 and the like: turned away before anything was done.
+            answer => Err(self.error(answer, &format!("change {}", key.name))),
+        }
+    }
+
+    /// Why a patch was turned down. The API server does not say which `test` failed, so the object is read again.
+    async fn why(
+        &self,
+        key: &Key,
+        attempt: Option<&AttemptId>,
+        patch: &Patch,
+        code: u16,
+        reason: String,
+    ) -> Outcome {
+        let object = match self.get(key).await {
+            Ok(object) => object,
+            Err(e) => {
+                return Outcome::refused(format!(
+                    "The cluster refused the change ({code}), and {e}"
+                ));
+            }
+        };
+        if let Some(attempt) = attempt
+            && object.pointer(&annotation(ATTEMPT)).and_then(Value::as_str) == Some(&attempt.0)
+        {
+            // Sent before, lost the answer, sent again: it is done.
+            return applied(&object);
+        }
+        match patch.first_failing(&object) {
+            Some((path, wanted, found)) => Outcome::refused(format!(
+                "{} changed in the meantime: {}. Look at it again and decide anew.",
+                key.name,
+                difference(path, wanted, found)
+            )),
+            None => Outcome::refused(format!(
+                "The cluster refused the change of {}: {reason} ({code}).",
+                key.name
+            )),
+        }
+    }
+}
+
+/// What a failed precondition means, without quoting templates.
+fn difference(path: &str, wanted: &Value, found: &Value) -> String {
+    let say = |v: &Value| match v {
+        Value::Null => "nothing".to_owned(),
+        Value::String(s) => s.clone(),
+        Value::Number(n) => n.to_string(),
+        Value::Bool(b) => b.to_string(),
+        Value::Array(_) | Value::Object(_) => "something else".to_owned(),
+    };
+    let (wanted, found) = (say(wanted), say(found));
+    match path {
+        "/status/stableRS" => format!("its stable revision is {found}, no longer {wanted}"),
+        "/status/currentPodHash" => format!("its newest revision is {found}, no longer {wanted}"),
+        "/status/currentStepIndex" => {
+            format!("it stands at step {found}, no longer at step {wanted}")
+        }
+        "/status/pauseConditions/0/reason" => "it no longer waits at that pause".to_owned(),
+        "/spec/template" => "its template is no longer the one that was read".to_owned(),
+        path if path.starts_with("/spec/template/") => {
+            "its containers are no longer the same".to_owned()
+        }
+        path => format!("{path} holds {found}, not {wanted}"),
+    }
+}
+
+fn applied(object: &Value) -> Outcome {
+    #[derive(Deserialize)]
+    struct Seen {
+        metadata: raw::Meta,
+    }
+    match Seen::deserialize(object) {
+        Ok(seen) => Outcome::Applied {
+            generation: seen.metadata.generation,
+            resource_version: seen.metadata.resource_version,
+        },
+        Err(_) => Outcome::Unsure {
+            why: "The API server's answer to the change cannot be read.".into(),
+        },
+    }
+}
+
+/// The part of an API server's message that may be shown. A 422's text holds the whole object, environment variables
+/// included, before the last `": `.
+pub(crate) fn cut(message: &str) -> &str {
+    let tail = message
+        .rsplit_once("\": ")
+        .map_or(message, |(_, tail)| tail);
+    let tail = tail.lines().next().unwrap_or_default();
+    // Whatever still quotes a structure is cut where it begins.
+    let tail = tail.split('{').next().unwrap_or_default().trim_end();
+    match tail.char_indices().nth(300) {
+        Some((end, _)) => &tail[..end],
+        None => tail,
+    }
+}
+
+/// No connection was made, so nothing can have been done.
+fn never_left(e: &kube::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(e);
+    while let Some(e) = cause {
+        if let Some(e) = e.downcast_ref::<hyper_util::client::legacy::Error>() {
+            return e.is_connect();
+        }
+        cause = e.source();
+    }
+    // Credentials that could not be had, a request that could not be built.
+    matches!(
+        e,
+        kube::Error::Auth(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_)
+    )
+}
