@@ -146,10 +146,14 @@ impl Process {
         let Some(status) = self.try_wait() else {
             return Ok(());
         };
+        bail!("{} exited ({status}). {}", self.name, self.last_words())
+    }
+
+    /// Where its log is, and how that ends.
+    pub(crate) fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        bail!(
-            "{} exited ({status}). Its log is {}; it ends:\n{}",
-            self.name,
+        format!(
+            "Its log is {}; it ends:\n{}",
             self.log.display(),
             tail(&text, 12)
         )

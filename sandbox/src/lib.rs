@@ -12,6 +12,7 @@ mod manifest;
 mod pki;
 mod ports;
 pub mod postgres;
+pub mod run;
 mod traffic;
 
 use std::{
@@ -101,6 +102,11 @@ impl Sandbox {
     /// When another sandbox runs on the same data, a program cannot be built or started, or is not ready in time.
     pub async fn start(options: Options) -> Result<Self> {
         let progress = Progress::new(options.quiet);
+        Self::start_with(options, progress).await
+    }
+
+    /// [`Sandbox::start`] as a part of something longer, whose progress it continues.
+    pub(crate) async fn start_with(options: Options, progress: Progress) -> Result<Self> {
         fs::create_dir_all(&options.data)
             .with_context(|| format!("creating {}", options.data.display()))?;
         let dir = fs::canonicalize(&options.data)?;

@@ -1,10 +1,17 @@
 //! `sandbox`: the command line of the sandbox.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use sandbox::{Options, Progress, Sandbox};
+use sandbox::{
+    Options, Progress, Sandbox,
+    run::{self, World},
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time,
@@ -34,31 +41,77 @@ enum Command {
         #[arg(long)]
         postgres: bool,
     },
+    /// Run the development world until Ctrl-C: Postgres, a cluster, and the server. `./run` builds and calls this.
+    Run {
+        /// The server's binary.
+        #[arg(long)]
+        tidegate: PathBuf,
+        /// Directory of the built site.
+        #[arg(long)]
+        site: PathBuf,
+        /// Directory of all data.
+        #[arg(long, default_value = ".data")]
+        data: PathBuf,
+        /// Address to serve on.
+        #[arg(long, default_value = "127.0.0.1")]
+        address: IpAddr,
+        /// Port to serve on.
+        #[arg(long, default_value_t = 3000)]
+        port: u16,
+        /// Use the current context of KUBECONFIG instead of a sandbox cluster.
+        #[arg(long)]
+        cluster: bool,
+        /// Base URL of the cluster's Prometheus, for --cluster.
+        #[arg(long)]
+        prometheus: Option<String>,
+    },
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() {
     let result = match Cli::parse().command {
-        Command::Build => build().await,
+        Command::Build => until_stopped(build()).await,
         Command::Up {
             data,
             demo,
             postgres,
         } => {
-            up(Options {
+            let options = Options {
                 data,
                 demo,
                 postgres,
                 quiet: false,
-            })
-            .await
+            };
+            until_stopped(up(options)).await
+        }
+        Command::Run {
+            tidegate,
+            site,
+            data,
+            address,
+            port,
+            cluster,
+            prometheus,
+        } => {
+            let listen = SocketAddr::new(address, port);
+            let world = World {
+                tidegate,
+                site,
+                data,
+                listen,
+                cluster,
+                prometheus,
+            };
+            until_stopped(run::run(world)).await
         }
     };
+    // Not by returning: the runtime would wait for a build that Ctrl-C was meant to end. Everything that has to be
+    // stopped in order was dropped above; the rest dies with this process.
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => std::process::exit(0),
         Err(e) => {
             eprintln!("error: {e:#}");
-            ExitCode::FAILURE
+            std::process::exit(1);
         }
     }
 }
@@ -69,21 +122,27 @@ async fn build() -> Result<()> {
     Ok(())
 }
 
-async fn up(options: Options) -> Result<()> {
+/// Run until Ctrl-C, SIGTERM or a hang-up of the terminal. Dropping the work stops what it started.
+async fn until_stopped(work: impl Future<Output = Result<()>>) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let work = async {
-        let sandbox = Sandbox::start(options).await?;
-        println!("{}", serde_json::to_string(&sandbox.info)?);
-        let mut tick = time::interval(Duration::from_millis(500));
-        loop {
-            tick.tick().await;
-            sandbox.check()?;
-        }
-    };
+    let mut hang_up = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
     tokio::select! {
-        result = work => result,
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        result = work => return result,
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+    eprintln!("stopping");
+    Ok(())
+}
+
+async fn up(options: Options) -> Result<()> {
+    let sandbox = Sandbox::start(options).await?;
+    println!("{}", serde_json::to_string(&sandbox.info)?);
+    let mut tick = time::interval(Duration::from_millis(500));
+    loop {
+        tick.tick().await;
+        sandbox.check()?;
     }
 }
