@@ -31,10 +31,10 @@ pub use send::Outcome;
 use cache::{Entry, View};
 use chrono::{DateTime, Utc};
 use http::Method;
-use model::AttemptId;
 use model::plan::Plan;
 use model::release::KnownGood;
 use model::workload::{Key, Kind, Workload};
+use model::{AttemptId, ReleaseId};
 use observe::Facts;
 use send::{Answer, Part, Sender};
 use serde::Deserialize as _;
@@ -170,7 +170,7 @@ impl Cluster {
     }
 
     /// Starts a canary: the new images, the plan's steps and the way back, in one patch that holds only while
-    /// `expect_stable` is both the stable and the newest revision and the template is still `good`'s.
+    /// `good` is both the stable and the newest revision and the template is still exactly `good`'s.
     ///
     /// # Errors
     /// As for any call; a Rollout that does not allow it is [`Outcome::Refused`].
@@ -180,7 +180,7 @@ impl Cluster {
         attempt: &AttemptId,
         plan: &Plan,
         good: &KnownGood,
-        expect_stable: &str,
+        release: ReleaseId,
     ) -> Result<Outcome, Error> {
         if key.kind == Kind::Deployment {
             return Ok(Outcome::refused(format!(
@@ -190,7 +190,7 @@ impl Cluster {
             )));
         }
         let entry = self.entry(key).await?;
-        match rollout::deploy(&entry.facts, attempt, plan, good, expect_stable) {
+        match rollout::deploy(&entry.facts, attempt, plan, good, release) {
             Ok(patch) => {
                 self.sender
                     .patch(key, Part::Main, Some(attempt), patch)
@@ -233,21 +233,31 @@ impl Cluster {
             .await
     }
 
-    /// Traffic back to stable, as long as the newest revision is `bad_hash`. The controller can lose it while a
-    /// change of the spec is not yet observed: look whether `abort` is still set half a second later.
+    /// Traffic back to stable, as long as the newest revision is `bad_hash` (`None`: the one last seen). The
+    /// controller can lose it while a change of the spec is not yet observed: look whether `abort` is still set half
+    /// a second later.
     ///
     /// # Errors
     /// As for any call.
-    pub async fn abort(
+    pub async fn abort<'a>(
         &self,
         key: &Key,
         _attempt: &AttemptId,
-        bad_hash: &str,
+        bad_hash: impl Into<Option<&'a str>>,
     ) -> Result<Outcome, Error> {
-        self.rollout(key).await?;
-        self.sender
-            .patch(key, Part::Status, None, rollout::abort(bad_hash))
-            .await
+        let bad_hash = bad_hash.into();
+        let entry = self.rollout(key).await?;
+        match bad_hash.or(entry.workload.current_hash.as_deref()) {
+            Some(bad) => {
+                self.sender
+                    .patch(key, Part::Status, None, rollout::abort(bad))
+                    .await
+            }
+            None => Ok(Outcome::refused(format!(
+                "{} has no revision yet that could be aborted.",
+                key.name
+            ))),
+        }
     }
 
     /// The known-good template and the Rollout's own steps, in one patch; with `window` also a rollbackWindow, so
@@ -266,21 +276,24 @@ impl Cluster {
         self.send_revert(&entry, attempt, good, window).await
     }
 
-    /// Skips what is left of the steps on the way to `hash`, the newest revision. Takes an abort back: only for a
-    /// version that is wanted.
+    /// Skips what is left of the steps on the way to the newest revision that was seen. Takes an abort back: only for
+    /// a version that is wanted.
     ///
     /// # Errors
     /// As for any call.
-    pub async fn promote_full(
-        &self,
-        key: &Key,
-        _attempt: &AttemptId,
-        hash: &str,
-    ) -> Result<Outcome, Error> {
-        self.rollout(key).await?;
-        self.sender
-            .patch(key, Part::Status, None, rollout::promote_full(hash))
-            .await
+    pub async fn promote_full(&self, key: &Key, _attempt: &AttemptId) -> Result<Outcome, Error> {
+        let entry = self.rollout(key).await?;
+        match entry.workload.current_hash.as_deref() {
+            Some(hash) => {
+                self.sender
+                    .patch(key, Part::Status, None, rollout::promote_full(hash))
+                    .await
+            }
+            None => Ok(Outcome::refused(format!(
+                "{} has no revision yet that could be promoted.",
+                key.name
+            ))),
+        }
     }
 
     /// Puts the Rollout's own steps and rollbackWindow back. Refused while an update is in flight. Nothing to do for

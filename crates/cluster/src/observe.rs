@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// Names the attempt that reached the object last.
 pub const ATTEMPT: &str = "tidegate.dev/attempt";
-/// Names the release (its plan) that brought the present version.
+/// Number of the release that brought the present version.
 pub const RELEASE: &str = "tidegate.dev/release";
 /// The way back: a [`model::release::KnownGood`] as JSON.
 pub const ROLLBACK: &str = "tidegate.dev/rollback";

@@ -6,10 +6,10 @@
 
 use crate::observe::{ATTEMPT, Facts, RELEASE, ROLLBACK, WINDOW};
 use crate::patch::{Patch, annotation};
-use model::AttemptId;
 use model::plan::Plan;
 use model::release::KnownGood;
 use model::workload::{Phase, Strategy, Workload};
+use model::{AttemptId, ReleaseId};
 use serde_json::{Value, json};
 
 const STEPS: &str = "/spec/strategy/canary/steps";
@@ -68,7 +68,7 @@ pub(crate) fn deploy(
     attempt: &AttemptId,
     plan: &Plan,
     good: &KnownGood,
-    expect_stable: &str,
+    release: ReleaseId,
 ) -> Result<Patch, String> {
     let w = &facts.workload;
     if let Some(why) = unfit(w) {
@@ -83,8 +83,8 @@ pub(crate) fn deploy(
         ));
     }
     let mut patch = Patch::new()
-        .test("/status/stableRS", expect_stable)
-        .test("/status/currentPodHash", expect_stable)
+        .test("/status/stableRS", good.hash.as_str())
+        .test("/status/currentPodHash", good.hash.as_str())
         // Exactly what was recorded as the way back is what the new images are put into.
         .test("/spec/template", good.template.clone());
     let mut news = false;
@@ -105,10 +105,14 @@ pub(crate) fn deploy(
             w.key.name
         ));
     }
-    let name = plan.metadata.name.as_str();
+    let release = release.to_string();
     Ok(patch.add(STEPS, steps(plan)).annotate(
         facts.annotated,
-        &[(ATTEMPT, &attempt.0), (RELEASE, name), (ROLLBACK, &note)],
+        &[
+            (ATTEMPT, &attempt.0),
+            (RELEASE, &release),
+            (ROLLBACK, &note),
+        ],
     ))
 }
 
