@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use sandbox::{
     Options, Progress, Sandbox,
+    postgres::Postgres,
     run::{self, World},
 };
 use tokio::{
@@ -40,6 +41,12 @@ enum Command {
         /// Start a Postgres too.
         #[arg(long)]
         postgres: bool,
+    },
+    /// Run nothing but a Postgres until Ctrl-C; print one line of JSON (`url`, `pid`) when it is ready.
+    Postgres {
+        /// Directory of its data. A second start on it finds the data again, and keeps the port if that is free.
+        #[arg(long)]
+        data: PathBuf,
     },
     /// Run the development world until Ctrl-C: Postgres, a cluster, and the server. `./run` builds and calls this.
     Run {
@@ -84,6 +91,7 @@ async fn main() {
             };
             until_stopped(up(options)).await
         }
+        Command::Postgres { data } => until_stopped(postgres(data)).await,
         Command::Run {
             tidegate,
             site,
@@ -144,5 +152,18 @@ async fn up(options: Options) -> Result<()> {
     loop {
         tick.tick().await;
         sandbox.check()?;
+    }
+}
+
+async fn postgres(data: PathBuf) -> Result<()> {
+    let server = Postgres::start_with(&data, Progress::new(false)).await?;
+    let mut tick = time::interval(Duration::from_millis(500));
+    println!(
+        "{}",
+        serde_json::json!({"url": server.url, "pid": server.pid()})
+    );
+    loop {
+        tick.tick().await;
+        server.pid().context("Postgres has ended")?;
     }
 }
