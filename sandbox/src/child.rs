@@ -203,14 +203,18 @@ pub(crate) fn send(pid: u32, signal: Signal) {
 /// Whether a process with this id exists and has not ended.
 #[must_use]
 pub fn alive(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+    // A killed process whose first thread has ended may hold its ports and files until its last thread has.
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return false;
     };
-    // After the name in parentheses comes the state; Z is a process that ended and was not reaped yet.
-    !matches!(
-        stat.rsplit(") ").next().and_then(|s| s.chars().next()),
-        None | Some('Z' | 'X')
-    )
+    threads.filter_map(Result::ok).any(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // After the name in parentheses comes the state; Z is one that ended and was not reaped yet.
+        !matches!(
+            stat.rsplit(") ").next().and_then(|s| s.chars().next()),
+            None | Some('Z' | 'X')
+        )
+    })
 }
 
 /// Progress on standard error, with the time since the start of what is going on.

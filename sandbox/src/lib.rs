@@ -8,6 +8,7 @@ mod binaries;
 mod child;
 mod cluster;
 mod demo;
+mod evidence;
 mod manifest;
 mod pki;
 mod ports;

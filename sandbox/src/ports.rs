@@ -1,8 +1,18 @@
 //! Free ports, remembered in the data directory so that a kept sandbox keeps its addresses.
 
-use std::{collections::BTreeMap, fs, net::TcpListener, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::TcpListener,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
+
+/// How long to wait for recorded ports: the processes of a run that was killed a moment ago may still be ending.
+const FREED: Duration = Duration::from_secs(1);
 
 /// A port for each name.
 pub(crate) type Ports = BTreeMap<String, u16>;
@@ -19,11 +29,10 @@ pub(crate) fn choose(file: &Path, names: &[&str]) -> Result<Ports> {
         .unwrap_or_default();
     // All listeners stay open until every port is chosen, so that none is given twice.
     let mut held = Vec::new();
+    let deadline = Instant::now() + FREED;
     let mut ports = Ports::new();
     for name in names {
-        let old = recorded
-            .get(*name)
-            .and_then(|port| TcpListener::bind(("127.0.0.1", *port)).ok());
+        let old = recorded.get(*name).and_then(|port| freed(*port, deadline));
         let listener = match old {
             Some(listener) => listener,
             None => TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1")?,
@@ -34,6 +43,17 @@ pub(crate) fn choose(file: &Path, names: &[&str]) -> Result<Ports> {
     fs::write(file, serde_json::to_string_pretty(&ports)?)
         .with_context(|| format!("writing {}", file.display()))?;
     Ok(ports)
+}
+
+/// Bind a port, waiting until `deadline` for whoever still holds it.
+fn freed(port: u16, deadline: Instant) -> Option<TcpListener> {
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(listener) => return Some(listener),
+            Err(_) if Instant::now() >= deadline => return None,
+            Err(_) => thread::sleep(Duration::from_millis(20)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use tokio::{sync::OnceCell, time};
 use crate::{
     SHARED, Sandbox,
     binaries::{cache, on_path},
-    child::{Process, Progress, User, guarded, output, send},
+    child::{Process, Progress, User, alive, guarded, output, send},
     pki::write_private,
     ports, temporary,
 };
@@ -152,23 +152,8 @@ impl Postgres {
     /// # Errors
     /// When it does not come up; the message holds the end of its log.
     pub async fn start_again(&self) -> Result<()> {
-        let running = self.with(|p| p.check().is_ok()).unwrap_or(false);
-        if !running {
-            let mut command = guarded(self.bin.join("postgres"), self.user);
-            command
-                .arg("-D")
-                .arg(self.data())
-                .args(["-p", &self.port.to_string()])
-                .args([
-                    "-c",
-                    "listen_addresses=127.0.0.1",
-                    "-c",
-                    "unix_socket_directories=",
-                ])
-                .args(["-c", "max_connections=200"])
-                .current_dir("/");
-            let process = Process::start("postgres", command, &self.dir.join("postgres.log"))?;
-            *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
+        if self.pid().is_none() {
+            self.launch()?;
         }
         let deadline = time::Instant::now() + READY;
         loop {
@@ -179,7 +164,7 @@ impl Postgres {
                 }
                 Err(why) => why,
             };
-            self.with(Process::check).transpose()?;
+            let ended = self.with(Process::check).and_then(Result::err);
             if time::Instant::now() >= deadline {
                 bail!(
                     "Postgres does not answer after {READY:?}: {why}. Its log: {}",
@@ -187,7 +172,41 @@ impl Postgres {
                 );
             }
             time::sleep(Duration::from_millis(50)).await;
+            match ended {
+                // Backends of a killed server end within moments; until then their memory cannot be taken over.
+                Some(e) if e.to_string().contains("shared memory block") => self.launch()?,
+                Some(e) => return Err(e),
+                None => {}
+            }
         }
+    }
+
+    fn launch(&self) -> Result<()> {
+        // Postgres takes a killed server whose parent has not reaped it for a living one. In a container without an
+        // init process nobody ever reaps it.
+        let lock = self.data().join("postmaster.pid");
+        let holder = fs::read_to_string(&lock)
+            .ok()
+            .and_then(|text| text.lines().next()?.trim().parse().ok());
+        if holder.is_some_and(|pid| !alive(pid)) {
+            fs::remove_file(&lock)?;
+        }
+        let mut command = guarded(self.bin.join("postgres"), self.user);
+        command
+            .arg("-D")
+            .arg(self.data())
+            .args(["-p", &self.port.to_string()])
+            .args([
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-c",
+                "unix_socket_directories=",
+            ])
+            .args(["-c", "max_connections=200"])
+            .current_dir("/");
+        let process = Process::start("postgres", command, &self.log())?;
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
+        Ok(())
     }
 
     fn log(&self) -> PathBuf {

@@ -1,0 +1,226 @@
+//! What tests rely on: Tidegate's rights, the audit log, and users who meet what the cluster serves.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it cannot use")]
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::{
+    Api, Client,
+    api::{DynamicObject, ListParams, Patch, PatchParams},
+};
+use sandbox::{Sandbox, Strategy, in_phase, rollout_manifest, rollouts, wait_for};
+use serde_json::{Value, json};
+use tokio::time;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn forbidden<T>(result: kube::Result<T>) -> bool {
+    matches!(result, Err(kube::Error::Api(e)) if e.code == 403)
+}
+
+async fn healthy(sandbox: &Sandbox, prefix: &str, strategy: Strategy) -> String {
+    let namespace = sandbox.namespace(prefix).await.unwrap();
+    let manifest = rollout_manifest(
+        &namespace,
+        "web",
+        4,
+        "registry.example.com/web:1.0.0",
+        strategy,
+    );
+    sandbox.apply_yaml(&manifest).await.unwrap();
+    sandbox
+        .wait_healthy(&namespace, "web", DEADLINE)
+        .await
+        .unwrap();
+    namespace
+}
+
+/// Wait, asking twice a second, until `ask` gives something. For servers that can only be asked.
+async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+    let poll = async {
+        let mut interval = time::interval(Duration::from_millis(500));
+        loop {
+            interval.tick().await;
+            if let Some(found) = ask().await {
+                return found;
+            }
+        }
+    };
+    time::timeout(DEADLINE, poll)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
+}
+
+fn image(tag: &str) -> Value {
+    json!({"spec": {"template": {"spec": {"containers":
+        [{"name": "app", "image": format!("registry.example.com/web:{tag}")}]}}}})
+}
+
+async fn patch(api: &Api<DynamicObject>, patch: &Value) {
+    api.patch("web", &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn tidegate_reads_and_patches_releases_and_nothing_more() {
+    let sandbox = Sandbox::shared().await.unwrap();
+    let namespace = healthy(sandbox, "rights", Strategy::Canary { nginx: false }).await;
+    let tidegate: Client = sandbox.tidegate().await.unwrap();
+    let list = ListParams::default();
+
+    let status = json!({"status": {"abort": false}});
+    let api = rollouts(tidegate.clone(), &namespace);
+    api.patch_status("web", &PatchParams::default(), &Patch::Merge(&status))
+        .await
+        .unwrap();
+    patch(
+        &api,
+        &json!({"metadata": {"annotations": {"tidegate.dev/attempt": "1"}}}),
+    )
+    .await;
+    Api::<Pod>::namespaced(tidegate.clone(), &namespace)
+        .list(&list)
+        .await
+        .unwrap();
+    let flags = ListParams::default().fields("metadata.name=feature-flags");
+    Api::<ConfigMap>::all(tidegate.clone())
+        .list(&flags)
+        .await
+        .unwrap();
+
+    assert!(forbidden(
+        Api::<Secret>::namespaced(tidegate.clone(), &namespace)
+            .list(&list)
+            .await
+    ));
+    assert!(forbidden(
+        Api::<Secret>::all(tidegate.clone()).list(&list).await
+    ));
+    assert!(forbidden(
+        Api::<ConfigMap>::namespaced(tidegate.clone(), &namespace)
+            .list(&list)
+            .await
+    ));
+    assert!(forbidden(
+        Api::<ConfigMap>::namespaced(tidegate.clone(), &namespace)
+            .get("kube-root-ca.crt")
+            .await
+    ));
+    let pods: Api<Pod> = Api::namespaced(tidegate, &namespace);
+    assert!(forbidden(pods.delete("web", &Default::default()).await));
+    assert!(forbidden(api.delete("web", &Default::default()).await));
+}
+
+#[tokio::test]
+async fn every_write_stands_in_the_audit_log_once() {
+    let sandbox = Sandbox::shared().await.unwrap();
+    let namespace = healthy(sandbox, "writes", Strategy::Canary { nginx: false }).await;
+    let api = rollouts(sandbox.tidegate().await.unwrap(), &namespace);
+    for attempt in 1..=3 {
+        patch(
+            &api,
+            &json!({"metadata": {"annotations": {"tidegate.dev/attempt": attempt.to_string()}}}),
+        )
+        .await;
+    }
+    let ours = |event: &Value| {
+        event["user"]["username"] == "system:serviceaccount:tidegate:tidegate"
+            && event["verb"] == "patch"
+    };
+    let attempts = eventually("three patches", || async {
+        let writes = sandbox.writes("rollouts", &namespace, "web").unwrap();
+        let mine: Vec<Value> = writes.into_iter().filter(ours).collect();
+        (mine.len() >= 3).then_some(mine)
+    })
+    .await;
+    let sent: Vec<&Value> = attempts
+        .iter()
+        .map(|e| &e["requestObject"]["metadata"]["annotations"]["tidegate.dev/attempt"])
+        .collect();
+    assert_eq!(sent, ["1", "2", "3"]);
+    assert!(
+        attempts
+            .iter()
+            .all(|event| event["responseStatus"]["code"] == 200)
+    );
+}
+
+#[tokio::test]
+async fn users_meet_the_canary_by_the_weight_of_the_router() {
+    let sandbox = Sandbox::shared().await.unwrap();
+    let namespace = healthy(sandbox, "users", Strategy::Canary { nginx: true }).await;
+    let api = rollouts(sandbox.admin().await.unwrap(), &namespace);
+    patch(&api, &image("1.1.0-errors-20pct")).await;
+    wait_for(&api, "web", "Paused at its first step", DEADLINE, |r| {
+        in_phase(r, "Paused")
+    })
+    .await
+    .unwrap();
+
+    let rate = |labels: &str| {
+        format!("sum(rate(http_requests_total{{namespace=\"{namespace}\"{labels}}}[10s]))")
+    };
+    let part = |of: &str, whole: &str| format!("{} / {}", rate(of), rate(whole));
+    let canary = r#",version="1.1.0-errors-20pct""#;
+    eventually("a fifth of the requests on the canary", || async {
+        let share = sandbox.query(&part(canary, "")).await.unwrap()?;
+        (0.12..0.28).contains(&share).then_some(())
+    })
+    .await;
+    eventually("a fifth of the canary's requests failing", || async {
+        let errors = sandbox
+            .query(&part(&format!(r#"{canary},code="500""#), canary))
+            .await
+            .unwrap()?;
+        (0.08..0.35).contains(&errors).then_some(())
+    })
+    .await;
+    let stable = sandbox
+        .query(&part(
+            r#",version="1.0.0",code="500""#,
+            r#",version="1.0.0""#,
+        ))
+        .await
+        .unwrap();
+    assert!(
+        stable.unwrap() < 0.05,
+        "the stable version stays healthy: {stable:?}"
+    );
+
+    let abort = json!({"status": {"abort": true, "promoteFull": false}});
+    api.patch_status("web", &PatchParams::default(), &Patch::Merge(&abort))
+        .await
+        .unwrap();
+    eventually("no requests on the canary after an abort", || async {
+        let canary = sandbox
+            .query(&rate(canary))
+            .await
+            .unwrap()
+            .unwrap_or_default();
+        (canary == 0.0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_controller_reaches_prometheus_by_its_name_in_the_cluster() {
+    let sandbox = Sandbox::shared().await.unwrap();
+    let namespace = healthy(sandbox, "analysis", Strategy::Canary { nginx: false }).await;
+    let run = format!(
+        "{{apiVersion: argoproj.io/v1alpha1, kind: AnalysisRun, metadata: {{name: probe, namespace: {namespace}}},
+           spec: {{metrics: [{{name: requests, count: 1, successCondition: 'result[0] >= 0', provider: {{prometheus:
+           {{address: 'http://prometheus.monitoring.svc.cluster.local:9090', query: 'vector(1)'}}}}}}]}}}}"
+    );
+    sandbox.apply_yaml(&run).await.unwrap();
+    let kind = kube::core::GroupVersionKind::gvk("argoproj.io", "v1alpha1", "AnalysisRun");
+    let resource = kube::api::ApiResource::from_gvk_with_plural(&kind, "analysisruns");
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(sandbox.admin().await.unwrap(), &namespace, &resource);
+    wait_for(&api, "probe", "Successful", DEADLINE, |r| {
+        r.data["status"]["phase"] == "Successful"
+    })
+    .await
+    .unwrap();
+}
