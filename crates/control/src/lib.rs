@@ -1,1 +1,191 @@
-//! placeholder
+//! The use cases. ONE DOOR: whatever a person, the REST API or the conductor does to the world is one function
+//! here. Each authorises, records the change with its audit event in one transaction, acts, and announces.
+//!
+//! The exception is told where it is made: a rollback acts first and may be recorded in a journal on disk, because
+//! it must not wait for a database ([`rollback`]).
+
+mod analysis;
+mod announce;
+mod conductor;
+mod demo;
+mod effects;
+mod error;
+mod identity;
+pub mod journal;
+mod merge;
+mod plans;
+mod read;
+mod releases;
+mod rollback;
+mod status;
+
+pub use announce::Announcement;
+pub use demo::{DemoAccount, PASSWORD as DEMO_PASSWORD};
+pub use identity::IssuedToken;
+pub use model::view;
+pub use plans::{Created, Decision};
+pub use rollback::RollbackReceipt;
+
+use chrono::{DateTime, Utc};
+use cluster::{Cluster, Prometheus};
+use model::release::Release;
+use model::{Problem, ReleaseId};
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, RwLock};
+use store::Store;
+use tokio::sync::{Notify, broadcast};
+
+/// The time, handed in so that rules and tests decide what it is.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+/// What a control plane is made of.
+#[derive(Clone)]
+pub struct Config {
+    pub store: Store,
+    pub clusters: Vec<Arc<Cluster>>,
+    /// Metrics by cluster name; a cluster without has no analysis.
+    pub prometheus: HashMap<String, Prometheus>,
+    /// The journal and other files that must outlive the process.
+    pub data_dir: PathBuf,
+    pub clock: Clock,
+    /// Name of this replica, unique among all that share the database.
+    pub replica: String,
+    /// Show the demo accounts on the sign-in page.
+    pub demo: bool,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("replica", &self.replica).field("data_dir", &self.data_dir).finish()
+    }
+}
+
+/// The door. Cheap to clone.
+#[derive(Clone)]
+pub struct Control {
+    inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").field("replica", &self.inner.config.replica).finish()
+    }
+}
+
+struct Inner {
+    config: Config,
+    journal: journal::Journal,
+    identity: identity::Cache,
+    /// Releases under way as last read: lets a rollback act without asking the database.
+    active: RwLock<HashMap<ReleaseId, Arc<Release>>>,
+    announcements: broadcast::Sender<Announcement>,
+    /// Wakes the conductor. A permit is kept, so a nudge during a pass is not lost.
+    nudge: Notify,
+    status: RwLock<status::Known>,
+    plans: RwLock<HashMap<(model::PlanId, i32), Arc<model::plan::Plan>>>,
+    /// Postgres answered when it was last asked.
+    database: AtomicBool,
+}
+
+impl Control {
+    /// # Errors
+    /// When the journal's directory cannot be written.
+    pub fn new(config: Config) -> Result<Self, Problem> {
+        let journal = journal::Journal::open(&config.data_dir, &config.replica).map_err(|e| {
+            Problem::unavailable(format!(
+                "The rollback journal in {} cannot be opened: {e}. Make the directory writable for Tidegate.",
+                config.data_dir.display()
+            ))
+        })?;
+        let (announcements, _) = broadcast::channel(1024);
+        let inner = Inner {
+            config,
+            journal,
+            identity: identity::Cache::default(),
+            active: RwLock::default(),
+            announcements,
+            nudge: Notify::new(),
+            status: RwLock::default(),
+            plans: RwLock::default(),
+            database: AtomicBool::new(false),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Runs everything that works by itself until `shutdown` is notified: the conductor, the sampler, the announcer,
+    /// the journal's merger and the status page's data.
+    pub async fn run(&self, shutdown: Arc<Notify>) {
+        let stopped = async { shutdown.notified().await };
+        let work = async {
+            tokio::join!(
+                self.run_announcer(),
+                self.run_conductor(),
+                self.run_sampler(),
+                self.run_merger(),
+                self.run_status(),
+            );
+        };
+        tokio::select! {
+            () = stopped => {}
+            () = work => {}
+        }
+        if let Err(error) = self.store().release_leases(&self.inner.config.replica).await {
+            tracing::warn!(%error, "leases could not be handed back; they expire by themselves");
+        }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.config.store
+    }
+
+    pub(crate) fn now_utc(&self) -> DateTime<Utc> {
+        (self.inner.config.clock)()
+    }
+
+    pub(crate) fn cluster(&self, name: &str) -> Result<&Arc<Cluster>, Problem> {
+        self.inner
+            .config
+            .clusters
+            .iter()
+            .find(|c| c.name() == name)
+            .ok_or_else(|| Problem::not_found(format!("There is no cluster `{name}` here.")))
+    }
+
+    pub(crate) fn clusters(&self) -> &[Arc<Cluster>] {
+        &self.inner.config.clusters
+    }
+
+    pub(crate) fn prometheus(&self, cluster: &str) -> Option<&Prometheus> {
+        self.inner.config.prometheus.get(cluster)
+    }
+
+    /// The plan that a release runs; a version never changes, so it is kept.
+    pub(crate) async fn plan_of(&self, release: &Release) -> Result<Arc<model::plan::Plan>, Problem> {
+        use error::OrProblem as _;
+        let at = (release.plan, release.plan_version);
+        if let Some(plan) = read_lock(&self.inner.plans).get(&at) {
+            return Ok(plan.clone());
+        }
+        let record = self.store().plan_version(at.0, at.1).await.or_problem()?;
+        let plan = Arc::new(record.plan);
+        let mut plans = write_lock(&self.inner.plans);
+        if plans.len() > 512 {
+            plans.clear();
+        }
+        plans.insert(at, plan.clone());
+        Ok(plan)
+    }
+}
+
+/// A poisoned lock means that a reader panicked; the data behind ours is replaced whole, so it is still sound.
+pub(crate) fn read_lock<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// See [`read_lock`].
+pub(crate) fn write_lock<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,109 @@
+//! The sampler: reads the metrics of every release that this replica conducts, and has them judged.
+
+use crate::Control;
+use crate::error::OrProblem as _;
+use crate::releases::about;
+use futures::future::join_all;
+use model::audit::NewEvent;
+use model::plan::Plan;
+use model::release::{Course, Release};
+use model::verdict::{Class, Verdict};
+use model::{Actor, Problem};
+use std::time::Duration;
+
+/// Time between two looks at the metrics.
+const EVERY: Duration = Duration::from_secs(3);
+/// Samples of a step that a verdict looks back on at most: one hour of looks.
+const LOOKS: i64 = 1200;
+
+impl Control {
+    pub(crate) async fn run_sampler(&self) {
+        let mut tick = tokio::time::interval(EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let active: Vec<_> = crate::read_lock(&self.inner.active).values().cloned().collect();
+            let looks = active.iter().map(|release| async {
+                if let Err(problem) = self.look(release).await {
+                    tracing::debug!(%problem, release = %release.id, "no sample this time");
+                }
+            });
+            join_all(looks).await;
+        }
+    }
+
+    async fn look(&self, release: &Release) -> Result<(), Problem> {
+        let plan = self.plan_of(release).await?;
+        if !analysed(&plan) {
+            return Ok(());
+        }
+        let Some(prometheus) = self.prometheus(&release.workload.cluster) else { return Ok(()) };
+        let (Some(step), Some(since), Some(canary)) =
+            (release.step, release.step_since, release.canary_hash.as_deref())
+        else {
+            return Ok(());
+        };
+        if release.course != Course::Forward {
+            return Ok(());
+        }
+        let replica = &self.inner.config.replica;
+        if !self.store().holds_lease(release.id, replica).await.or_problem()? {
+            return Ok(());
+        }
+        let Some(workload) =
+            self.cluster(&release.workload.cluster)?.workload(&release.workload)
+        else {
+            return Ok(());
+        };
+        let stable = release.known_good.hash.as_str();
+        let now = self.now_utc();
+        let sample =
+            cluster::sample(prometheus, &workload, canary, stable, step, workload.canary_share(), since, now)
+                .await;
+        self.store().insert_sample(release.id, &sample).await.or_problem()?;
+        let samples = self.store().samples(release.id, Some(since), LOOKS).await.or_problem()?;
+        let verdict = judge::verdict(&samples, step, &plan.spec.analysis.limits(), now);
+        let changed = release
+            .verdict
+            .as_ref()
+            .is_none_or(|v| v.class != verdict.class || v.step != verdict.step);
+        if changed {
+            self.conclude(release, verdict).await?;
+        } else {
+            // Nothing to decide anew, but the page's numbers have moved.
+            self.store().announce(&format!("release:{}", release.id)).await.or_problem()?;
+        }
+        Ok(())
+    }
+
+    async fn conclude(&self, read: &Release, verdict: Verdict) -> Result<(), Problem> {
+        let mut tx = self.store().begin().await.or_problem()?;
+        let (mut release, _) = tx.lock_release(read.id).await.or_problem()?;
+        if release.step != Some(verdict.step) || release.course != Course::Forward {
+            return Ok(());
+        }
+        if release.verdict.as_ref().is_some_and(|v| v.step == verdict.step && v.class == Class::Fail) {
+            // A failed step stays failed: a later lucky look does not take the alarm back.
+            return Ok(());
+        }
+        release.verdict = Some(verdict.clone());
+        tx.put_release(&release, None).await.or_problem()?;
+        let actor = Actor::system("analysis");
+        let summary = format!("Verdict: {}. {}", verdict.class.key(), verdict.words);
+        let mut event = NewEvent::new(verdict.at, &actor, "release.verdict", summary);
+        about(&mut event, read);
+        event.detail = serde_json::json!({
+            "class": verdict.class, "step": verdict.step, "canary": verdict.canary, "stable": verdict.stable,
+        });
+        tx.commit(event).await.or_problem()?;
+        self.store().insert_verdict(read.id, &verdict).await.or_problem()?;
+        self.remember(&release);
+        self.inner.nudge.notify_one();
+        Ok(())
+    }
+}
+
+/// A plan with an analysis gate anywhere is watched at every step.
+pub(crate) fn analysed(plan: &Plan) -> bool {
+    plan.steps().iter().any(model::plan::Step::has_analysis)
+}

@@ -1,0 +1,111 @@
+//! One effect on the cluster: announced in the record, carried out with its preconditions, and settled.
+
+use crate::Control;
+use crate::error::OrProblem as _;
+use crate::releases::about;
+use cluster::Outcome;
+use model::audit::NewEvent;
+use model::conductor::{Effect, Record, announce, begin};
+use model::plan::Plan;
+use model::release::Release;
+use model::rollback::{Call, route};
+use model::workload::Workload;
+use model::{Actor, AttemptId, Problem};
+use store::Epoch;
+
+impl Control {
+    /// Announces, acts, settles. A process that dies in between leaves an announced attempt, which
+    /// [`model::conductor::next`] settles by what it sees.
+    pub(crate) async fn act(
+        &self,
+        read: &Release,
+        plan: &Plan,
+        epoch: Epoch,
+        effect: Effect,
+        seen: Option<&Workload>,
+    ) -> Result<(), Problem> {
+        let now = self.now_utc();
+        let actor = Actor::system("conductor");
+        let mut tx = self.store().begin().await.or_problem()?;
+        let (mut release, _) = tx.lock_release(read.id).await.or_problem()?;
+        if release != *read {
+            return Ok(());
+        }
+        if effect.raises() {
+            // Read again inside the transaction: an approval taken back this moment stops the step (invariant 3).
+            let valid =
+                tx.valid_approvals(read.plan, &read.digest, now).await.or_problem()?.len();
+            if u32::try_from(valid).unwrap_or(u32::MAX) < plan.spec.approvals.required {
+                return Ok(());
+            }
+        }
+        let id = AttemptId(format!("r{}-{}", read.id, release.attempts + 1));
+        begin(&mut release, id.clone(), effect.clone(), now);
+        tx.put_release(&release, Some(epoch)).await.or_problem()?;
+        tx.begin_attempt(&id, read.id, &effect, now).await.or_problem()?;
+        let mut event = NewEvent::new(now, &actor, "release.effect.begun", announce(&effect, read, plan));
+        about(&mut event, read);
+        event.detail = serde_json::json!({ "attempt": id, "effect": effect });
+        tx.commit(event).await.or_problem()?;
+        self.remember(&release);
+
+        let settled = match self.carry_out_effect(read, plan, &id, &effect, seen).await {
+            Ok(Outcome::Applied { .. }) => {
+                Some(Record::Settle { happened: true, words: announce(&effect, read, plan) })
+            }
+            Ok(Outcome::Refused { why }) => Some(Record::Settle { happened: false, words: why }),
+            // Perhaps it happened: only what is seen later can tell.
+            Ok(Outcome::Unsure { why }) => {
+                tracing::warn!(release = %read.id, attempt = %id, why, "the answer was lost");
+                None
+            }
+            Err(e) => {
+                tracing::warn!(release = %read.id, attempt = %id, error = %e, "the effect failed");
+                Some(Record::Settle { happened: false, words: e.to_string() })
+            }
+        };
+        if let Some(record) = settled {
+            self.record(&release, plan, epoch, &record, seen).await?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out_effect(
+        &self,
+        release: &Release,
+        plan: &Plan,
+        id: &AttemptId,
+        effect: &Effect,
+        seen: Option<&Workload>,
+    ) -> Result<Outcome, cluster::Error> {
+        let key = &release.workload;
+        let Ok(cluster) = self.cluster(&key.cluster) else {
+            return Ok(Outcome::Refused { why: format!("There is no cluster `{}` here.", key.cluster) });
+        };
+        let bad = release.canary_hash.as_deref().or_else(|| seen.and_then(|w| w.current_hash.as_deref()));
+        let good = &release.known_good;
+        match effect {
+            Effect::Deploy => cluster.deploy(key, id, plan, good, release.id).await,
+            Effect::OpenPause { from } => cluster.open_pause(key, id, *from).await,
+            Effect::Unpause => cluster.unpause(key, id).await,
+            Effect::Abort => match bad {
+                Some(bad) => cluster.abort(key, id, bad).await,
+                None => Ok(Outcome::Refused { why: "Which version to abort is not known yet.".into() }),
+            },
+            Effect::Revert => {
+                let through_window =
+                    |w: &Workload| route(w, &good.hash).calls.contains(&Call::RevertThroughWindow);
+                let window = seen.is_some_and(through_window);
+                cluster.revert(key, id, good, window).await
+            }
+            Effect::PromoteFull => match seen.and_then(|w| w.current_hash.as_deref()) {
+                // Only on the way back: the wanted version must be the known-good one by now.
+                Some(wanted) if release.canary_hash.as_deref() != Some(wanted) => {
+                    cluster.promote_full(key, id).await
+                }
+                _ => Ok(Outcome::Refused { why: "The known-good version is not wanted yet.".into() }),
+            },
+            Effect::RestoreSteps => cluster.restore_steps(key, id, good).await,
+        }
+    }
+}

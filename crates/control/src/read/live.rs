@@ -1,0 +1,280 @@
+//! What moves on a release page: the sentence it opens with, the gate, the deeds.
+
+use super::services::preview;
+use super::{weight, words};
+use crate::Control;
+use crate::analysis::analysed;
+use crate::releases::{Ask, deed, may};
+use crate::rollback::can_go_back;
+use chrono::{DateTime, Utc};
+use model::plan::{Gate, Plan, Step};
+use model::release::{Course, Release, State};
+use model::verdict::{Class, Sample, Verdict};
+use model::view::{Deed, GateState, GateView, ReleaseLive, StepState, StepView};
+use model::workload::Workload;
+use model::{Action, Actor, Span};
+
+impl Control {
+    pub(crate) async fn live(
+        &self,
+        actor: &Actor,
+        release: &Release,
+        plan: &Plan,
+        samples: &[Sample],
+    ) -> ReleaseLive {
+        let now = self.now_utc();
+        let workload = self.workload_of(release);
+        let seen = workload.as_deref();
+        let verdict = current_verdict(release, plan, samples, now);
+        let failed = verdict.as_ref().map(|v| v.canary.errors);
+        let ceiling = release.ceiling(plan);
+        let (headline, small) = headline(release, plan, verdict.as_ref());
+        let ask = |ask| deed(may(actor, release, plan, ask));
+        let has_gate = step(release, plan).is_some_and(|s| approval_gate(s).is_some());
+        ReleaseLive {
+            state: release.state,
+            badge: badge(release, plan),
+            headline,
+            headline_small: small,
+            due: due(release, plan, now),
+            weight: weight(release, seen),
+            ceiling,
+            rising: release.course == Course::Forward && !release.state.ended() && release.hold.is_none(),
+            next: next_gate(release, plan, verdict.as_ref(), now),
+            steps: steps(release, plan, verdict.as_ref(), now),
+            step: release.step,
+            rollback: seen
+                .filter(|_| can_go_back(release).is_ok())
+                .map(|w| preview(w, &release.known_good, failed)),
+            revisions: revisions(release, seen),
+            canary_hash: release.canary_hash.clone(),
+            stable_hash: Some(release.known_good.hash.clone()),
+            pause: ask(Ask::Pause),
+            resume: ask(Ask::Resume),
+            promote: ask(Ask::Promote),
+            skip: ask(Ask::Skip),
+            abort: ask(Ask::Abort),
+            roll_back: roll_back(actor, release, seen),
+            open_gate: (has_gate && !release.state.ended()).then(|| ask(Ask::OpenGate)),
+            verdict,
+            age: self.age(),
+        }
+    }
+}
+
+/// The verdict on the samples of the step in force, as judged at the last of them.
+fn current_verdict(release: &Release, plan: &Plan, samples: &[Sample], now: DateTime<Utc>) -> Option<Verdict> {
+    if !analysed(plan) {
+        return None;
+    }
+    let stored = release.verdict.clone();
+    // A failed step stays failed, and what has ended is told as it was concluded.
+    if release.state.ended() || stored.as_ref().is_some_and(|v| v.class == Class::Fail) {
+        return stored;
+    }
+    let (Some(step), Some(since)) = (release.step, release.step_since) else { return stored };
+    let here: Vec<Sample> = samples.iter().filter(|s| s.step == step && s.at >= since).cloned().collect();
+    let at = here.last().map_or(now, |s| s.at);
+    Some(judge::verdict(&here, step, &plan.spec.analysis.limits(), at))
+}
+
+fn step<'p>(release: &Release, plan: &'p Plan) -> Option<&'p Step> {
+    release.step.and_then(|i| plan.steps().get(i))
+}
+
+fn approval_gate(step: &Step) -> Option<model::Role> {
+    step.gates.iter().find_map(|g| match g {
+        Gate::Approval(role) => Some(*role),
+        Gate::Analysis => None,
+    })
+}
+
+fn roll_back(actor: &Actor, release: &Release, seen: Option<&Workload>) -> Deed {
+    if let Err(p) = can_go_back(release) {
+        return Deed::no(p.detail);
+    }
+    if release.state.ended() && seen.is_none_or(|w| w.current_hash != release.canary_hash) {
+        return Deed::no("The workload has moved on since this release. Roll back the service instead.");
+    }
+    deed(actor.require(Action::RollBack, &release.environment))
+}
+
+fn badge(release: &Release, plan: &Plan) -> String {
+    match (release.state, step(release, plan)) {
+        (State::Running, Some(s)) if release.step_since.is_some() => format!("Baking at {} %", s.weight),
+        (State::Running, Some(s)) => format!("Moving to {} %", s.weight),
+        (State::Running, None) => "Starting".to_owned(),
+        (State::Waiting | State::Paused, Some(s)) => {
+            format!("{} at {} %", release.state.words(), s.weight)
+        }
+        (state, _) => state.words().to_owned(),
+    }
+}
+
+fn headline(release: &Release, plan: &Plan, verdict: Option<&Verdict>) -> (String, Option<String>) {
+    let (new, old) = (release.version(), release.good_version());
+    let fails = verdict.filter(|v| v.class == Class::Fail).map(|v| v.words.clone());
+    match release.state {
+        State::Queued => (format!("{new} is about to start."), Some(words(release, plan))),
+        State::Running | State::Waiting | State::Paused => {
+            let at = step(release, plan).map_or(0, |s| s.weight);
+            let first = match (release.state, release.step_since) {
+                (State::Paused, _) => format!("{new} is held at {at} %."),
+                (State::Waiting, _) => format!("{new} waits at {at} % for a person."),
+                (_, Some(_)) => format!("{new} carries {at} % of the traffic."),
+                (_, None) if at > 0 => format!("{new} is moving to {at} %."),
+                _ => format!("{new} is starting."),
+            };
+            (first, fails.or_else(|| Some(words(release, plan))))
+        }
+        State::RollingBack => (format!("Going back to {old}."), release.reason.clone()),
+        State::RolledBack => (format!("Rolled back: {old} carries all traffic."), release.reason.clone()),
+        State::Succeeded => (format!("{new} carries all traffic."), release.reason.clone()),
+        State::Failed => (format!("{new} failed."), release.reason.clone()),
+        State::Cancelled => (format!("Aborted: {old} carries all traffic."), release.reason.clone()),
+    }
+}
+
+/// What comes by itself, and when.
+fn due(release: &Release, plan: &Plan, now: DateTime<Utc>) -> Option<(DateTime<Utc>, String)> {
+    let s = step(release, plan)?;
+    let runs = release.state == State::Running && release.course == Course::Forward;
+    if !runs || release.hold.is_some() || release.step_since.is_none() {
+        return None;
+    }
+    let left = s.bake.seconds().checked_sub(release.baked_at(now).seconds()).filter(|l| *l > 0)?;
+    Some((now + Span(left).delta(), "of bake left".to_owned()))
+}
+
+fn next_gate(
+    release: &Release,
+    plan: &Plan,
+    verdict: Option<&Verdict>,
+    now: DateTime<Utc>,
+) -> Option<(String, String)> {
+    if release.course != Course::Forward || release.state.ended() {
+        return None;
+    }
+    let here = step(release, plan)?;
+    let title = match release.step.and_then(|i| plan.steps().get(i + 1)) {
+        Some(next) => format!("Next gate, to {} %: closed.", next.weight),
+        None => "Last gate: closed.".to_owned(),
+    };
+    let mut parts = Vec::new();
+    if release.step_since.is_none() {
+        parts.push(format!("The router must confirm {} %.", here.weight));
+    }
+    if let Some(hold) = &release.hold {
+        parts.push(format!("{} must resume it.", hold.by));
+    }
+    if here.has_analysis() {
+        match verdict.map(|v| v.class) {
+            Some(Class::Pass) => {}
+            Some(Class::Fail) => parts.push("Analysis must pass; it fails.".to_owned()),
+            Some(Class::Marginal) => parts.push("Analysis must pass; it is marginal.".to_owned()),
+            Some(Class::NoData) | None => parts.push("Analysis must pass; too little data yet.".to_owned()),
+        }
+    }
+    let left = here.bake.seconds().saturating_sub(release.baked_at(now).seconds());
+    if left > 0 {
+        parts.push(format!("{} of bake left.", Span(left).clock()));
+    }
+    if let Some(role) = approval_gate(here)
+        && release.step.is_some_and(|i| !release.opened.contains_key(&i))
+    {
+        parts.push(format!("Then {} approves.", role.words()));
+    }
+    if parts.is_empty() {
+        parts.push("Every gate is open; it goes on by itself.".to_owned());
+    }
+    Some((title, parts.join(" ")))
+}
+
+fn steps(release: &Release, plan: &Plan, verdict: Option<&Verdict>, now: DateTime<Utc>) -> Vec<StepView> {
+    plan.steps().iter().enumerate().map(|(i, s)| step_view(i, s, release, verdict, now)).collect()
+}
+
+fn step_view(i: usize, s: &Step, release: &Release, verdict: Option<&Verdict>, now: DateTime<Utc>) -> StepView {
+    let passed = release.passed.get(i);
+    let here = release.step == Some(i) && passed.is_none();
+    let (state, words) = match passed {
+        Some(at) if release.waived.contains_key(&i) => {
+            (StepState::Skipped, format!("skipped {}", at.format("%H:%M:%S")))
+        }
+        Some(at) => (StepState::Passed, format!("passed {}", at.format("%H:%M:%S"))),
+        None if here && (release.hold.is_some() || release.course != Course::Forward) => {
+            let words = if release.course == Course::Forward { "held here" } else { "ended here" };
+            (StepState::Held, words.to_owned())
+        }
+        None if here && verdict.is_some_and(|v| v.class == Class::Fail) => {
+            (StepState::Held, "fails here".to_owned())
+        }
+        None if here && release.step_since.is_none() => (StepState::Here, "moving here".to_owned()),
+        None if here => (StepState::Here, "here now".to_owned()),
+        None => (StepState::Closed, "closed".to_owned()),
+    };
+    let mut gates = Vec::new();
+    for gate in &s.gates {
+        gates.push(match gate {
+            Gate::Analysis => analysis_gate(here, passed.is_some(), verdict.filter(|v| v.step == i)),
+            Gate::Approval(role) => {
+                let by = release.opened.get(&i);
+                GateView {
+                    kind: "approval".to_owned(),
+                    name: format!("Approval, {}", role.words()),
+                    state: match by {
+                        Some(_) => GateState::Passed,
+                        None if here => GateState::Waiting,
+                        None => GateState::Closed,
+                    },
+                    figure: if by.is_some() { "1 of 1" } else { "0 of 1" }.to_owned(),
+                    note: by.map(|who| format!("by {who}")),
+                }
+            }
+        });
+    }
+    if s.bake > Span::ZERO {
+        let baked = match (passed.is_some(), here) {
+            (true, _) => s.bake,
+            (false, true) => Span(release.baked_at(now).seconds().min(s.bake.seconds())),
+            (false, false) => Span::ZERO,
+        };
+        gates.push(GateView {
+            kind: "bake".to_owned(),
+            name: "Bake".to_owned(),
+            state: match (passed.is_some() || baked >= s.bake, here) {
+                (true, _) => GateState::Passed,
+                (false, true) => GateState::Running,
+                (false, false) => GateState::Closed,
+            },
+            figure: if here { format!("{} of {}", baked.clock(), s.bake.clock()) } else { s.bake.clock() },
+            note: (here && release.hold.is_some()).then(|| "stopped while held".to_owned()),
+        });
+    }
+    StepView { weight: s.weight, state, words, gates }
+}
+
+fn analysis_gate(here: bool, passed: bool, verdict: Option<&Verdict>) -> GateView {
+    let (state, figure) = match (here, passed, verdict.map(|v| v.class)) {
+        (_, true, _) => (GateState::Passed, "pass"),
+        (true, _, Some(Class::Pass)) => (GateState::Passed, "pass"),
+        (true, _, Some(Class::Fail)) => (GateState::Failed, "fail"),
+        (true, _, Some(Class::Marginal)) => (GateState::Running, "marginal"),
+        (true, _, Some(Class::NoData) | None) => (GateState::NoData, "no data yet"),
+        (false, ..) => (GateState::Closed, "guard"),
+    };
+    let note = verdict.filter(|_| here).map(|v| {
+        format!("{:.0} requests, {:.0} errors", v.canary.requests, v.canary.errors)
+    });
+    GateView { kind: "analysis".to_owned(), name: "Analysis".to_owned(), state, figure: figure.to_owned(), note }
+}
+
+fn revisions(release: &Release, seen: Option<&Workload>) -> Vec<model::workload::Revision> {
+    let Some(w) = seen else { return Vec::new() };
+    let good = release.known_good.hash.as_str();
+    w.revisions
+        .iter()
+        .filter(|r| Some(&r.hash) == release.canary_hash.as_ref() || r.hash == good)
+        .cloned()
+        .collect()
+}

@@ -1,0 +1,195 @@
+//! `/releases` and `/releases/{id}`.
+
+use super::plans::{approval, least};
+use super::services::see;
+use crate::Control;
+use crate::analysis::analysed;
+use crate::error::OrProblem as _;
+use chrono::{DateTime, Utc};
+use model::audit::Event;
+use model::release::{Release, State};
+use model::verdict::Class;
+use model::view::{ReleaseDelta, ReleasePage, ReleasesPage, TimelineItem};
+use model::{Actor, Problem, ReleaseId, Seq};
+
+/// Samples drawn: half an hour at one each three seconds, with room.
+const SAMPLES: i64 = 720;
+const EVENTS: i64 = 200;
+
+impl Control {
+    /// Releases, newest first.
+    ///
+    /// # Errors
+    /// 403; 503 without a database.
+    pub async fn releases(&self, actor: &Actor, state: Option<State>) -> Result<ReleasesPage, Problem> {
+        see(actor)?;
+        let releases = self.found(store::ReleaseFilter { state, ..Default::default() }, 200).await?;
+        Ok(ReleasesPage { rows: self.rows(&releases).await?, state, age: self.age() })
+    }
+
+    /// The record itself, as REST shows it.
+    ///
+    /// # Errors
+    /// 403, 404; while Postgres is down, what memory has.
+    pub async fn release_record(&self, actor: &Actor, id: ReleaseId) -> Result<Release, Problem> {
+        see(actor)?;
+        match self.store().release(id).await {
+            Ok(release) => Ok(release),
+            Err(e @ store::Error::Unavailable(_)) => {
+                match crate::read_lock(&self.inner.active).get(&id) {
+                    Some(release) => Ok((**release).clone()),
+                    None => Err(e).or_problem(),
+                }
+            }
+            Err(e) => Err(e).or_problem(),
+        }
+    }
+
+    /// Records, newest first, as REST lists them.
+    ///
+    /// # Errors
+    /// 403; 503 without a database.
+    pub async fn release_records(
+        &self,
+        actor: &Actor,
+        state: Option<State>,
+        limit: i64,
+    ) -> Result<Vec<Release>, Problem> {
+        see(actor)?;
+        self.found(store::ReleaseFilter { state, ..Default::default() }, limit.clamp(1, 500)).await
+    }
+
+    /// Weight and ceiling of a record now, in percent.
+    ///
+    /// # Errors
+    /// 503 when its plan cannot be read.
+    pub async fn weights(&self, release: &Release) -> Result<(u8, u8), Problem> {
+        let plan = self.plan_of(release).await?;
+        Ok((super::weight(release, self.workload_of(release).as_deref()), release.ceiling(&plan)))
+    }
+
+    /// A release with everything its page shows.
+    ///
+    /// # Errors
+    /// 403, 404; 503 without a database.
+    pub async fn release(&self, actor: &Actor, id: ReleaseId) -> Result<ReleasePage, Problem> {
+        // Without Postgres the page still has what moves and the ROLL BACK button.
+        let release = self.release_record(actor, id).await?;
+        let plan = self.plan_of(&release).await?;
+        let now = self.now_utc();
+        let samples = self.store().samples(id, None, SAMPLES).await.unwrap_or_default();
+        let events = self.store().release_events(id, Seq(0), 1000).await.unwrap_or_default();
+        let record = self.store().plan_version(release.plan, release.plan_version).await.ok();
+        let approvals = match &record {
+            Some(record) => {
+                let all = self.store().approvals(release.plan).await.unwrap_or_default();
+                all.iter()
+                    .filter(|a| a.digest == release.digest)
+                    .map(|a| approval(a, record, now))
+                    .collect()
+            }
+            None => Vec::new(),
+        };
+        let live = self.live(actor, &release, &plan, &samples).await;
+        Ok(ReleasePage {
+            id,
+            service: release.service.clone(),
+            environment: release.environment.clone(),
+            workload: release.workload.clone(),
+            version: release.version(),
+            from_version: release.good_version(),
+            plan: release.plan,
+            plan_name: plan.metadata.name.clone(),
+            plan_version: release.plan_version,
+            digest: release.digest.clone(),
+            images: release.images.clone(),
+            reference: plan.spec.change.reference.clone(),
+            started_by: release.started_by.clone(),
+            created: release.created,
+            started: release.started,
+            ended: release.ended,
+            approvals,
+            approvals_required: plan.spec.approvals.required,
+            limits: plan.spec.analysis.limits(),
+            analysed: analysed(&plan),
+            live,
+            samples,
+            marks: events.iter().filter_map(mark).collect(),
+            verdicts: self.verdicts(id, None).await,
+            timeline: events.iter().rev().take(usize::try_from(EVENTS).unwrap_or(200)).map(item).collect(),
+            expected: least(&plan),
+        })
+    }
+
+    /// What changed on a release's page since the given times and place in the chain.
+    ///
+    /// # Errors
+    /// 403, 404; 503 without a database.
+    pub async fn release_delta(
+        &self,
+        actor: &Actor,
+        id: ReleaseId,
+        samples_after: Option<DateTime<Utc>>,
+        events_after: Seq,
+    ) -> Result<ReleaseDelta, Problem> {
+        let release = self.release_record(actor, id).await?;
+        let plan = self.plan_of(&release).await?;
+        let all = self.store().samples(id, release.step_since, SAMPLES).await.unwrap_or_default();
+        let live = self.live(actor, &release, &plan, &all).await;
+        let samples = match samples_after {
+            Some(after) => self
+                .store()
+                .samples(id, Some(after), SAMPLES)
+                .await
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|s| s.at > after)
+                .collect(),
+            None => self.store().samples(id, None, SAMPLES).await.unwrap_or_default(),
+        };
+        let events = self.store().release_events(id, events_after, EVENTS).await.unwrap_or_default();
+        Ok(ReleaseDelta {
+            id,
+            live,
+            samples,
+            marks: events.iter().filter_map(mark).collect(),
+            verdicts: self.verdicts(id, samples_after).await,
+            timeline: events.iter().rev().map(item).collect(),
+        })
+    }
+}
+
+impl Control {
+    /// Verdicts as they were reached, oldest first.
+    async fn verdicts(&self, id: ReleaseId, after: Option<DateTime<Utc>>) -> Vec<(DateTime<Utc>, Class)> {
+        let all = self.store().verdicts(id).await.unwrap_or_default();
+        all.iter().filter(|v| after.is_none_or(|at| v.at > at)).map(|v| (v.at, v.class)).collect()
+    }
+}
+
+/// Events that the chart marks on its time axis.
+fn mark(e: &Event) -> Option<(DateTime<Utc>, String)> {
+    let step = || {
+        let reached = e.event.detail.get("step_reached")?;
+        Some(format!("{} %", reached.get("weight")?.as_u64()?))
+    };
+    match e.event.action.as_str() {
+        "release.deployed" => Some((e.event.at, "deploy".to_owned())),
+        "release.step.reached" => Some((e.event.at, step()?)),
+        "release.turned_back" | "rollback.accepted" => Some((e.event.at, "rollback".to_owned())),
+        "release.aborted" => Some((e.event.at, "abort".to_owned())),
+        "release.succeeded" => Some((e.event.at, "done".to_owned())),
+        _ => None,
+    }
+}
+
+fn item(e: &Event) -> TimelineItem {
+    TimelineItem {
+        seq: e.seq,
+        at: e.event.at,
+        actor: e.event.actor.clone(),
+        action: e.event.action.clone(),
+        summary: e.event.summary.clone(),
+        reason: e.event.reason.clone(),
+    }
+}

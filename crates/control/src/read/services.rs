@@ -1,0 +1,213 @@
+//! `/services`: every workload, straight from the watch cache.
+
+use crate::releases::deed;
+use crate::{Control, read_lock};
+use model::release::KnownGood;
+use model::rollback::{Call, Pace, route};
+use model::view::{Deed, RollbackPreview, ServiceFilter, ServicePage, ServicesPage, WorkloadRow};
+use model::workload::{Key, Phase, Workload, version_of};
+use model::{Action, Actor, Problem, ReleaseId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Rows on one page: a phone can hold them, and five thousand workloads cost no more than a hundred.
+const PAGE: usize = 100;
+
+impl Control {
+    /// A page of workloads.
+    ///
+    /// # Errors
+    /// 403.
+    pub async fn services(&self, actor: &Actor, filter: ServiceFilter) -> Result<ServicesPage, Problem> {
+        see(actor)?;
+        let driving: HashMap<Key, ReleaseId> =
+            read_lock(&self.inner.active).values().map(|r| (r.workload.clone(), r.id)).collect();
+        let words: Vec<String> = filter
+            .q
+            .as_deref()
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_lowercase)
+            .collect();
+        let mut phases: BTreeMap<Phase, usize> = BTreeMap::new();
+        let mut environments = BTreeSet::new();
+        let mut rows = Vec::new();
+        let mut total = 0;
+        for cluster in self.clusters() {
+            for w in cluster.workloads().iter() {
+                *phases.entry(w.phase).or_default() += 1;
+                if !environments.contains(&w.environment) {
+                    environments.insert(w.environment.clone());
+                }
+                if !fits(w, &filter, &words) {
+                    continue;
+                }
+                if total >= filter.from && rows.len() < PAGE {
+                    rows.push(workload_row(w, driving.get(&w.key).copied()));
+                }
+                total += 1;
+            }
+        }
+        Ok(ServicesPage {
+            rows,
+            filter,
+            total,
+            phases: phases.into_iter().collect(),
+            environments: environments.into_iter().collect(),
+            page_size: PAGE,
+            age: self.age(),
+        })
+    }
+
+    /// One workload with its releases and its way back.
+    ///
+    /// # Errors
+    /// 403, 404.
+    pub async fn service(&self, actor: &Actor, key: &Key) -> Result<ServicePage, Problem> {
+        see(actor)?;
+        let workload = self
+            .cluster(&key.cluster)?
+            .workload(key)
+            .ok_or_else(|| Problem::not_found(format!("{key} is not in the cluster.")))?;
+        // The page stays useful without Postgres: it only lacks the history then.
+        let of_this = store::ReleaseFilter { workload: Some(key.clone()), ..Default::default() };
+        let releases = self.found(of_this, 20).await.unwrap_or_default();
+        let good = match releases.iter().find(|r| !r.state.ended()) {
+            Some(release) => Some(release.known_good.clone()),
+            None => self.way_back(&workload).await.unwrap_or_default(),
+        };
+        let rollback = good.map(|good| preview(&workload, &good, None));
+        let roll_back = match &rollback {
+            None => Deed::no("No earlier version is known: neither a release of ours nor a ReplicaSet."),
+            Some(p) if p.route.pace == Pace::Now => Deed::no(p.route.because.clone()),
+            Some(_) => deed(actor.require(Action::RollBack, &workload.environment)),
+        };
+        Ok(ServicePage {
+            row: workload_row(&workload, self.driving(key)),
+            releases: self.rows(&releases).await.unwrap_or_default(),
+            rollback,
+            roll_back,
+            write_plan: deed(actor.require(Action::WritePlan, &workload.environment)),
+            workload: (*workload).clone(),
+            age: self.age(),
+        })
+    }
+
+    /// Rows of the named workloads, for the live stream; those that are gone come back as keys.
+    pub fn workload_rows(&self, keys: &[Key]) -> (Vec<WorkloadRow>, Vec<Key>) {
+        let (mut rows, mut gone) = (Vec::new(), Vec::new());
+        for key in keys {
+            match self.cluster(&key.cluster).ok().and_then(|c| c.workload(key)) {
+                Some(w) => rows.push(workload_row(&w, self.driving(key))),
+                None => gone.push(key.clone()),
+            }
+        }
+        (rows, gone)
+    }
+
+    /// Every workload as the REST API lists it.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn all_workloads(&self, actor: &Actor) -> Result<Vec<WorkloadRow>, Problem> {
+        see(actor)?;
+        Ok(self
+            .clusters()
+            .iter()
+            .flat_map(|c| {
+                c.workloads().iter().map(|w| workload_row(w, self.driving(&w.key))).collect::<Vec<_>>()
+            })
+            .collect())
+    }
+}
+
+pub(crate) fn see(actor: &Actor) -> Result<(), Problem> {
+    if actor.may_somewhere(Action::See) { Ok(()) } else { actor.require(Action::See, "any environment") }
+}
+
+fn fits(w: &Workload, filter: &ServiceFilter, words: &[String]) -> bool {
+    if filter.environment.as_ref().is_some_and(|e| !e.is_empty() && *e != w.environment) {
+        return false;
+    }
+    if filter.phase.is_some_and(|p| p != w.phase) {
+        return false;
+    }
+    words.iter().all(|word| {
+        [&w.key.name, &w.service, &w.key.namespace].into_iter().any(|t| t.to_lowercase().contains(word))
+            || w.images.values().any(|i| i.to_lowercase().contains(word))
+    })
+}
+
+pub(crate) fn workload_row(w: &Workload, release: Option<ReleaseId>) -> WorkloadRow {
+    let incoming = w.in_flight().then(|| w.version());
+    WorkloadRow {
+        key: w.key.clone(),
+        service: w.service.clone(),
+        environment: w.environment.clone(),
+        version: w.stable_version(),
+        incoming,
+        phase: w.phase,
+        message: w.message.clone(),
+        strategy: w.strategy,
+        weight: w.canary_share(),
+        ready: w.ready,
+        replicas: w.replicas,
+        since: w.since,
+        release,
+    }
+}
+
+/// The consequences of a rollback now, for the confirm panel.
+pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> RollbackPreview {
+    let route = route(w, &good.hash);
+    let weight = if w.in_flight() { w.canary_share() } else { 100 };
+    let to_version = version_of(&good.images);
+    let target = w.revision(&good.hash);
+    let (ready, desired) = target.map_or((0, 0), |r| (r.ready, r.desired));
+    let mut steps = Vec::new();
+    for call in &route.calls {
+        match call {
+            Call::Unpause => steps.push("The pause set in the cluster is lifted: paused, nothing moves.".to_owned()),
+            Call::Abort => steps.push(format!("Canary weight {weight} % to 0 %.")),
+            Call::Revert => steps.push(match route.pace {
+                Pace::Seconds => format!(
+                    "All traffic goes to {to_version}. {ready} of {desired} of its pods are ready; \
+                     nothing starts cold."
+                ),
+                Pace::PodStart | Pace::Now => {
+                    format!("{to_version} takes over as its pods start; {ready} of {desired} are ready now.")
+                }
+            }),
+            Call::RevertThroughWindow => {
+                steps.push(format!("The template of {to_version} is put back; the steps are not walked again."));
+            }
+            Call::PromoteFull => steps.push(format!("{to_version} takes all traffic when its pods are ready.")),
+        }
+    }
+    let mut cannot_undo = Vec::new();
+    if let Some(failed) = failed.filter(|f| *f >= 1.0) {
+        cannot_undo.push(format!("{failed:.0} failed requests are not repeated."));
+    }
+    if w.gitops {
+        cannot_undo.push(
+            "This workload is owned by Argo CD: with self-heal on, git puts the new version back. Revert it there \
+             too."
+                .to_owned(),
+        );
+    }
+    RollbackPreview {
+        from_version: w.version(),
+        weight,
+        to_revision: good.revision.or_else(|| target.map(|r| r.number)),
+        ready,
+        desired,
+        takes: match route.pace {
+            Pace::Now => "nothing to do".to_owned(),
+            Pace::Seconds => "about 2 s".to_owned(),
+            Pace::PodStart => "as long as pods take to start".to_owned(),
+        },
+        to_version,
+        route,
+        steps,
+        cannot_undo,
+    }
+}

@@ -1,0 +1,285 @@
+//! ROLL BACK: the shortest path in the system.
+//!
+//! It asks memory who presses, memory for the way back and the watch cache for what is; writes one line to the
+//! journal and waits until it is on disk; then its first PATCH leaves. Only after the API server has answered is
+//! Postgres told, and if Postgres does not answer the journal keeps the record until it does. The conductor sees
+//! to it that the release ends at the known-good version, whatever process dies meanwhile.
+
+use crate::error::OrProblem as _;
+use crate::journal::{Intent, Outcome, Record};
+use crate::plans::tidy;
+use crate::releases::about;
+use crate::{Control, read_lock};
+use model::audit::NewEvent;
+use model::conductor::leave;
+use model::release::{Course, KnownGood, Release, State};
+use model::rollback::{Pace, Route, route};
+use model::workload::{Key, Workload, version_of};
+use model::{Action, Actor, AttemptId, Problem, ReleaseId};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a press waits for Postgres after the effect. Beyond it the journal has the record.
+const RECORD_WITHIN: Duration = Duration::from_millis(1500);
+
+/// The answer to a press.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RollbackReceipt {
+    pub attempt: AttemptId,
+    pub release: Option<ReleaseId>,
+    pub route: Route,
+    /// Milliseconds from the call of this function until the API server had taken the last call.
+    pub took_ms: u64,
+    /// `false`: Postgres did not answer; the journal has the record and merges it later.
+    pub recorded: bool,
+    pub to_version: String,
+}
+
+impl Control {
+    /// Rolls a release back to the version that was good before it.
+    ///
+    /// # Errors
+    /// 403; 404 for an unknown release; 409 when there is nothing to go back from; 503 when the cluster does not
+    /// answer or the journal's disk refuses.
+    pub async fn roll_back(
+        &self,
+        actor: &Actor,
+        id: ReleaseId,
+        reason: Option<String>,
+    ) -> Result<RollbackReceipt, Problem> {
+        let begun = Instant::now();
+        let reason = tidy(reason)?;
+        let known = read_lock(&self.inner.active).get(&id).cloned();
+        let release = match known {
+            Some(release) => release,
+            None => Arc::new(self.store().release(id).await.or_problem()?),
+        };
+        actor.require(Action::RollBack, &release.environment)?;
+        can_go_back(&release)?;
+        if release.started.is_none() && release.attempt.is_none() {
+            // Nothing reached the cluster yet: the record alone changes, and the conductor ends it.
+            return self.roll_back_unstarted(actor, &release, reason, begun).await;
+        }
+        let cluster = self.cluster(&release.workload.cluster)?;
+        let workload = cluster.workload(&release.workload).ok_or_else(|| gone(&release.workload))?;
+        if release.state.ended() && !still_runs(&release, &workload) {
+            return Err(Problem::conflict(format!(
+                "{} no longer runs what release {id} brought. Roll back the service instead.",
+                release.workload.name
+            )));
+        }
+        let good = release.known_good.clone();
+        let mut event = event_for(self, actor, &workload, &good, reason);
+        about(&mut event, &release);
+        self.press(&workload, good, Some(id), event, begun).await
+    }
+
+    /// Break glass: rolls any workload back, with or without a release of ours.
+    ///
+    /// # Errors
+    /// As [`Control::roll_back`]; 409 when no earlier version is known.
+    pub async fn roll_back_workload(
+        &self,
+        actor: &Actor,
+        key: &Key,
+        reason: Option<String>,
+    ) -> Result<RollbackReceipt, Problem> {
+        let begun = Instant::now();
+        let cluster = self.cluster(&key.cluster)?;
+        let workload = cluster.workload(key).ok_or_else(|| gone(key))?;
+        actor.require(Action::RollBack, &workload.environment)?;
+        let driving =
+            read_lock(&self.inner.active).values().find(|r| r.workload == *key).map(|r| r.id);
+        if let Some(id) = driving {
+            return self.roll_back(actor, id, reason).await;
+        }
+        let reason = tidy(reason)?;
+        let good = self.way_back(&workload).await?.ok_or_else(|| {
+            Problem::conflict(format!(
+                "No earlier version of {} is known: neither a release of ours nor a ReplicaSet.",
+                key.name
+            ))
+        })?;
+        let event = event_for(self, actor, &workload, &good, reason);
+        self.press(&workload, good, None, event, begun).await
+    }
+
+    /// Where a workload without a release under way would go back to.
+    pub(crate) async fn way_back(&self, workload: &Workload) -> Result<Option<KnownGood>, Problem> {
+        let cluster = self.cluster(&workload.key.cluster)?;
+        cluster.way_back(&workload.key).await.or_problem()
+    }
+
+    async fn press(
+        &self,
+        workload: &Arc<Workload>,
+        good: KnownGood,
+        release: Option<ReleaseId>,
+        event: NewEvent,
+        begun: Instant,
+    ) -> Result<RollbackReceipt, Problem> {
+        let key = &workload.key;
+        let route = route(workload, &good.hash);
+        if route.pace == Pace::Now && release.is_none() {
+            return Err(Problem::conflict(format!("{} is on {} already.", key.name, version_of(&good.images))));
+        }
+        let attempt = AttemptId(format!(
+            "rb-{}-{:08x}",
+            event.at.timestamp_millis(),
+            rand::random::<u32>()
+        ));
+        let to_version = version_of(&good.images);
+        let intent = Intent {
+            attempt: attempt.clone(),
+            release,
+            key: key.clone(),
+            good: good.clone(),
+            route: route.clone(),
+            event,
+        };
+        self.journal_write(Record::Intent(Box::new(intent.clone()))).await?;
+        let effect = self.cluster(&key.cluster)?.roll_back(key, &attempt, &good, &route).await;
+        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let outcome = Outcome {
+            attempt: attempt.clone(),
+            at: self.now_utc(),
+            applied: effect.is_ok(),
+            words: match &effect {
+                Ok(done) => done
+                    .calls
+                    .iter()
+                    .map(|(call, took)| format!("{call:?} {} ms", took.as_millis()))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                Err(e) => e.to_string(),
+            },
+        };
+        self.journal_write(Record::Outcome(outcome.clone())).await?;
+        let recorded =
+            tokio::time::timeout(RECORD_WITHIN, self.merge_one(&intent, Some(&outcome))).await;
+        let recorded = matches!(recorded, Ok(Ok(())));
+        if !recorded {
+            tracing::warn!(%attempt, "the rollback is in the journal; it is merged when Postgres answers");
+        }
+        self.inner.nudge.notify_one();
+        match effect {
+            Ok(_) => Ok(RollbackReceipt { attempt, release, route, took_ms, recorded, to_version }),
+            // With a release the conductor carries on from here by itself; the press was accepted all the same.
+            Err(e) if release.is_some() && recorded => {
+                tracing::warn!(error = %e, %attempt, "a call of the route failed; the conductor goes on");
+                Ok(RollbackReceipt { attempt, release, route, took_ms, recorded, to_version })
+            }
+            Err(e) => Err(Problem::unavailable(format!("The cluster did not take the rollback: {e}"))),
+        }
+    }
+
+    async fn roll_back_unstarted(
+        &self,
+        actor: &Actor,
+        release: &Release,
+        reason: Option<String>,
+        begun: Instant,
+    ) -> Result<RollbackReceipt, Problem> {
+        let now = self.now_utc();
+        let mut tx = self.store().begin().await.or_problem()?;
+        let (mut fresh, _) = tx.lock_release(release.id).await.or_problem()?;
+        can_go_back(&fresh)?;
+        turn(&mut fresh, &actor.name, reason.as_deref(), now);
+        tx.put_release(&fresh, None).await.or_problem()?;
+        let mut event =
+            NewEvent::new(now, actor, "rollback.accepted", "Rolled back before anything changed in the cluster");
+        about(&mut event, &fresh);
+        event.reason = reason;
+        tx.commit(event).await.or_problem()?;
+        self.remember(&fresh);
+        self.inner.nudge.notify_one();
+        Ok(RollbackReceipt {
+            attempt: AttemptId(format!("r{}-unstarted", release.id)),
+            release: Some(release.id),
+            route: Route { calls: vec![], pace: Pace::Now, because: "Nothing was changed yet.".into() },
+            took_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            recorded: true,
+            to_version: fresh.good_version(),
+        })
+    }
+
+    /// Waits for the disk off the threads that serve requests.
+    pub(crate) async fn journal_write(&self, record: Record) -> Result<(), Problem> {
+        let journal = self.inner.journal.clone();
+        let written = tokio::task::spawn_blocking(move || journal.append(&record)).await;
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(e)) => Err(Problem::unavailable(format!(
+                "The rollback journal cannot be written ({e}). Free space in Tidegate's data directory, or use \
+                 kubectl argo rollouts abort."
+            ))),
+            Err(e) => Err(crate::error::bug(&e)),
+        }
+    }
+}
+
+/// Turns a release's record back. Called for a press, and again when a journal is merged; twice is harmless.
+pub(crate) fn turn(release: &mut Release, who: &str, reason: Option<&str>, at: chrono::DateTime<chrono::Utc>) {
+    if release.course == Course::RollBack && !release.state.ended() {
+        return;
+    }
+    if release.state.ended() {
+        // What was promoted is taken back: the release goes on, in the other direction.
+        release.state = State::RollingBack;
+        release.ended = None;
+        release.reason = None;
+        release.tried.clear();
+    }
+    let why = reason.map_or_else(|| format!("Rolled back by {who}."), str::to_owned);
+    leave(release, Course::RollBack, Some(&why), at);
+}
+
+/// # Errors
+/// 409 when the release is back, or never was.
+pub(crate) fn can_go_back(release: &Release) -> Result<(), Problem> {
+    match release.state {
+        State::RolledBack | State::Cancelled => Err(Problem::conflict(format!(
+            "This release has ended: {}. {} carries all traffic.",
+            release.state.words().to_lowercase(),
+            release.good_version()
+        ))),
+        State::Queued
+        | State::Running
+        | State::Waiting
+        | State::Paused
+        | State::RollingBack
+        | State::Succeeded
+        | State::Failed => Ok(()),
+    }
+}
+
+/// What the release brought is still what the workload runs or is on its way to.
+fn still_runs(release: &Release, workload: &Workload) -> bool {
+    release.canary_hash.is_some() && release.canary_hash == workload.current_hash
+}
+
+fn gone(key: &Key) -> Problem {
+    Problem::not_found(format!("{key} is not in the cluster, as far as Tidegate sees."))
+}
+
+fn event_for(
+    control: &Control,
+    actor: &Actor,
+    workload: &Workload,
+    good: &KnownGood,
+    reason: Option<String>,
+) -> NewEvent {
+    let summary = format!(
+        "ROLL BACK of {}: {} at {} % to {}",
+        workload.key.name,
+        workload.version(),
+        if workload.in_flight() { workload.canary_share() } else { 100 },
+        version_of(&good.images)
+    );
+    let mut event = NewEvent::new(control.now_utc(), actor, "rollback.accepted", summary);
+    event.service = Some(workload.service.clone());
+    event.environment = Some(workload.environment.clone());
+    event.reason = reason;
+    event
+}

@@ -1,0 +1,198 @@
+//! One control plane on a database of its own, over the shared sandbox, with a Rollout of the test's own.
+
+use chrono::Utc;
+use cluster::{Cluster, Prometheus};
+use control::{Config, Control};
+use model::release::{Release, State};
+use model::workload::{Key, Kind, Workload};
+use model::{Actor, Digest, Grant, PersonId, PlanId, ReleaseId, Role, Via};
+use sandbox::{Sandbox, Strategy};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use store::test_support::TestDb;
+use tokio::sync::Notify;
+
+/// Longest any single thing may take on a busy machine of two cores.
+pub const DEADLINE: Duration = Duration::from_secs(90);
+pub const OLD: &str = "registry.example.com/shop/web:1.0.0";
+
+pub struct World {
+    pub sandbox: &'static Sandbox,
+    pub db: TestDb,
+    pub namespace: String,
+    pub cluster: Arc<Cluster>,
+    pub data: tempfile::TempDir,
+}
+
+impl World {
+    /// A namespace with a Healthy canary Rollout `web` behind nginx: four pods, a hundred requests a second.
+    pub async fn new() -> Self {
+        let sandbox = Sandbox::shared().await.unwrap();
+        let db = store::test_support::database().await;
+        let namespace = sandbox.namespace("control").await.unwrap();
+        let manifest = sandbox::Workload {
+            namespace: namespace.clone(),
+            name: "web".into(),
+            replicas: 4,
+            image: OLD.into(),
+            strategy: Strategy::Canary { nginx: true },
+            rps: 100.0,
+        }
+        .manifest();
+        sandbox.apply_yaml(&manifest).await.unwrap();
+        sandbox.wait_healthy(&namespace, "web", DEADLINE).await.unwrap();
+        let kubeconfig = &sandbox.info().tidegate_kubeconfig;
+        let cluster = Cluster::connect("demo", Some(kubeconfig), None).await.unwrap();
+        let world = Self { sandbox, db, namespace, cluster, data: tempfile::tempdir().unwrap() };
+        world.wait_workload("in the cache", |w| w.phase == model::workload::Phase::Healthy).await;
+        world
+    }
+
+    pub fn key(&self) -> Key {
+        Key {
+            cluster: "demo".into(),
+            namespace: self.namespace.clone(),
+            kind: Kind::Rollout,
+            name: "web".into(),
+        }
+    }
+
+    /// A replica that runs until the returned handle is dropped.
+    pub fn replica(&self, name: &str) -> Replica {
+        let prometheus = Prometheus::new(&self.sandbox.info().prometheus_url).unwrap();
+        let control = Control::new(Config {
+            store: self.db.store.clone(),
+            clusters: vec![self.cluster.clone()],
+            prometheus: HashMap::from([("demo".to_owned(), prometheus)]),
+            data_dir: self.data.path().to_owned(),
+            clock: Arc::new(Utc::now),
+            replica: name.to_owned(),
+            demo: false,
+        })
+        .unwrap();
+        let running = control.clone();
+        let task = tokio::spawn(async move { running.run(Arc::new(Notify::new())).await });
+        Replica { control, task }
+    }
+
+    pub fn plan(&self, tag: &str, steps: &str) -> String {
+        format!(
+            "apiVersion: tidegate.dev/v1\nkind: Plan\nmetadata: {{name: web-{}, service: web, environment: production}}\n\
+             spec:\n  change: {{images: {{app: 'registry.example.com/shop/web:{tag}'}}}}\n  strategy: {{canary: \
+             {{steps: {steps}}}}}\n  workload: {{namespace: {}, name: web}}\n  approvals: {{required: 1, from: \
+             [approver], expire: 24h}}\n",
+            tag.replace(['.', '_'], "-"),
+            self.namespace
+        )
+    }
+
+    pub async fn wait_workload(&self, what: &str, is: impl Fn(&Workload) -> bool) -> Arc<Workload> {
+        let key = self.key();
+        let mut changes = self.cluster.changes();
+        let found = async {
+            loop {
+                if let Some(w) = self.cluster.workload(&key)
+                    && is(&w)
+                {
+                    return w;
+                }
+                // A missed change must not hang the test: look again at least each second.
+                let _ = tokio::time::timeout(Duration::from_secs(1), changes.recv()).await;
+            }
+        };
+        match tokio::time::timeout(DEADLINE, found).await {
+            Ok(w) => w,
+            Err(_) => panic!("not within {DEADLINE:?}: {what}; is {:?}", self.cluster.workload(&key)),
+        }
+    }
+}
+
+pub struct Replica {
+    pub control: Control,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Replica {
+    /// Stops at once and hands nothing back, as a killed process does.
+    pub fn kill(self) {
+        self.task.abort();
+    }
+
+    /// Writes a plan, has it approved by another person and starts it.
+    pub async fn release(&self, people: &People, plan: &str) -> ReleaseId {
+        let created = self.control.create_plan(&people.manager, plan).await.unwrap();
+        self.approve(people, created.id, &created.digest).await;
+        self.control.start(&people.manager, created.id, Some(created.digest)).await.unwrap()
+    }
+
+    pub async fn approve(&self, people: &People, id: PlanId, digest: &Digest) {
+        self.control.decide(&people.approver, id, digest, control::Decision::Approve, None).await.unwrap();
+    }
+
+    pub async fn wait(&self, id: ReleaseId, what: &str, is: impl Fn(&Release) -> bool) -> Release {
+        let viewer = actor(None, "Viewer", Role::Viewer);
+        let mut heard = self.control.subscribe();
+        let found = async {
+            loop {
+                let release = self.control.release_record(&viewer, id).await.unwrap();
+                if is(&release) {
+                    return release;
+                }
+                let _ = tokio::time::timeout(Duration::from_secs(1), heard.recv()).await;
+            }
+        };
+        match tokio::time::timeout(DEADLINE, found).await {
+            Ok(release) => release,
+            Err(_) => panic!(
+                "not within {DEADLINE:?}: {what}; is {:#?}",
+                self.control.release_record(&viewer, id).await
+            ),
+        }
+    }
+
+    pub async fn wait_state(&self, id: ReleaseId, state: State) -> Release {
+        self.wait(id, state.key(), |r| r.state == state).await
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub struct People {
+    pub manager: Actor,
+    pub approver: Actor,
+    pub on_call: Actor,
+    pub viewer: Actor,
+}
+
+/// Real accounts of the database: an approval is of a person.
+pub async fn people(control: &Control) -> People {
+    let cli = Actor { via: Via::Cli, ..Actor::system("test") };
+    let mut made = Vec::new();
+    for (name, role) in [
+        ("Mara", Role::ReleaseManager),
+        ("Ayo", Role::Approver),
+        ("Jun", Role::OnCall),
+        ("Vera", Role::Viewer),
+    ] {
+        let grants = vec![Grant { role, environment: None }];
+        let email = format!("{}@example.com", name.to_lowercase());
+        let id = control.add_person(&cli, name, &email, "correct horse", grants).await.unwrap();
+        made.push(actor(Some(id), name, role));
+    }
+    let mut made = made.into_iter();
+    People {
+        manager: made.next().unwrap(),
+        approver: made.next().unwrap(),
+        on_call: made.next().unwrap(),
+        viewer: made.next().unwrap(),
+    }
+}
+
+fn actor(person: Option<PersonId>, name: &str, role: Role) -> Actor {
+    Actor { person, name: name.into(), grants: vec![Grant { role, environment: None }], via: Via::Browser }
+}
