@@ -1,0 +1,235 @@
+/**
+ * A world to test in: a sandbox cluster with the demo, a Postgres of its own (so that it can be frozen and killed without
+ * the cluster), and `tidegate serve`. Made once in a run by `setup.ts`; a worker finds it by the file that
+ * TIDEGATE_WORLD names, and can start more of each.
+ */
+import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { KeeperClient, tail } from './keeper.ts';
+import { Kube } from './kube.ts';
+import { until } from './until.ts';
+
+/** The content of `world.json`. */
+export interface WorldFile {
+  dir: string;
+  keeper: string;
+  /** Built by `cargo xtask build`. */
+  binaries: { tidegate: string; sandbox: string; site: string };
+  /** `sandbox.json` */
+  sandbox: {
+    admin_kubeconfig: string;
+    tidegate_kubeconfig: string;
+    apiserver_url: string;
+    prometheus_url: string;
+    audit_log: string;
+    bin_dir: string;
+    pids: Record<string, number>;
+  };
+  tidegate?: ReplicaFile;
+}
+
+/** A running `tidegate serve`, as told to other processes. */
+export interface ReplicaFile {
+  name: string;
+  url: string;
+  port: number;
+  pid: number;
+  log: string;
+  data: string;
+  database: string;
+}
+
+export interface ReplicaOptions {
+  name: string;
+  database: string;
+  /** Directory for what must outlive the process; default: one of its own. */
+  data?: string;
+  demo?: boolean;
+  env?: Record<string, string>;
+}
+
+/** A port of the loopback that was free a moment ago, outside the range people use by hand. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export class World {
+  readonly file: WorldFile;
+  readonly keeper: KeeperClient;
+  readonly kube: Kube;
+
+  constructor(file: WorldFile) {
+    this.file = file;
+    this.keeper = new KeeperClient(file.keeper);
+    this.kube = new Kube(file.sandbox.admin_kubeconfig);
+  }
+
+  /** The world of this run. */
+  static find(): World {
+    const file = process.env.TIDEGATE_WORLD;
+    if (!file) throw new Error('TIDEGATE_WORLD is not set: run the tests with `npx playwright test`');
+    return new World(JSON.parse(readFileSync(file, 'utf8')));
+  }
+
+  get auditLog(): string {
+    return this.file.sandbox.audit_log;
+  }
+
+  /** The replica that tests share. */
+  get main(): Replica {
+    if (!this.file.tidegate) throw new Error('this world has no tidegate');
+    return new Replica(this, this.file.tidegate, true);
+  }
+
+  /** A Postgres of the caller's own. */
+  async postgres(name: string): Promise<Postgres> {
+    const postgres = new Postgres(this, name);
+    await postgres.start();
+    return postgres;
+  }
+
+  /** Starts `tidegate serve` and waits until it is ready. */
+  async replica(options: ReplicaOptions): Promise<Replica> {
+    const data = options.data ?? `${this.file.dir}/data-${options.name}`;
+    mkdirSync(data, { recursive: true });
+    const port = await freePort();
+    const file = { name: options.name, url: `http://127.0.0.1:${port}`, port, pid: 0, log: '', data, database: options.database };
+    const replica = new Replica(this, file, options.demo ?? true, options.env);
+    await replica.start();
+    return replica;
+  }
+}
+
+/** A Postgres server that a test may freeze, kill and start again. */
+export class Postgres {
+  url = '';
+  pid = 0;
+  readonly #world: World;
+  readonly #name: string;
+
+  constructor(world: World, name: string) {
+    this.#world = world;
+    this.#name = name;
+  }
+
+  async start(): Promise<void> {
+    const { line } = await this.#world.keeper.start({
+      name: this.#name,
+      command: this.#world.file.binaries.sandbox,
+      args: ['postgres', '--data', `${this.#world.file.dir}/${this.#name}`],
+      firstLine: 60,
+    });
+    const ready = JSON.parse(line ?? '{}');
+    this.url = ready.url;
+    this.pid = ready.pid;
+  }
+
+  /** The server and its backends, by the kernel's word. */
+  #processes(): number[] {
+    const file = `/proc/${this.pid}/task/${this.pid}/children`;
+    const children = readFileSync(file, 'utf8').split(/\s+/).filter(Boolean).map(Number);
+    return [this.pid, ...children];
+  }
+
+  /** SIGSTOP: connections stay open, new ones are accepted by the kernel, and nothing ever answers. */
+  freeze(): void {
+    // The server first, so that it starts no backend that would be missed.
+    process.kill(this.pid, 'SIGSTOP');
+    for (const pid of this.#processes()) process.kill(pid, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    for (const pid of this.#processes()) process.kill(pid, 'SIGCONT');
+  }
+
+  /** Stopped as by a crash of the machine. */
+  async kill(): Promise<void> {
+    await this.#world.keeper.stop(this.#name, 'SIGKILL');
+    await until('Postgres is gone', () => readdirSync('/proc').every((p) => p !== String(this.pid)), 10);
+  }
+
+  async stop(): Promise<void> {
+    await this.#world.keeper.stop(this.#name);
+  }
+}
+
+/** One `tidegate serve`. */
+export class Replica {
+  readonly file: ReplicaFile;
+  readonly #world: World;
+  readonly #demo: boolean;
+  readonly #env: Record<string, string>;
+
+  constructor(world: World, file: ReplicaFile, demo: boolean, env: Record<string, string> = {}) {
+    this.#world = world;
+    this.file = file;
+    this.#demo = demo;
+    this.#env = env;
+  }
+
+  get url(): string {
+    return this.file.url;
+  }
+
+  /** The environment that `serve` and the other commands run with. */
+  get env(): Record<string, string> {
+    const { sandbox, binaries } = this.#world.file;
+    return {
+      TIDEGATE_LISTEN: `127.0.0.1:${this.file.port}`,
+      TIDEGATE_REPLICA: this.file.name,
+      TIDEGATE_DATA: this.file.data,
+      TIDEGATE_SITE: binaries.site,
+      TIDEGATE_CLUSTER: 'sandbox',
+      TIDEGATE_PROMETHEUS: sandbox.prometheus_url,
+      TIDEGATE_DEMO: this.#demo ? '1' : '0',
+      KUBECONFIG: sandbox.tidegate_kubeconfig,
+      DATABASE_URL: this.file.database,
+      RUST_LOG: process.env.RUST_LOG ?? 'info',
+      ...this.#env,
+    };
+  }
+
+  /** Starts it (again) and waits until it says that it is ready. */
+  async start(): Promise<void> {
+    const { tidegate } = this.#world.file.binaries;
+    const started = await this.#world.keeper.start({
+      name: this.file.name,
+      command: tidegate,
+      args: ['serve'],
+      env: this.env,
+    });
+    this.file.pid = started.pid;
+    this.file.log = started.log;
+    await this.ready();
+  }
+
+  async ready(seconds = 60): Promise<void> {
+    try {
+      await until(`${this.file.name} is ready`, async () => (await this.#health('/readyz')).ok, seconds);
+    } catch (error) {
+      throw new Error(`${(error as Error).message}\n${tail(this.file.log)}`);
+    }
+  }
+
+  #health(path: string): Promise<Response> {
+    return fetch(this.url + path, { signal: AbortSignal.timeout(5_000) });
+  }
+
+  /** SIGKILL: no chance to tidy up. */
+  async kill(): Promise<void> {
+    await this.#world.keeper.stop(this.file.name, 'SIGKILL');
+  }
+
+  async stop(): Promise<void> {
+    await this.#world.keeper.stop(this.file.name);
+  }
+
+  /** One token for each role, as the demo wrote them. */
+  get tokens(): Record<string, string> {
+    return JSON.parse(readFileSync(`${this.file.data}/demo-tokens.json`, 'utf8'));
+  }
+}

@@ -1,0 +1,83 @@
+/** The API server's own audit log: what was really written to the cluster, by whom, in which order. */
+import { readFileSync } from 'node:fs';
+import type { Obj } from './kube.ts';
+
+export interface Write {
+  at: Date;
+  user: string;
+  verb: string;
+  resource: string;
+  subresource?: string;
+  namespace: string;
+  name: string;
+  code: number;
+  body: Obj;
+}
+
+export interface Wanted {
+  namespace?: string;
+  name?: string;
+  resource?: string;
+  /** Only writes by Tidegate's own service account. */
+  tidegate?: boolean;
+}
+
+const TIDEGATE = 'system:serviceaccount:tidegate:tidegate';
+
+/** Every write that succeeded and matches, oldest first. */
+export function writes(auditLog: string, wanted: Wanted): Write[] {
+  const found: Write[] = [];
+  for (const line of readFileSync(auditLog, 'utf8').split('\n')) {
+    if (!line || (wanted.name && !line.includes(wanted.name))) continue;
+    let event: Obj;
+    try {
+      event = JSON.parse(line);
+    } catch {
+      continue; // the last line may still be on its way
+    }
+    const ref = event.objectRef ?? {};
+    const write: Write = {
+      at: new Date(event.requestReceivedTimestamp),
+      user: event.user?.username ?? '',
+      verb: event.verb,
+      resource: ref.resource,
+      subresource: ref.subresource,
+      namespace: ref.namespace,
+      name: ref.name,
+      code: event.responseStatus?.code ?? 0,
+      body: event.requestObject,
+    };
+    if (write.code >= 300 || event.stage !== 'ResponseComplete') continue;
+    if (wanted.namespace && write.namespace !== wanted.namespace) continue;
+    if (wanted.name && write.name !== wanted.name) continue;
+    if (wanted.resource && write.resource !== wanted.resource) continue;
+    if (wanted.tidegate && write.user !== TIDEGATE) continue;
+    found.push(write);
+  }
+  return found.sort((a, b) => a.at.getTime() - b.at.getTime());
+}
+
+/**
+ * What a write by Tidegate did to a Rollout, with what makes it one of a kind: `deploy`, `open pause 1`, `abort`,
+ * `revert`, `restore steps`. Applying the same one twice for one release is the fault that tests look for.
+ */
+export function effectOf(write: Write): string {
+  const ops: Obj[] = Array.isArray(write.body) ? write.body : [];
+  const at = (path: string, op?: string) => ops.find((o) => o.path === path && (!op || o.op === op));
+  if (at('/status/pauseConditions', 'remove')) return `open pause ${at('/status/currentStepIndex', 'test')?.value}`;
+  if (at('/status/abort')) return 'abort';
+  if (at('/status/promoteFull')) return 'promote full';
+  if (ops.some((o) => o.op !== 'test' && /^\/spec\/template\/spec\/.*\/image$/.test(o.path))) return 'deploy';
+  if (at('/spec/template', 'replace')) return 'revert';
+  if (ops.some((o) => o.op !== 'test' && o.path.startsWith('/spec/strategy/canary/steps'))) return 'restore steps';
+  if (at('/spec/paused')) return 'unpause';
+  return `unknown: ${JSON.stringify(write.body)}`;
+}
+
+/** The weights that the controller gave the router for a Rollout's canary, with the time, oldest first. */
+export function routerWeights(auditLog: string, namespace: string, ingress: string): { at: Date; weight: number }[] {
+  return writes(auditLog, { namespace, name: ingress, resource: 'ingresses' }).flatMap((write) => {
+    const found = /canary-weight":"(\d+)"/.exec(JSON.stringify(write.body ?? ''));
+    return found ? [{ at: write.at, weight: Number(found[1]) }] : [];
+  });
+}
