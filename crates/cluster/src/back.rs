@@ -39,8 +39,7 @@ impl Cluster {
     /// [`Error::Unsuited`] when it is not Healthy on one version; else as for any read.
     pub async fn template(&self, key: &Key) -> Result<KnownGood, Error> {
         let (object, facts, workload) = self.read(key).await?;
-        let settled =
-            workload.phase == Phase::Healthy && workload.stable_hash == workload.current_hash;
+        let settled = workload.phase == Phase::Healthy && workload.stable_hash == workload.current_hash;
         let hash = workload.stable_hash.clone().filter(|_| settled).ok_or_else(|| {
             let state = workload.message.clone().unwrap_or_else(|| workload.phase.key().to_owned());
             Error::Unsuited(format!(
@@ -73,10 +72,7 @@ impl Cluster {
     pub async fn way_back(&self, key: &Key) -> Result<Option<KnownGood>, Error> {
         let entry = self.entry(key).await?;
         let (facts, w) = (&entry.facts, &entry.workload);
-        if let Some(noted) = facts
-            .rollback
-            .as_deref()
-            .and_then(|n| serde_json::from_str::<KnownGood>(n).ok())
+        if let Some(noted) = facts.rollback.as_deref().and_then(|n| serde_json::from_str::<KnownGood>(n).ok())
             && still_speaks(w, facts, &noted)
         {
             return Ok(Some(noted));
@@ -139,11 +135,7 @@ impl Cluster {
     ) -> Result<RolledBack, Error> {
         let mut entry = self.entry(key).await?;
         let mut calls = route.calls.clone();
-        let mut done = RolledBack {
-            calls: Vec::new(),
-            without: Vec::new(),
-            generation: 0,
-        };
+        let mut done = RolledBack { calls: Vec::new(), without: Vec::new(), generation: 0 };
         let mut why = String::new();
         for round in 0..TRIES {
             if round > 0 || calls.is_empty() {
@@ -172,42 +164,19 @@ impl Cluster {
         done: &mut RolledBack,
     ) -> Result<Taken, Error> {
         let (key, facts, w) = (&entry.workload.key, &entry.facts, &entry.workload);
-        let rolling = key.kind == Kind::Deployment;
         for call in calls {
             let begun = Instant::now();
             let outcome = match call {
-                Call::Unpause if rolling => {
-                    self.sender
-                        .patch(
-                            key,
-                            Part::Main,
-                            Some(attempt),
-                            deployment::unpause(facts, attempt),
-                        )
-                        .await
-                }
                 Call::Unpause => {
-                    self.sender
-                        .patch(
-                            key,
-                            Part::Main,
-                            Some(attempt),
-                            rollout::unpause(facts, attempt),
-                        )
-                        .await
+                    self.sender.patch(key, Part::Main, None, rollout::unpause(facts, None)).await
                 }
                 Call::Abort => match w.current_hash.as_deref() {
-                    Some(bad) => {
-                        self.sender
-                            .patch(key, Part::Status, None, rollout::abort(bad))
-                            .await
-                    }
+                    Some(bad) => self.sender.patch(key, Part::Status, None, rollout::abort(bad)).await,
                     None => continue,
                 },
                 Call::Revert | Call::RevertThroughWindow => {
-                    let outcome = self
-                        .send_revert(entry, attempt, good, *call == Call::RevertThroughWindow)
-                        .await?;
+                    let outcome =
+                        self.send_revert(entry, attempt, good, *call == Call::RevertThroughWindow).await?;
                     match outcome {
                         Outcome::Applied { generation, .. } => {
                             done.calls.push((*call, begun.elapsed()));
@@ -220,9 +189,7 @@ impl Cluster {
                 }
                 Call::PromoteFull => match self.taken_up(w, done.generation, good).await {
                     Some(hash) => {
-                        self.sender
-                            .patch(key, Part::Status, None, rollout::promote_full(&hash))
-                            .await
+                        self.sender.patch(key, Part::Status, None, rollout::promote_full(&hash)).await
                     }
                     None => continue,
                 },
@@ -230,9 +197,7 @@ impl Cluster {
             // Only the revert decides. Whatever else fails must not keep it from being sent.
             match outcome {
                 Ok(Outcome::Applied { .. }) => done.calls.push((*call, begun.elapsed())),
-                Ok(Outcome::Refused { why } | Outcome::Unsure { why }) => {
-                    done.without.push((*call, why))
-                }
+                Ok(Outcome::Refused { why } | Outcome::Unsure { why }) => done.without.push((*call, why)),
                 Err(e @ (Error::Gone(_) | Error::Denied { .. } | Error::Unreachable { .. }))
                     if done.generation == 0 =>
                 {
@@ -254,25 +219,17 @@ impl Cluster {
         let (key, facts, w) = (&entry.workload.key, &entry.facts, &entry.workload);
         let patch = match key.kind {
             Kind::Deployment => deployment::revert(facts, attempt, good),
-            Kind::Rollout => match rollout::revert(facts, w.revisions.len(), attempt, good, window)
-            {
+            Kind::Rollout => match rollout::revert(facts, w.revisions.len(), attempt, good, window) {
                 Ok(patch) => patch,
                 Err(why) => return Ok(Outcome::Refused { why }),
             },
         };
-        self.sender
-            .patch(key, Part::Main, Some(attempt), patch)
-            .await
+        self.sender.patch(key, Part::Main, Some(attempt), patch).await
     }
 
     /// Waits until the controller has taken up the revert of `before`. The hash to promote, or `None` when there is
     /// no need: it is Healthy on the known-good version already, or still has not moved.
-    async fn taken_up(
-        &self,
-        before: &Workload,
-        generation: i64,
-        good: &KnownGood,
-    ) -> Option<String> {
+    async fn taken_up(&self, before: &Workload, generation: i64, good: &KnownGood) -> Option<String> {
         let seen = self
             .wait_for(&before.key, TAKEN_UP, |w| {
                 w.observed_generation.is_some_and(|o| o >= generation)
@@ -314,19 +271,13 @@ fn previous(w: &Workload) -> Option<String> {
     }
     let current = w.current_hash.as_deref()?;
     let number = w.revision(current)?.number;
-    let older = w
-        .revisions
-        .iter()
-        .filter(|r| r.number < number && r.hash != current);
+    let older = w.revisions.iter().filter(|r| r.number < number && r.hash != current);
     older.max_by_key(|r| r.number).map(|r| r.hash.clone())
 }
 
 /// The steps in the Rollout now.
 fn own_steps(object: &Value) -> Option<Value> {
-    object
-        .pointer("/spec/strategy/canary/steps")
-        .filter(|s| !s.is_null())
-        .cloned()
+    object.pointer("/spec/strategy/canary/steps").filter(|s| !s.is_null()).cloned()
 }
 
 /// A ReplicaSet's template as its owner wrote it: without the hash label, the metadata of stable and canary pods,
@@ -345,11 +296,7 @@ fn cleaned(set: &Value) -> Value {
             };
             map.remove("rollouts-pod-template-hash");
             map.remove("pod-template-hash");
-            for key in injected[part]
-                .as_object()
-                .into_iter()
-                .flat_map(serde_json::Map::keys)
-            {
+            for key in injected[part].as_object().into_iter().flat_map(serde_json::Map::keys) {
                 map.remove(key);
             }
             if map.is_empty() {
@@ -362,17 +309,12 @@ fn cleaned(set: &Value) -> Value {
 }
 
 fn strip_anti_affinity(template: &mut Value) {
-    let Some(anti) = template
-        .pointer_mut("/spec/affinity/podAntiAffinity")
-        .and_then(Value::as_object_mut)
+    let Some(anti) = template.pointer_mut("/spec/affinity/podAntiAffinity").and_then(Value::as_object_mut)
     else {
         return;
     };
     let lists = [
-        (
-            "requiredDuringSchedulingIgnoredDuringExecution",
-            "/labelSelector/matchExpressions",
-        ),
+        ("requiredDuringSchedulingIgnoredDuringExecution", "/labelSelector/matchExpressions"),
         (
             "preferredDuringSchedulingIgnoredDuringExecution",
             "/podAffinityTerm/labelSelector/matchExpressions",
@@ -384,10 +326,7 @@ fn strip_anti_affinity(template: &mut Value) {
         };
         terms.retain(|term| {
             let found = term.pointer(expressions).and_then(Value::as_array);
-            !found
-                .into_iter()
-                .flatten()
-                .any(|e| e["key"] == "rollouts-pod-template-hash")
+            !found.into_iter().flatten().any(|e| e["key"] == "rollouts-pod-template-hash")
         });
         if terms.is_empty() {
             anti.remove(list);
@@ -396,10 +335,7 @@ fn strip_anti_affinity(template: &mut Value) {
     if !anti.is_empty() {
         return;
     }
-    if let Some(affinity) = template
-        .pointer_mut("/spec/affinity")
-        .and_then(Value::as_object_mut)
-    {
+    if let Some(affinity) = template.pointer_mut("/spec/affinity").and_then(Value::as_object_mut) {
         affinity.remove("podAntiAffinity");
         if affinity.is_empty()
             && let Some(spec) = template["spec"].as_object_mut()

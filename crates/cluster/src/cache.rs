@@ -50,11 +50,7 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn entry(&self, key: &Key) -> Option<Arc<Entry>> {
-        self.entries
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-            .cloned()
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
     /// All workloads, sorted by key. Made once for each state of the cache.
@@ -65,10 +61,7 @@ impl View {
             let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
             // The number is read under the lock that every writer bumps it under.
             let generation = self.generation();
-            *snapshot = (
-                generation,
-                Arc::new(entries.values().map(|e| e.workload.clone()).collect()),
-            );
+            *snapshot = (generation, Arc::new(entries.values().map(|e| e.workload.clone()).collect()));
         }
         snapshot.1.clone()
     }
@@ -83,8 +76,7 @@ impl View {
 
     /// The API server answered a read just now.
     pub(crate) fn probed(&self) {
-        self.probed_ms
-            .store(Utc::now().timestamp_millis(), Ordering::Relaxed);
+        self.probed_ms.store(Utc::now().timestamp_millis(), Ordering::Relaxed);
     }
 
     pub(crate) fn synced(&self) -> Option<DateTime<Utc>> {
@@ -176,11 +168,7 @@ impl World {
         self.by_uid.insert(facts.workload.uid.clone(), key.clone());
         if let Some(old) = self.objects.insert(key.clone(), Arc::new(facts)) {
             // Deleted and made again under the same name.
-            if self
-                .objects
-                .get(&key)
-                .is_some_and(|new| new.workload.uid != old.workload.uid)
-            {
+            if self.objects.get(&key).is_some_and(|new| new.workload.uid != old.workload.uid) {
                 self.by_uid.remove(&old.workload.uid);
             }
         }
@@ -190,23 +178,14 @@ impl World {
     fn object_gone(&mut self, facts: &Facts, touched: &mut BTreeSet<Key>) {
         let key = &facts.workload.key;
         self.by_uid.remove(&facts.workload.uid);
-        if self
-            .objects
-            .get(key)
-            .is_some_and(|o| o.workload.uid == facts.workload.uid)
-        {
+        if self.objects.get(key).is_some_and(|o| o.workload.uid == facts.workload.uid) {
             self.objects.remove(key);
             touched.insert(key.clone());
         }
     }
 
     fn objects_all(&mut self, kind: Kind, all: Vec<Facts>, touched: &mut BTreeSet<Key>) {
-        let old: Vec<Key> = self
-            .objects
-            .keys()
-            .filter(|k| k.kind == kind)
-            .cloned()
-            .collect();
+        let old: Vec<Key> = self.objects.keys().filter(|k| k.kind == kind).cloned().collect();
         for key in old {
             if let Some(o) = self.objects.remove(&key) {
                 self.by_uid.remove(&o.workload.uid);
@@ -239,10 +218,7 @@ impl World {
         }
         if let Some(set) = report.set {
             touched.extend(self.by_uid.get(&set.owner).cloned());
-            self.sets
-                .entry(set.owner.clone())
-                .or_default()
-                .insert(place.1.clone(), set.clone());
+            self.sets.entry(set.owner.clone()).or_default().insert(place.1.clone(), set.clone());
             self.owners.insert(place, set.owner);
         }
     }
@@ -266,34 +242,17 @@ impl World {
             },
         };
         drop(old);
-        touched.extend(
-            self.objects
-                .keys()
-                .filter(|k| k.namespace == report.name)
-                .cloned(),
-        );
+        touched.extend(self.objects.keys().filter(|k| k.namespace == report.name).cloned());
     }
 
-    fn entry(
-        &self,
-        key: &Key,
-        before: Option<&Workload>,
-        now: DateTime<Utc>,
-    ) -> Option<Arc<Entry>> {
+    fn entry(&self, key: &Key, before: Option<&Workload>, now: DateTime<Utc>) -> Option<Arc<Entry>> {
         let facts = self.objects.get(key)?;
-        let sets = self
-            .sets
-            .get(&facts.workload.uid)
-            .into_iter()
-            .flat_map(BTreeMap::values);
+        let sets = self.sets.get(&facts.workload.uid).into_iter().flat_map(BTreeMap::values);
         let environment = self.environments.get(&key.namespace).map(String::as_str);
         // Another object under an old name has no past.
         let before = before.filter(|b| b.uid == facts.workload.uid);
         let workload = Arc::new(observe::assemble(facts, sets, environment, before, now));
-        Some(Arc::new(Entry {
-            workload,
-            facts: facts.clone(),
-        }))
+        Some(Arc::new(Entry { workload, facts: facts.clone() }))
     }
 }
 
@@ -344,11 +303,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
         client: client.clone(),
         path: "/api/v1/namespaces",
         shrink: Box::new(|mut n: raw::Namespace| NamespaceReport {
-            environment: n
-                .metadata
-                .labels
-                .remove(ENVIRONMENT)
-                .filter(|e| !e.is_empty()),
+            environment: n.metadata.labels.remove(ENVIRONMENT).filter(|e| !e.is_empty()),
             name: n.metadata.name,
         }),
         life: namespaces_life,
@@ -359,13 +314,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
         tokio::spawn(deployment_watch.run()),
         tokio::spawn(set_watch.run()),
         tokio::spawn(namespace_watch.run()),
-        tokio::spawn(assemble(
-            view.clone(),
-            rollouts,
-            deployments,
-            sets,
-            namespaces,
-        )),
+        tokio::spawn(assemble(view.clone(), rollouts, deployments, sets, namespaces)),
     ];
     (view, tasks)
 }

@@ -26,23 +26,15 @@ const DEAD: Duration = Duration::from_secs(30);
 /// # Errors
 /// [`Error::Kubeconfig`], in one line.
 pub(crate) async fn config(path: Option<&Path>, context: Option<&str>) -> Result<Config, Error> {
-    let options = KubeConfigOptions {
-        context: context.map(str::to_owned),
-        ..KubeConfigOptions::default()
-    };
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     let named = path.map_or_else(
         || std::env::var("KUBECONFIG").unwrap_or_else(|_| "~/.kube/config".to_owned()),
         |p| p.display().to_string(),
     );
-    let broken = |e: &dyn std::error::Error| Error::Kubeconfig {
-        path: named.clone(),
-        reason: one_line(e),
-    };
+    let broken = |e: &dyn std::error::Error| Error::Kubeconfig { path: named.clone(), reason: one_line(e) };
     if let Some(path) = path {
         let read = Kubeconfig::read_from(path).map_err(|e| broken(&e))?;
-        return Config::from_custom_kubeconfig(read, &options)
-            .await
-            .map_err(|e| broken(&e));
+        return Config::from_custom_kubeconfig(read, &options).await.map_err(|e| broken(&e));
     }
     match Config::from_kubeconfig(&options).await {
         Ok(config) => Ok(config),
@@ -57,14 +49,9 @@ pub(crate) async fn config(path: Option<&Path>, context: Option<&str>) -> Result
 /// # Errors
 /// [`Error::Kubeconfig`] when its certificates or its proxy cannot be used.
 pub(crate) fn client(config: &Config) -> Result<Client, Error> {
-    let broken = |reason: String| Error::Kubeconfig {
-        path: config.cluster_url.to_string(),
-        reason,
-    };
+    let broken = |reason: String| Error::Kubeconfig { path: config.cluster_url.to_string(), reason };
     if let Some(proxy) = &config.proxy_url {
-        return Err(broken(format!(
-            "it asks for the proxy {proxy}, which Tidegate does not use"
-        )));
+        return Err(broken(format!("it asks for the proxy {proxy}, which Tidegate does not use")));
     }
     let mut http = HttpConnector::new();
     http.enforce_http(false);
@@ -74,9 +61,7 @@ pub(crate) fn client(config: &Config) -> Result<Client, Error> {
     http.set_keepalive_interval(Some(Duration::from_secs(5)));
     #[cfg(target_os = "linux")]
     http.set_tcp_user_timeout(Some(DEAD));
-    let https = config
-        .rustls_https_connector_with_connector(http)
-        .map_err(|e| broken(one_line(&e)))?;
+    let https = config.rustls_https_connector_with_connector(http).map_err(|e| broken(one_line(&e)))?;
     let hyper: hyper_util::client::legacy::Client<_, Body> =
         hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -85,11 +70,7 @@ pub(crate) fn client(config: &Config) -> Result<Client, Error> {
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer().map_err(|e| broken(one_line(&e)))?)
-        .layer(
-            config
-                .extra_headers_layer()
-                .map_err(|e| broken(one_line(&e)))?,
-        )
+        .layer(config.extra_headers_layer().map_err(|e| broken(one_line(&e)))?)
         .map_err(BoxError::from)
         .service(hyper);
     Ok(Client::new(service, config.default_namespace.clone()))

@@ -23,9 +23,3 @@ pub(crate) fn revert(facts: &Facts, attempt: &AttemptId, good: &KnownGood) -> Pa
         .add("/spec/paused", false)
         .annotate(facts.annotated, &[(ATTEMPT, &attempt.0)])
 }
-
-pub(crate) fn unpause(facts: &Facts, attempt: &AttemptId) -> Patch {
-    Patch::new()
-        .add("/spec/paused", false)
-        .annotate(facts.annotated, &[(ATTEMPT, &attempt.0)])
-}

@@ -23,15 +23,9 @@ pub enum Error {
         "Cluster {cluster} does not let Tidegate {action}: {reason}. Give its service account the rights in \
          deploy/rbac.yaml."
     )]
-    Denied {
-        cluster: String,
-        action: String,
-        reason: String,
-    },
+    Denied { cluster: String, action: String, reason: String },
 
-    #[error(
-        "{0} is not in the cluster. It may have been deleted or renamed; look it up under Services."
-    )]
+    #[error("{0} is not in the cluster. It may have been deleted or renamed; look it up under Services.")]
     Gone(Key),
 
     /// The workload is in a state, or of a kind, for which this is not done.
@@ -42,12 +36,7 @@ pub enum Error {
     #[error(
         "The API server of cluster {cluster} answered {code} to {action}: {reason}. Try again; if it stays, look at its log."
     )]
-    Answer {
-        cluster: String,
-        action: String,
-        code: u16,
-        reason: String,
-    },
+    Answer { cluster: String, action: String, code: u16, reason: String },
 
     /// An effect was certainly not carried out.
     #[error("{why}")]
@@ -93,10 +82,5 @@ pub(crate) fn one_line(e: &dyn std::error::Error) -> String {
 }
 
 fn first_line(text: &str) -> String {
-    text.lines()
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .trim_end_matches([':', '.'])
-        .to_owned()
+    text.lines().next().unwrap_or_default().trim().trim_end_matches([':', '.']).to_owned()
 }

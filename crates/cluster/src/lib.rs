@@ -86,17 +86,9 @@ impl Cluster {
         let config = connect::config(kubeconfig, context).await?;
         let client = connect::client(&config)?;
         let (view, mut tasks) = cache::start(&client, name);
-        let sender = Sender {
-            client,
-            cluster: name.to_owned(),
-        };
+        let sender = Sender { client, cluster: name.to_owned() };
         tasks.push(tokio::spawn(probe(sender.clone(), view.clone())));
-        Ok(Arc::new(Self {
-            name: name.to_owned(),
-            sender,
-            view,
-            tasks,
-        }))
+        Ok(Arc::new(Self { name: name.to_owned(), sender, view, tasks }))
     }
 
     pub fn name(&self) -> &str {
@@ -108,10 +100,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Denied`].
     pub async fn version(&self) -> Result<String, Error> {
-        let value = self
-            .sender
-            .read("/version", "read its version", None)
-            .await?;
+        let value = self.sender.read("/version", "read its version", None).await?;
         Ok(value["gitVersion"].as_str().unwrap_or("unknown").to_owned())
     }
 
@@ -191,11 +180,7 @@ impl Cluster {
         }
         let entry = self.entry(key).await?;
         match rollout::deploy(&entry.facts, attempt, plan, good, release) {
-            Ok(patch) => {
-                self.sender
-                    .patch(key, Part::Main, Some(attempt), patch)
-                    .await
-            }
+            Ok(patch) => self.sender.patch(key, Part::Main, Some(attempt), patch).await,
             Err(why) => Ok(Outcome::Refused { why }),
         }
     }
@@ -205,12 +190,7 @@ impl Cluster {
     ///
     /// # Errors
     /// As for any call.
-    pub async fn open_pause(
-        &self,
-        key: &Key,
-        _attempt: &AttemptId,
-        from: i32,
-    ) -> Result<Outcome, Error> {
+    pub async fn open_pause(&self, key: &Key, _attempt: &AttemptId, from: i32) -> Result<Outcome, Error> {
         let entry = self.rollout(key).await?;
         match rollout::open_pause(&entry.workload, from) {
             Ok(patch) => self.sender.patch(key, Part::Status, None, patch).await,
@@ -224,13 +204,9 @@ impl Cluster {
     /// As for any call.
     pub async fn unpause(&self, key: &Key, attempt: &AttemptId) -> Result<Outcome, Error> {
         let entry = self.entry(key).await?;
-        let patch = match key.kind {
-            Kind::Rollout => rollout::unpause(&entry.facts, attempt),
-            Kind::Deployment => deployment::unpause(&entry.facts, attempt),
-        };
-        self.sender
-            .patch(key, Part::Main, Some(attempt), patch)
-            .await
+        // The field has the same name in both kinds.
+        let patch = rollout::unpause(&entry.facts, Some(attempt));
+        self.sender.patch(key, Part::Main, Some(attempt), patch).await
     }
 
     /// Traffic back to stable, as long as the newest revision is `bad_hash` (`None`: the one last seen). The
@@ -248,15 +224,8 @@ impl Cluster {
         let bad_hash = bad_hash.into();
         let entry = self.rollout(key).await?;
         match bad_hash.or(entry.workload.current_hash.as_deref()) {
-            Some(bad) => {
-                self.sender
-                    .patch(key, Part::Status, None, rollout::abort(bad))
-                    .await
-            }
-            None => Ok(Outcome::refused(format!(
-                "{} has no revision yet that could be aborted.",
-                key.name
-            ))),
+            Some(bad) => self.sender.patch(key, Part::Status, None, rollout::abort(bad)).await,
+            None => Ok(Outcome::refused(format!("{} has no revision yet that could be aborted.", key.name))),
         }
     }
 
@@ -284,15 +253,8 @@ impl Cluster {
     pub async fn promote_full(&self, key: &Key, _attempt: &AttemptId) -> Result<Outcome, Error> {
         let entry = self.rollout(key).await?;
         match entry.workload.current_hash.as_deref() {
-            Some(hash) => {
-                self.sender
-                    .patch(key, Part::Status, None, rollout::promote_full(hash))
-                    .await
-            }
-            None => Ok(Outcome::refused(format!(
-                "{} has no revision yet that could be promoted.",
-                key.name
-            ))),
+            Some(hash) => self.sender.patch(key, Part::Status, None, rollout::promote_full(hash)).await,
+            None => Ok(Outcome::refused(format!("{} has no revision yet that could be promoted.", key.name))),
         }
     }
 
@@ -315,11 +277,7 @@ impl Cluster {
             });
         }
         match rollout::restore_steps(&entry.facts, attempt, good) {
-            Ok(patch) => {
-                self.sender
-                    .patch(key, Part::Main, Some(attempt), patch)
-                    .await
-            }
+            Ok(patch) => self.sender.patch(key, Part::Main, Some(attempt), patch).await,
             Err(why) => Ok(Outcome::Refused { why }),
         }
     }
@@ -345,10 +303,7 @@ impl Cluster {
 
     async fn fresh_entry(&self, key: &Key) -> Result<Entry, Error> {
         let (_, facts, workload) = self.read(key).await?;
-        Ok(Entry {
-            workload: Arc::new(workload),
-            facts: Arc::new(facts),
-        })
+        Ok(Entry { workload: Arc::new(workload), facts: Arc::new(facts) })
     }
 
     /// The object, what is kept of it, and the workload with its ReplicaSets: read now.
@@ -363,10 +318,7 @@ impl Cluster {
             key.namespace,
             selector(&object)
         );
-        let sets = self
-            .sender
-            .read(&sets_uri, "list ReplicaSets", None)
-            .await?;
+        let sets = self.sender.read(&sets_uri, "list ReplicaSets", None).await?;
         let unreadable = |e: serde_json::Error| Error::Answer {
             cluster: self.name.clone(),
             action: format!("a read of {}", key.name),
@@ -374,14 +326,12 @@ impl Cluster {
             reason: format!("an object that cannot be read ({:?})", e.classify()),
         };
         let facts = match key.kind {
-            Kind::Rollout => observe::rollout(
-                &self.name,
-                raw::Rollout::deserialize(&object).map_err(unreadable)?,
-            ),
-            Kind::Deployment => observe::deployment(
-                &self.name,
-                raw::Deployment::deserialize(&object).map_err(unreadable)?,
-            ),
+            Kind::Rollout => {
+                observe::rollout(&self.name, raw::Rollout::deserialize(&object).map_err(unreadable)?)
+            }
+            Kind::Deployment => {
+                observe::deployment(&self.name, raw::Deployment::deserialize(&object).map_err(unreadable)?)
+            }
         };
         let list = raw::List::<raw::ReplicaSet>::deserialize(&sets).map_err(unreadable)?;
         let own: Vec<_> = list
@@ -392,10 +342,7 @@ impl Cluster {
             .collect();
         let environment = namespace["metadata"]["labels"][ENVIRONMENT].as_str();
         let known = self.view.entry(key);
-        let before = known
-            .as_ref()
-            .map(|e| &*e.workload)
-            .filter(|b| b.uid == facts.workload.uid);
+        let before = known.as_ref().map(|e| &*e.workload).filter(|b| b.uid == facts.workload.uid);
         let workload = observe::assemble(&facts, own.iter(), environment, before, Utc::now());
         Ok((object, facts, workload))
     }
@@ -403,13 +350,8 @@ impl Cluster {
 
 /// The object's `matchLabels` as a query's value; narrows a list that is filtered by owner afterwards in any case.
 fn selector(object: &Value) -> String {
-    let labels = object
-        .pointer("/spec/selector/matchLabels")
-        .and_then(Value::as_object);
-    let pairs = labels
-        .into_iter()
-        .flatten()
-        .filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?)));
+    let labels = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let pairs = labels.into_iter().flatten().filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?)));
     let text = pairs.collect::<Vec<_>>().join(",");
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

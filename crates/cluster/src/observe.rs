@@ -68,19 +68,12 @@ pub fn observe(
     now: DateTime<Utc>,
 ) -> Result<Workload, String> {
     let facts = match object["kind"].as_str() {
-        Some("Rollout") => rollout(
-            cluster,
-            raw::Rollout::deserialize(object).map_err(|e| e.to_string())?,
-        ),
-        Some("Deployment") => deployment(
-            cluster,
-            raw::Deployment::deserialize(object).map_err(|e| e.to_string())?,
-        ),
+        Some("Rollout") => rollout(cluster, raw::Rollout::deserialize(object).map_err(|e| e.to_string())?),
+        Some("Deployment") => {
+            deployment(cluster, raw::Deployment::deserialize(object).map_err(|e| e.to_string())?)
+        }
         other => {
-            return Err(format!(
-                "`{}` is neither Rollout nor Deployment",
-                other.unwrap_or("nothing")
-            ));
+            return Err(format!("`{}` is neither Rollout nor Deployment", other.unwrap_or("nothing")));
         }
     };
     let mut own = Vec::new();
@@ -89,13 +82,7 @@ pub fn observe(
         own.extend(self::set(set));
     }
     own.retain(|s| s.owner == facts.workload.uid);
-    Ok(assemble(
-        &facts,
-        own.iter(),
-        namespace_labels.get(ENVIRONMENT).map(String::as_str),
-        None,
-        now,
-    ))
+    Ok(assemble(&facts, own.iter(), namespace_labels.get(ENVIRONMENT).map(String::as_str), None, now))
 }
 
 /// Puts a workload together from its parts. `before` is what was known, for the time of the last change of phase.
@@ -109,8 +96,7 @@ pub(crate) fn assemble<'a>(
     let mut w = facts.workload.clone();
     w.revisions = sets.map(|s| s.revision.clone()).collect();
     // By name last, so that two lists of the same objects read the same.
-    w.revisions
-        .sort_by(|a, b| (b.number, b.created, &b.hash).cmp(&(a.number, a.created, &a.hash)));
+    w.revisions.sort_by(|a, b| (b.number, b.created, &b.hash).cmp(&(a.number, a.created, &a.hash)));
     if !facts.own_environment {
         w.environment = namespace_environment.unwrap_or("production").to_owned();
     }
@@ -123,11 +109,7 @@ pub(crate) fn assemble<'a>(
         Kind::Rollout => {}
     }
     if let Some(before) = before {
-        w.since = if before.phase == w.phase {
-            before.since
-        } else {
-            now
-        };
+        w.since = if before.phase == w.phase { before.since } else { now };
     }
     w
 }
@@ -149,26 +131,17 @@ fn deployment_hashes(w: &mut Workload, revision: Option<i64>) {
 
 /// Reads a ReplicaSet; `None` when nothing controls it.
 pub(crate) fn set(s: raw::ReplicaSet) -> Option<Set> {
-    let owner = s
-        .metadata
-        .owner_references
-        .iter()
-        .find(|o| o.controller)?
-        .uid
-        .clone();
+    let owner = s.metadata.owner_references.iter().find(|o| o.controller)?.uid.clone();
     let hash = ["rollouts-pod-template-hash", "pod-template-hash"]
         .iter()
         .find_map(|k| s.metadata.labels.get(*k))
         .cloned()
         .unwrap_or_default();
-    let number = [
-        "rollout.argoproj.io/revision",
-        "deployment.kubernetes.io/revision",
-    ]
-    .iter()
-    .find_map(|k| s.metadata.annotation(k))
-    .and_then(|n| n.parse().ok())
-    .unwrap_or(0);
+    let number = ["rollout.argoproj.io/revision", "deployment.kubernetes.io/revision"]
+        .iter()
+        .find_map(|k| s.metadata.annotation(k))
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
     Some(Set {
         revision: Revision {
             hash,
@@ -208,27 +181,13 @@ pub(crate) fn rollout(cluster: &str, r: raw::Rollout) -> Facts {
     let message = filled(status.message).filter(|_| fresh && !unpausing);
     let canary = spec.strategy.canary.unwrap_or_default();
     let router = canary.traffic_routing.as_ref().and_then(|routers| {
-        let named = [
-            "nginx",
-            "alb",
-            "istio",
-            "smi",
-            "ambassador",
-            "apisix",
-            "traefik",
-        ];
+        let named = ["nginx", "alb", "istio", "smi", "ambassador", "apisix", "traefik"];
         let known = named.into_iter().find(|n| routers.contains_key(*n));
-        known
-            .or_else(|| routers.contains_key("plugins").then_some("plugin"))
-            .map(str::to_owned)
+        known.or_else(|| routers.contains_key("plugins").then_some("plugin")).map(str::to_owned)
     });
     let since = last_transition(&status.conditions);
     let workload = Workload {
-        strategy: if spec.strategy.blue_green.is_some() {
-            Strategy::BlueGreen
-        } else {
-            Strategy::Canary
-        },
+        strategy: if spec.strategy.blue_green.is_some() { Strategy::BlueGreen } else { Strategy::Canary },
         phase,
         message,
         replicas: spec.replicas.unwrap_or(1),
@@ -239,11 +198,7 @@ pub(crate) fn rollout(cluster: &str, r: raw::Rollout) -> Facts {
         spec_paused: spec.paused,
         abort: status.abort,
         promote_full: status.promote_full,
-        pauses: status
-            .pause_conditions
-            .into_iter()
-            .map(|p| p.reason)
-            .collect(),
+        pauses: status.pause_conditions.into_iter().map(|p| p.reason).collect(),
         step_index: status.current_step_index,
         step_count: i32::try_from(canary.steps.len()).unwrap_or(i32::MAX),
         stable_hash: filled(status.stable_rs),
@@ -252,10 +207,7 @@ pub(crate) fn rollout(cluster: &str, r: raw::Rollout) -> Facts {
             .canary
             .weights
             .filter(|_| router.is_some())
-            .map(|w| Weights {
-                canary: percent(w.canary.weight),
-                stable: percent(w.stable.weight),
-            }),
+            .map(|w| Weights { canary: percent(w.canary.weight), stable: percent(w.stable.weight) }),
         router,
         active_hash: filled(status.blue_green.active_selector),
         preview_hash: filled(status.blue_green.preview_selector),
@@ -268,9 +220,7 @@ pub(crate) fn rollout(cluster: &str, r: raw::Rollout) -> Facts {
         workload,
         window: spec.rollback_window.map(Box::new),
         reference: spec.workload_ref.map(|r| Box::new((r.kind, r.name))),
-        revision: meta
-            .annotation("rollout.argoproj.io/revision")
-            .and_then(|n| n.parse().ok()),
+        revision: meta.annotation("rollout.argoproj.io/revision").and_then(|n| n.parse().ok()),
         ..facts(cluster, Kind::Rollout, &meta)
     }
 }
@@ -290,10 +240,7 @@ pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
     } else if let Some(c) = overdue.or(failing.filter(|_| !complete)) {
         (Phase::Degraded, filled(c.message.clone()))
     } else if spec.paused {
-        (
-            Phase::Paused,
-            Some("paused: changes of the template wait until it is resumed".to_owned()),
-        )
+        (Phase::Paused, Some("paused: changes of the template wait until it is resumed".to_owned()))
     } else if complete {
         (Phase::Healthy, None)
     } else {
@@ -319,9 +266,7 @@ pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
     };
     Facts {
         workload,
-        revision: meta
-            .annotation("deployment.kubernetes.io/revision")
-            .and_then(|n| n.parse().ok()),
+        revision: meta.annotation("deployment.kubernetes.io/revision").and_then(|n| n.parse().ok()),
         ..facts(cluster, Kind::Deployment, &meta)
     }
 }
@@ -402,8 +347,5 @@ fn percent(weight: i64) -> u8 {
 }
 
 fn last_transition(conditions: &[raw::Condition]) -> Option<DateTime<Utc>> {
-    conditions
-        .iter()
-        .filter_map(|c| c.last_transition_time)
-        .max()
+    conditions.iter().filter_map(|c| c.last_transition_time).max()
 }

@@ -31,8 +31,7 @@ impl Patch {
     /// Takes a value away that may not be there. (A plain `remove` of an absent one fails the whole patch.)
     #[must_use]
     pub fn clear(self, path: &str) -> Self {
-        self.op("add", path, Some(Value::Null))
-            .op("remove", path, None)
+        self.op("add", path, Some(Value::Null)).op("remove", path, None)
     }
 
     #[must_use]
@@ -45,17 +44,11 @@ impl Patch {
     #[must_use]
     pub fn annotate(self, present: bool, pairs: &[(&str, &str)]) -> Self {
         if !present {
-            let map: serde_json::Map<_, _> = pairs
-                .iter()
-                .map(|(k, v)| ((*k).to_owned(), Value::from(*v)))
-                .collect();
-            return self
-                .test("/metadata/annotations", Value::Null)
-                .add("/metadata/annotations", map);
+            let map: serde_json::Map<_, _> =
+                pairs.iter().map(|(k, v)| ((*k).to_owned(), Value::from(*v))).collect();
+            return self.test("/metadata/annotations", Value::Null).add("/metadata/annotations", map);
         }
-        pairs.iter().fold(self, |patch, (key, value)| {
-            patch.add(&annotation(key), *value)
-        })
+        pairs.iter().fold(self, |patch, (key, value)| patch.add(&annotation(key), *value))
     }
 
     fn op(mut self, op: &str, path: &str, value: Option<Value>) -> Self {
@@ -72,25 +65,16 @@ impl Patch {
     }
 
     /// The first `test` that `object` does not pass: its path, what was expected and what is there.
-    pub fn first_failing<'a>(
-        &'a self,
-        object: &'a Value,
-    ) -> Option<(&'a str, &'a Value, &'a Value)> {
-        self.0
-            .iter()
-            .filter(|op| op["op"] == "test")
-            .find_map(|op| {
-                let path = op["path"].as_str()?;
-                let found = object.pointer(path).unwrap_or(&Value::Null);
-                (found != &op["value"]).then_some((path, &op["value"], found))
-            })
+    pub fn first_failing<'a>(&'a self, object: &'a Value) -> Option<(&'a str, &'a Value, &'a Value)> {
+        self.0.iter().filter(|op| op["op"] == "test").find_map(|op| {
+            let path = op["path"].as_str()?;
+            let found = object.pointer(path).unwrap_or(&Value::Null);
+            (found != &op["value"]).then_some((path, &op["value"], found))
+        })
     }
 }
 
 /// JSON pointer of an annotation: `/` and `~` in its key are escaped (RFC 6901).
 pub(crate) fn annotation(key: &str) -> String {
-    format!(
-        "/metadata/annotations/{}",
-        key.replace('~', "~0").replace('/', "~1")
-    )
+    format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"))
 }

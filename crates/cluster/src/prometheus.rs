@@ -53,15 +53,9 @@ impl Prometheus {
     /// # Errors
     /// [`Error::Prometheus`] when it is not an http(s) URL.
     pub fn new(url: &str) -> Result<Self, Error> {
-        let bad = |reason: &str| Error::Prometheus {
-            url: url.to_owned(),
-            reason: reason.to_owned(),
-        };
-        let mut base = Url::parse(url).map_err(|e| {
-            bad(&format!(
-                "cannot be used: {e}. Write it like http://prometheus:9090."
-            ))
-        })?;
+        let bad = |reason: &str| Error::Prometheus { url: url.to_owned(), reason: reason.to_owned() };
+        let mut base = Url::parse(url)
+            .map_err(|e| bad(&format!("cannot be used: {e}. Write it like http://prometheus:9090.")))?;
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
             return Err(bad("cannot be used: it is not an http or https address."));
         }
@@ -89,27 +83,13 @@ impl Prometheus {
     /// # Errors
     /// [`Error::Prometheus`] after five seconds, or with Prometheus' own words.
     pub async fn query(&self, query: &str, at: DateTime<Utc>) -> Result<Vec<Series>, Error> {
-        let fail = |reason: String| Error::Prometheus {
-            url: self.url(),
-            reason,
-        };
-        let url = self
-            .base
-            .join("api/v1/query")
-            .map_err(|e| fail(format!("cannot be used: {e}")))?;
+        let fail = |reason: String| Error::Prometheus { url: self.url(), reason };
+        let url = self.base.join("api/v1/query").map_err(|e| fail(format!("cannot be used: {e}")))?;
         let time = format!("{}.{:03}", at.timestamp(), at.timestamp_subsec_millis());
-        let sent = self
-            .http
-            .post(url)
-            .form(&[("query", query), ("time", &time)])
-            .send()
-            .await;
+        let sent = self.http.post(url).form(&[("query", query), ("time", &time)]).send().await;
         let response = sent.map_err(|e| {
             fail(if e.is_timeout() {
-                format!(
-                    "does not answer within {} s. Check that it is up.",
-                    ANSWER.as_secs()
-                )
+                format!("does not answer within {} s. Check that it is up.", ANSWER.as_secs())
             } else {
                 format!(
                     "does not answer ({}). Check that it is up and reachable.",
@@ -118,12 +98,10 @@ impl Prometheus {
             })
         })?;
         let status = response.status();
-        let body = response.bytes().await.map_err(|e| {
-            fail(format!(
-                "broke off its answer ({}).",
-                one_line(&e.without_url())
-            ))
-        })?;
+        let body = response
+            .bytes()
+            .await
+            .map_err(|e| fail(format!("broke off its answer ({}).", one_line(&e.without_url()))))?;
         read(&body).map_err(|e| {
             fail(match e {
                 Unreadable::Refused(words) => format!("refuses the query: {words}."),
@@ -144,42 +122,28 @@ enum Unreadable {
 fn read(body: &[u8]) -> Result<Vec<Series>, Unreadable> {
     let answer: Answer = serde_json::from_slice(body).map_err(|_| Unreadable::Foreign)?;
     if answer.status != "success" {
-        return Err(Unreadable::Refused(
-            answer.error.unwrap_or_else(|| "no reason given".to_owned()),
-        ));
+        return Err(Unreadable::Refused(answer.error.unwrap_or_else(|| "no reason given".to_owned())));
     }
     let data = answer.data.ok_or(Unreadable::Foreign)?;
     let number = |text: &str| text.parse().ok().filter(|v: &f64| v.is_finite());
     match data.result_type.as_str() {
         "vector" => {
-            let points: Vec<Point> =
-                serde_json::from_value(data.result).map_err(|_| Unreadable::Foreign)?;
-            let series = |p: Point| Series {
-                value: number(&p.value.1),
-                labels: p.metric,
-            };
+            let points: Vec<Point> = serde_json::from_value(data.result).map_err(|_| Unreadable::Foreign)?;
+            let series = |p: Point| Series { value: number(&p.value.1), labels: p.metric };
             Ok(points.into_iter().map(series).collect())
         }
         "scalar" => {
             let (_, text): (f64, String) =
                 serde_json::from_value(data.result).map_err(|_| Unreadable::Foreign)?;
-            Ok(vec![Series {
-                labels: BTreeMap::new(),
-                value: number(&text),
-            }])
+            Ok(vec![Series { labels: BTreeMap::new(), value: number(&text) }])
         }
-        other => Err(Unreadable::Refused(format!(
-            "it gives a {other}, not one number a series"
-        ))),
+        other => Err(Unreadable::Refused(format!("it gives a {other}, not one number a series"))),
     }
 }
 
 /// A label's value inside double quotes.
 pub(crate) fn escape(value: &str) -> String {
-    value
-        .replace('\\', r"\\")
-        .replace('"', "\\\"")
-        .replace('\n', r"\n")
+    value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
 
 #[cfg(test)]
@@ -204,12 +168,8 @@ mod tests {
 
     #[test]
     fn a_refused_query_says_why() {
-        let body =
-            br#"{"status":"error","errorType":"bad_data","error":"parse error: unexpected end"}"#;
-        assert_eq!(
-            read(body),
-            Err(Unreadable::Refused("parse error: unexpected end".into()))
-        );
+        let body = br#"{"status":"error","errorType":"bad_data","error":"parse error: unexpected end"}"#;
+        assert_eq!(read(body), Err(Unreadable::Refused("parse error: unexpected end".into())));
     }
 
     #[test]
@@ -221,20 +181,14 @@ mod tests {
     fn an_address_keeps_its_path_and_hides_its_password() {
         let p = Prometheus::new("http://me:secret@mon.example.com/prom").unwrap();
         assert_eq!(p.url(), "http://mon.example.com/prom/");
-        assert_eq!(
-            p.base.join("api/v1/query").unwrap().path(),
-            "/prom/api/v1/query"
-        );
+        assert_eq!(p.base.join("api/v1/query").unwrap().path(), "/prom/api/v1/query");
     }
 
     #[test]
     fn an_address_that_is_none_is_refused_in_words() {
         for bad in ["prometheus:9090", "ftp://x/", "not an address"] {
             let words = Prometheus::new(bad).unwrap_err().to_string();
-            assert!(
-                words.contains(bad) && words.contains("cannot be used"),
-                "{words}"
-            );
+            assert!(words.contains(bad) && words.contains("cannot be used"), "{words}");
         }
     }
 }

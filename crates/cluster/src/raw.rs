@@ -100,11 +100,7 @@ pub(crate) struct PodSpec {
 
 impl Template {
     pub(crate) fn images(&self) -> BTreeMap<String, String> {
-        self.spec
-            .containers
-            .iter()
-            .map(|c| (c.name.clone(), c.image.clone()))
-            .collect()
+        self.spec.containers.iter().map(|c| (c.name.clone(), c.image.clone())).collect()
     }
 }
 

@@ -47,14 +47,10 @@ fn unfit(w: &Workload) -> Option<String> {
         ));
     }
     if w.spec_paused {
-        return Some(format!(
-            "{name} is paused in the cluster (spec.paused). Resume it first."
-        ));
+        return Some(format!("{name} is paused in the cluster (spec.paused). Resume it first."));
     }
     if w.abort {
-        return Some(format!(
-            "{name} still stands aborted on an earlier version. Roll it back first."
-        ));
+        return Some(format!("{name} still stands aborted on an earlier version. Roll it back first."));
     }
     None
 }
@@ -106,14 +102,9 @@ pub(crate) fn deploy(
         ));
     }
     let release = release.to_string();
-    Ok(patch.add(STEPS, steps(plan)).annotate(
-        facts.annotated,
-        &[
-            (ATTEMPT, &attempt.0),
-            (RELEASE, &release),
-            (ROLLBACK, &note),
-        ],
-    ))
+    Ok(patch
+        .add(STEPS, steps(plan))
+        .annotate(facts.annotated, &[(ATTEMPT, &attempt.0), (RELEASE, &release), (ROLLBACK, &note)]))
 }
 
 /// Pointer to a container's image within the Rollout, and the image that is there.
@@ -124,19 +115,13 @@ fn image_of<'a>(template: &'a Value, container: &str) -> Option<(String, &'a str
             .iter()
             .enumerate()
             .find(|(_, c)| c["name"].as_str() == Some(container))?;
-        Some((
-            format!("/spec/template/spec/{list}/{i}/image"),
-            found["image"].as_str().unwrap_or_default(),
-        ))
+        Some((format!("/spec/template/spec/{list}/{i}/image"), found["image"].as_str().unwrap_or_default()))
     })
 }
 
 fn containers(template: &Value) -> Vec<&str> {
     let list = template["spec"]["containers"].as_array();
-    list.into_iter()
-        .flatten()
-        .filter_map(|c| c["name"].as_str())
-        .collect()
+    list.into_iter().flatten().filter_map(|c| c["name"].as_str()).collect()
 }
 
 /// For `/status`: opens the pause at which the canary stands, and no other.
@@ -145,10 +130,7 @@ fn containers(template: &Value) -> Vec<&str> {
 /// already, so a second patch for the same pause cannot open the next one.
 pub(crate) fn open_pause(w: &Workload, from: i32) -> Result<Patch, String> {
     if w.spec_paused {
-        return Err(format!(
-            "{} is paused in the cluster (spec.paused). Resume it first.",
-            w.key.name
-        ));
+        return Err(format!("{} is paused in the cluster (spec.paused). Resume it first.", w.key.name));
     }
     let mut patch = Patch::new()
         .test("/status/currentStepIndex", from)
@@ -160,10 +142,14 @@ pub(crate) fn open_pause(w: &Workload, from: i32) -> Result<Patch, String> {
 }
 
 /// A paused Rollout carries nothing out, not even an abort.
-pub(crate) fn unpause(facts: &Facts, attempt: &AttemptId) -> Patch {
-    Patch::new()
-        .add("/spec/paused", false)
-        .annotate(facts.annotated, &[(ATTEMPT, &attempt.0)])
+///
+/// On the way back it goes without the attempt: that mark belongs to the revert that follows.
+pub(crate) fn unpause(facts: &Facts, attempt: Option<&AttemptId>) -> Patch {
+    let patch = Patch::new().add("/spec/paused", false);
+    match attempt {
+        Some(attempt) => patch.annotate(facts.annotated, &[(ATTEMPT, &attempt.0)]),
+        None => patch,
+    }
 }
 
 /// For `/status`. Both fields always: a promoteFull that is running erases an abort.
@@ -177,9 +163,7 @@ pub(crate) fn abort(bad_hash: &str) -> Patch {
 /// For `/status`: skips what is left of the steps on the way to `hash`. It would also take an abort back and ship
 /// what was aborted, hence the test: it is only for a hash that is wanted.
 pub(crate) fn promote_full(hash: &str) -> Patch {
-    Patch::new()
-        .test("/status/currentPodHash", hash)
-        .add("/status/promoteFull", true)
+    Patch::new().test("/status/currentPodHash", hash).add("/status/promoteFull", true)
 }
 
 /// The known-good template and the Rollout's own steps, in one patch. With `window` also a `rollbackWindow` that
@@ -229,23 +213,16 @@ pub(crate) fn revert(
 ///
 /// # Errors
 /// In words, while an update is in flight.
-pub(crate) fn restore_steps(
-    facts: &Facts,
-    attempt: &AttemptId,
-    good: &KnownGood,
-) -> Result<Patch, String> {
+pub(crate) fn restore_steps(facts: &Facts, attempt: &AttemptId, good: &KnownGood) -> Result<Patch, String> {
     let w = &facts.workload;
-    let settled =
-        w.phase == Phase::Healthy && w.stable_hash.is_some() && w.stable_hash == w.current_hash;
+    let settled = w.phase == Phase::Healthy && w.stable_hash.is_some() && w.stable_hash == w.current_hash;
     let Some(hash) = w.stable_hash.as_deref().filter(|_| settled) else {
         return Err(format!(
             "{} is not Healthy on one version yet; changing its steps now would start the canary anew.",
             w.key.name
         ));
     };
-    let mut patch = Patch::new()
-        .test("/status/stableRS", hash)
-        .test("/status/currentPodHash", hash);
+    let mut patch = Patch::new().test("/status/stableRS", hash).test("/status/currentPodHash", hash);
     if w.strategy == Strategy::Canary {
         patch = own_steps(patch, good);
     }

@@ -15,13 +15,7 @@ const RECENT: i64 = 30;
 
 /// Selects both revisions' series of a workload.
 fn selector(w: &Workload, hashes: [&str; 2], more: &str) -> String {
-    let either = hashes
-        .map(|h| {
-            h.chars()
-                .filter(char::is_ascii_alphanumeric)
-                .collect::<String>()
-        })
-        .join("|");
+    let either = hashes.map(|h| h.chars().filter(char::is_ascii_alphanumeric).collect::<String>()).join("|");
     format!(
         r#"service="{}",namespace="{}",{HASH}=~"{either}"{more}"#,
         escape(&w.service),
@@ -31,10 +25,7 @@ fn selector(w: &Workload, hashes: [&str; 2], more: &str) -> String {
 
 /// Requests of each revision within the last `seconds`.
 pub(crate) fn requests(w: &Workload, hashes: [&str; 2], seconds: i64) -> String {
-    format!(
-        "sum by ({HASH}) (increase(http_requests_total{{{}}}[{seconds}s]))",
-        selector(w, hashes, "")
-    )
+    format!("sum by ({HASH}) (increase(http_requests_total{{{}}}[{seconds}s]))", selector(w, hashes, ""))
 }
 
 /// Those answered with 5xx.
@@ -55,10 +46,7 @@ pub(crate) fn p95(w: &Workload, hashes: [&str; 2], seconds: i64) -> String {
 /// and "no data" is never a pass.
 ///
 /// `since` is when the step's weight was confirmed; `step` and `weight` are recorded as given.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call site; each is a fact of the sample"
-)]
+#[expect(clippy::too_many_arguments, reason = "one call site; each is a fact of the sample")]
 pub async fn sample(
     prometheus: &Prometheus,
     w: &Workload,
@@ -72,12 +60,8 @@ pub async fn sample(
     let hashes = [canary_hash, stable_hash];
     let whole = (now - since).num_seconds().max(1);
     let sides = async {
-        let ask = |query: String| async move {
-            prometheus
-                .query(&query, now)
-                .await
-                .map_err(|e| e.to_string())
-        };
+        let ask =
+            |query: String| async move { prometheus.query(&query, now).await.map_err(|e| e.to_string()) };
         let (all, failed, slow, all_recent, failed_recent, slow_recent) = tokio::try_join!(
             ask(requests(w, hashes, whole)),
             ask(errors(w, hashes, whole)),
@@ -87,10 +71,7 @@ pub async fn sample(
             ask(p95(w, hashes, RECENT)),
         )?;
         let pair = |all: &[Series], failed: &[Series], slow: &[Series]| {
-            Ok::<_, String>((
-                side(all, failed, slow, stable_hash)?,
-                side(all, failed, slow, canary_hash)?,
-            ))
+            Ok::<_, String>((side(all, failed, slow, stable_hash)?, side(all, failed, slow, canary_hash)?))
         };
         if all.is_empty() && all_recent.is_empty() {
             return Err(format!(
@@ -99,25 +80,13 @@ pub async fn sample(
                 w.service, w.key.namespace, w.service
             ));
         }
-        Ok((
-            pair(&all, &failed, &slow)?,
-            pair(&all_recent, &failed_recent, &slow_recent)?,
-        ))
+        Ok((pair(&all, &failed, &slow)?, pair(&all_recent, &failed_recent, &slow_recent)?))
     };
     let (((stable, canary), (stable_recent, canary_recent)), error) = match sides.await {
         Ok(sides) => (sides, None),
         Err(why) => (Default::default(), Some(why)),
     };
-    Sample {
-        at: now,
-        step,
-        weight,
-        stable,
-        canary,
-        stable_recent,
-        canary_recent,
-        error,
-    }
+    Sample { at: now, step, weight, stable, canary, stable_recent, canary_recent, error }
 }
 
 /// One revision's figures. Without a series it had no requests; without an error series, no errors.
@@ -126,22 +95,14 @@ fn side(all: &[Series], failed: &[Series], slow: &[Series], hash: &str) -> Resul
     Ok(Side {
         requests,
         // Extrapolated separately, errors could come out a hair above the requests.
-        errors: one(failed, hash)?
-            .flatten()
-            .unwrap_or(0.0)
-            .clamp(0.0, requests),
-        p95_ms: one(slow, hash)?
-            .flatten()
-            .map(|seconds| seconds * 1000.0)
-            .filter(|_| requests > 0.0),
+        errors: one(failed, hash)?.flatten().unwrap_or(0.0).clamp(0.0, requests),
+        p95_ms: one(slow, hash)?.flatten().map(|seconds| seconds * 1000.0).filter(|_| requests > 0.0),
     })
 }
 
 /// The one series of a revision: `None` when there is none.
 fn one(series: &[Series], hash: &str) -> Result<Option<Option<f64>>, String> {
-    let mut found = series
-        .iter()
-        .filter(|s| s.labels.get(HASH).is_some_and(|h| h == hash));
+    let mut found = series.iter().filter(|s| s.labels.get(HASH).is_some_and(|h| h == hash));
     let first = found.next();
     if found.next().is_some() {
         return Err(format!(

@@ -28,10 +28,7 @@ pub(crate) const MANAGER: &str = "tidegate";
 #[must_use]
 pub enum Outcome {
     /// The API server has it. That it *worked* is seen only in what is observed afterwards.
-    Applied {
-        generation: i64,
-        resource_version: String,
-    },
+    Applied { generation: i64, resource_version: String },
     /// Certainly not carried out: a precondition failed, or the workload does not allow it.
     Refused { why: String },
     /// Sent, and no answer: it may have been carried out. Read the object back before anything is repeated.
@@ -78,9 +75,7 @@ pub(crate) struct Sender {
 
 impl std::fmt::Debug for Sender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sender")
-            .field("cluster", &self.cluster)
-            .finish_non_exhaustive()
+        f.debug_struct("Sender").field("cluster", &self.cluster).finish_non_exhaustive()
     }
 }
 
@@ -93,10 +88,7 @@ pub(crate) fn path(key: &Key) -> String {
         Kind::Rollout => "rollouts",
         Kind::Deployment => "deployments",
     };
-    format!(
-        "/apis/{group}/namespaces/{}/{plural}/{}",
-        key.namespace, key.name
-    )
+    format!("/apis/{group}/namespaces/{}/{plural}/{}", key.namespace, key.name)
 }
 
 impl Sender {
@@ -106,10 +98,7 @@ impl Sender {
             // Only the object's metadata comes back: the rest would be thrown away.
             request = request
                 .header(header::CONTENT_TYPE, "application/json-patch+json")
-                .header(
-                    header::ACCEPT,
-                    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
-                );
+                .header(header::ACCEPT, "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
         }
         let body = body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
         let request = match request.body(Body::from(body)) {
@@ -142,18 +131,12 @@ impl Sender {
         }
         let reason = match value["message"].as_str() {
             Some(message) => cut(message).to_owned(),
-            None => status
-                .canonical_reason()
-                .unwrap_or("no reason given")
-                .to_owned(),
+            None => status.canonical_reason().unwrap_or("no reason given").to_owned(),
         };
         if status.is_server_error() {
             return Answer::Lost(format!("{} {reason}", status.as_u16()));
         }
-        Answer::No {
-            code: status.as_u16(),
-            reason,
-        }
+        Answer::No { code: status.as_u16(), reason }
     }
 
     /// # Errors
@@ -162,12 +145,7 @@ impl Sender {
         self.read(&path(key), "read it", Some(key)).await
     }
 
-    pub(crate) async fn read(
-        &self,
-        uri: &str,
-        action: &str,
-        key: Option<&Key>,
-    ) -> Result<Value, Error> {
+    pub(crate) async fn read(&self, uri: &str, action: &str, key: Option<&Key>) -> Result<Value, Error> {
         match (self.call(Method::GET, uri, None).await, key) {
             (Answer::Ok(value), _) => Ok(value),
             (Answer::No { code: 404, .. }, Some(key)) => Err(Error::Gone(key.clone())),
@@ -178,27 +156,10 @@ impl Sender {
     fn error(&self, answer: Answer, action: &str) -> Error {
         let (cluster, action) = (self.cluster.clone(), action.to_owned());
         match answer {
-            Answer::No {
-                code: 401 | 403,
-                reason,
-            } => Error::Denied {
-                cluster,
-                action,
-                reason,
-            },
-            Answer::No { code, reason } => Error::Answer {
-                cluster,
-                action,
-                code,
-                reason,
-            },
+            Answer::No { code: 401 | 403, reason } => Error::Denied { cluster, action, reason },
+            Answer::No { code, reason } => Error::Answer { cluster, action, code, reason },
             Answer::Lost(reason) | Answer::Unsent(reason) => Error::Unreachable { cluster, reason },
-            Answer::Ok(_) => Error::Answer {
-                cluster,
-                action,
-                code: 200,
-                reason: "nothing of use".into(),
-            },
+            Answer::Ok(_) => Error::Answer { cluster, action, code: 200, reason: "nothing of use".into() },
         }
     }
 
@@ -224,16 +185,12 @@ impl Sender {
         match self.call(Method::PATCH, &uri, Some(&body)).await {
             Answer::Ok(value) => Ok(applied(&value)),
             Answer::Lost(why) => Ok(Outcome::Unsure {
-                why: format!(
-                    "The API server of cluster {} did not confirm the change: {why}.",
-                    self.cluster
-                ),
+                why: format!("The API server of cluster {} did not confirm the change: {why}.", self.cluster),
             }),
             Answer::No { code: 404, .. } => Err(Error::Gone(key.clone())),
-            Answer::No {
-                code: code @ (409 | 422 | 400),
-                reason,
-            } => Ok(self.why(key, attempt, &patch, code, reason).await),
+            Answer::No { code: code @ (409 | 422 | 400), reason } => {
+                Ok(self.why(key, attempt, &patch, code, reason).await)
+            }
             // 429 and the like: turned away before anything was done.
             answer => Err(self.error(answer, &format!("change {}", key.name))),
         }
@@ -251,9 +208,7 @@ impl Sender {
         let object = match self.get(key).await {
             Ok(object) => object,
             Err(e) => {
-                return Outcome::refused(format!(
-                    "The cluster refused the change ({code}), and {e}"
-                ));
+                return Outcome::refused(format!("The cluster refused the change ({code}), and {e}"));
             }
         };
         if let Some(attempt) = attempt
@@ -294,9 +249,7 @@ fn difference(path: &str, wanted: &Value, found: &Value) -> String {
         }
         "/status/pauseConditions/0/reason" => "it no longer waits at that pause".to_owned(),
         "/spec/template" => "its template is no longer the one that was read".to_owned(),
-        path if path.starts_with("/spec/template/") => {
-            "its containers are no longer the same".to_owned()
-        }
+        path if path.starts_with("/spec/template/") => "its containers are no longer the same".to_owned(),
         path => format!("{path} holds {found}, not {wanted}"),
     }
 }
@@ -311,18 +264,14 @@ fn applied(object: &Value) -> Outcome {
             generation: seen.metadata.generation,
             resource_version: seen.metadata.resource_version,
         },
-        Err(_) => Outcome::Unsure {
-            why: "The API server's answer to the change cannot be read.".into(),
-        },
+        Err(_) => Outcome::Unsure { why: "The API server's answer to the change cannot be read.".into() },
     }
 }
 
 /// The part of an API server's message that may be shown. A 422's text holds the whole object, environment variables
 /// included, before the last `": `.
 pub(crate) fn cut(message: &str) -> &str {
-    let tail = message
-        .rsplit_once("\": ")
-        .map_or(message, |(_, tail)| tail);
+    let tail = message.rsplit_once("\": ").map_or(message, |(_, tail)| tail);
     let tail = tail.lines().next().unwrap_or_default();
     // Whatever still quotes a structure is cut where it begins.
     let tail = tail.split('{').next().unwrap_or_default().trim_end();
@@ -342,8 +291,5 @@ fn never_left(e: &kube::Error) -> bool {
         cause = e.source();
     }
     // Credentials that could not be had, a request that could not be built.
-    matches!(
-        e,
-        kube::Error::Auth(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_)
-    )
+    matches!(e, kube::Error::Auth(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_))
 }

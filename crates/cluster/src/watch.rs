@@ -49,8 +49,7 @@ pub(crate) struct Life {
 
 impl Life {
     fn sign(&self) {
-        self.seen_ms
-            .store(Utc::now().timestamp_millis(), Ordering::Relaxed);
+        self.seen_ms.store(Utc::now().timestamp_millis(), Ordering::Relaxed);
     }
 
     /// When the watch was last known to be alive. `probed` is when the API server last answered a read: an open
@@ -62,11 +61,7 @@ impl Life {
         let seen = DateTime::from_timestamp_millis(self.seen_ms.load(Ordering::Relaxed))?;
         let overdue = (probed - seen).to_std().is_ok_and(|quiet| quiet > QUIET);
         let open = self.open.load(Ordering::Relaxed);
-        Some(if open && !overdue {
-            seen.max(probed)
-        } else {
-            seen
-        })
+        Some(if open && !overdue { seen.max(probed) } else { seen })
     }
 }
 
@@ -188,9 +183,7 @@ impl<R: Object, T: Send + 'static> Watch<R, T> {
                 uri.push_str("&continue=");
                 uri.extend(url::form_urlencoded::byte_serialize(token.as_bytes()));
             }
-            let request = http::Request::get(uri)
-                .body(Vec::new())
-                .map_err(|e| e.to_string())?;
+            let request = http::Request::get(uri).body(Vec::new()).map_err(|e| e.to_string())?;
             let text = match timeout(ANSWER, self.client.request_text(request)).await {
                 Ok(Ok(text)) => text,
                 Ok(Err(kube::Error::Api(s))) if s.code == 404 => {
@@ -200,8 +193,7 @@ impl<R: Object, T: Send + 'static> Watch<R, T> {
                 Err(_) => return Err(format!("no answer within {} s", ANSWER.as_secs())),
             };
             self.life.sign();
-            let page: List<R> =
-                serde_json::from_str(&text).map_err(|e| format!("unreadable list ({e})"))?;
+            let page: List<R> = serde_json::from_str(&text).map_err(|e| format!("unreadable list ({e})"))?;
             drop(text);
             items.extend(page.items.into_iter().map(&self.shrink));
             token = page.metadata.token;
@@ -234,19 +226,13 @@ impl<R: Object, T: Send + 'static> Watch<R, T> {
         }
     }
 
-    async fn stream(
-        &self,
-        version: &mut String,
-        backoff: &mut Backoff,
-    ) -> Result<Option<End>, String> {
+    async fn stream(&self, version: &mut String, backoff: &mut Backoff) -> Result<Option<End>, String> {
         let seconds = rand::rng().random_range(LENGTH);
         let uri = format!(
             "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}",
             self.path
         );
-        let request = http::Request::get(uri)
-            .body(Vec::new())
-            .map_err(|e| e.to_string())?;
+        let request = http::Request::get(uri).body(Vec::new()).map_err(|e| e.to_string())?;
         let stream = match timeout(ANSWER, self.client.request_events::<R>(request)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(kube::Error::Api(s))) if s.code == 410 || s.code == 404 => {
