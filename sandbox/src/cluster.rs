@@ -66,8 +66,8 @@ pub(crate) struct Cluster {
 /// # Errors
 /// When the file cannot be read or is no kubeconfig.
 pub async fn client(kubeconfig: &Path) -> Result<Client> {
-    let file = Kubeconfig::read_from(kubeconfig)
-        .with_context(|| format!("reading {}", kubeconfig.display()))?;
+    let file =
+        Kubeconfig::read_from(kubeconfig).with_context(|| format!("reading {}", kubeconfig.display()))?;
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)
 }
@@ -99,9 +99,7 @@ impl Cluster {
         cluster.apiserver(binaries, &pki)?;
         cluster.prometheus(binaries)?;
         let client = client(&cluster.admin_kubeconfig).await?;
-        cluster
-            .until("the API server", || api_ready(&client))
-            .await?;
+        cluster.until("the API server", || api_ready(&client)).await?;
         progress.say("API server ready");
         cluster.controller_manager(binaries, &pki)?;
         cluster.scheduler(binaries, &pki)?;
@@ -112,37 +110,20 @@ impl Cluster {
         cluster.kwok(binaries)?;
         cluster.argo(binaries)?;
         cluster.tidegate(&client, &pki).await?;
-        cluster
-            .until("schedulable nodes", || nodes_ready(&client))
-            .await?;
+        cluster.until("schedulable nodes", || nodes_ready(&client)).await?;
         let health = format!("http://127.0.0.1:{}/healthz", cluster.ports["argo-health"]);
-        cluster
-            .until("the Argo Rollouts controller", || http_ok(&health))
-            .await?;
+        cluster.until("the Argo Rollouts controller", || http_ok(&health)).await?;
         let health = format!("http://127.0.0.1:{}/-/ready", cluster.ports["prometheus"]);
         cluster.until("Prometheus", || http_ok(&health)).await?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client, "default");
-        cluster
-            .until("service accounts", || async {
-                accounts.get("default").await.is_ok()
-            })
-            .await?;
+        cluster.until("service accounts", || async { accounts.get("default").await.is_ok() }).await?;
         progress.say("cluster ready: nodes schedulable, Argo Rollouts healthy");
         Ok(cluster)
     }
 
-    fn run(
-        &mut self,
-        name: &str,
-        program: &Path,
-        flags: &[String],
-        env: &[(&str, String)],
-    ) -> Result<()> {
+    fn run(&mut self, name: &str, program: &Path, flags: &[String], env: &[(&str, String)]) -> Result<()> {
         let mut command = guarded(program, None);
-        command
-            .args(flags)
-            .envs(env.iter().map(|(k, v)| (k, v)))
-            .current_dir(&self.dir);
+        command.args(flags).envs(env.iter().map(|(k, v)| (k, v))).current_dir(&self.dir);
         self.processes.push(Process::start(
             name,
             command,
@@ -201,10 +182,7 @@ impl Cluster {
             format!("--tls-private-key-file={}", file("apiserver.key")),
             format!("--client-ca-file={}", file("ca.crt")),
             "--authorization-mode=RBAC".to_owned(),
-            format!(
-                "--requestheader-client-ca-file={}",
-                file("front-proxy-ca.crt")
-            ),
+            format!("--requestheader-client-ca-file={}", file("front-proxy-ca.crt")),
             "--requestheader-allowed-names=front-proxy-client".to_owned(),
             "--requestheader-username-headers=X-Remote-User".to_owned(),
             "--requestheader-group-headers=X-Remote-Group".to_owned(),
@@ -225,12 +203,8 @@ impl Cluster {
 
     fn kubeconfigs(&self, user: &str) -> [String; 3] {
         let file = self.dir.join(format!("{user}.kubeconfig"));
-        [
-            "kubeconfig",
-            "authentication-kubeconfig",
-            "authorization-kubeconfig",
-        ]
-        .map(|flag| format!("--{flag}={}", file.display()))
+        ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"]
+            .map(|flag| format!("--{flag}={}", file.display()))
     }
 
     /// Flags that the controller manager and the scheduler share.
@@ -241,10 +215,7 @@ impl Cluster {
         flags.extend([
             format!("--client-ca-file={}", file("ca.crt".to_owned())),
             format!("--tls-cert-file={}", file(format!("{name}-serving.crt"))),
-            format!(
-                "--tls-private-key-file={}",
-                file(format!("{name}-serving.key"))
-            ),
+            format!("--tls-private-key-file={}", file(format!("{name}-serving.key"))),
             "--leader-elect=false".to_owned(),
             "--bind-address=127.0.0.1".to_owned(),
             format!("--secure-port={}", self.ports[name]),
@@ -259,10 +230,7 @@ impl Cluster {
         let mut flags = self.component("controller-manager", pki);
         flags.extend([
             format!("--root-ca-file={}", pki.path("ca.crt").display()),
-            format!(
-                "--service-account-private-key-file={}",
-                pki.path("sa.key").display()
-            ),
+            format!("--service-account-private-key-file={}", pki.path("sa.key").display()),
             "--use-service-account-credentials=true".to_owned(),
             "--controllers=*".to_owned(),
             "--node-monitor-period=1s".to_owned(),
@@ -277,10 +245,7 @@ impl Cluster {
 
     fn kwok(&mut self, binaries: &Binaries) -> Result<()> {
         let flags = [
-            format!(
-                "--kubeconfig={}",
-                self.dir.join("kwok.kubeconfig").display()
-            ),
+            format!("--kubeconfig={}", self.dir.join("kwok.kubeconfig").display()),
             "--manage-all-nodes".to_owned(),
             "--node-ip=127.0.0.1".to_owned(),
             "--cidr=10.244.0.0/16".to_owned(),
@@ -292,11 +257,7 @@ impl Cluster {
     }
 
     fn argo(&mut self, binaries: &Binaries) -> Result<()> {
-        let kubeconfig = self
-            .dir
-            .join("argo-rollouts.kubeconfig")
-            .display()
-            .to_string();
+        let kubeconfig = self.dir.join("argo-rollouts.kubeconfig").display().to_string();
         let flags = [
             format!("--kubeconfig={kubeconfig}"),
             "--namespace=argo-rollouts".to_owned(),
@@ -312,17 +273,8 @@ impl Cluster {
         // controller's plain-HTTP requests go through a proxy, and that proxy is Prometheus itself: it looks at the
         // path only. Addresses on 127.0.0.1 are never proxied by Go programs.
         let proxy = format!("http://127.0.0.1:{}", self.ports["prometheus"]);
-        let env = [
-            ("KUBECONFIG", kubeconfig),
-            ("HTTP_PROXY", proxy),
-            ("NO_PROXY", String::new()),
-        ];
-        self.run(
-            "argo-rollouts",
-            &binaries.path("rollouts-controller"),
-            &flags,
-            &env,
-        )
+        let env = [("KUBECONFIG", kubeconfig), ("HTTP_PROXY", proxy), ("NO_PROXY", String::new())];
+        self.run("argo-rollouts", &binaries.path("rollouts-controller"), &flags, &env)
     }
 
     fn prometheus(&mut self, binaries: &Binaries) -> Result<()> {
@@ -336,48 +288,29 @@ impl Cluster {
         fs::write(&config, text)?;
         let flags = [
             format!("--config.file={}", config.display()),
-            format!(
-                "--storage.tsdb.path={}",
-                self.dir.join("prometheus").display()
-            ),
-            format!(
-                "--web.listen-address=127.0.0.1:{}",
-                self.ports["prometheus"]
-            ),
+            format!("--storage.tsdb.path={}", self.dir.join("prometheus").display()),
+            format!("--web.listen-address=127.0.0.1:{}", self.ports["prometheus"]),
             "--storage.tsdb.retention.time=24h".to_owned(),
         ];
         self.run("prometheus", &binaries.path("prometheus"), &flags, &[])
     }
 
     /// Definitions first, then what is made of them.
-    async fn definitions(
-        &self,
-        applier: &Applier,
-        client: &Client,
-        binaries: &Binaries,
-    ) -> Result<()> {
+    async fn definitions(&self, applier: &Applier, client: &Client, binaries: &Binaries) -> Result<()> {
         let mut definitions = String::new();
-        let mut rest = [
-            include_str!("../manifests/base.yaml"),
-            include_str!("../manifests/stages.yaml"),
-        ]
-        .join("\n---\n");
+        let mut rest = [include_str!("../manifests/base.yaml"), include_str!("../manifests/stages.yaml")]
+            .join("\n---\n");
         for entry in fs::read_dir(&binaries.manifests)? {
             let path = entry?.path();
             let text = fs::read_to_string(&path)?;
             let is_definition = text.contains("kind: CustomResourceDefinition");
-            let part = if is_definition {
-                &mut definitions
-            } else {
-                &mut rest
-            };
+            let part = if is_definition { &mut definitions } else { &mut rest };
             part.push_str("\n---\n");
             part.push_str(&text);
         }
         applier.apply_all(&definitions).await?;
         let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-        self.until("custom resource definitions", || established(&api))
-            .await?;
+        self.until("custom resource definitions", || established(&api)).await?;
         // A namespace must be there before what lies in it.
         let (namespaces, rest): (Vec<_>, Vec<_>) = crate::apply::documents(&rest)?
             .into_iter()
@@ -403,13 +336,10 @@ impl Cluster {
             },
             ..TokenRequest::default()
         };
-        let answer = accounts
-            .create_token_request("tidegate", &PostParams::default(), &request)
-            .await?;
+        let answer = accounts.create_token_request("tidegate", &PostParams::default(), &request).await?;
         let token = answer.status.context("the API server gave no token")?.token;
         pki.kubeconfig_token("tidegate", &self.url, &token, &self.tidegate_kubeconfig)?;
-        self.progress
-            .say("Tidegate's service account has its token");
+        self.progress.say("Tidegate's service account has its token");
         Ok(())
     }
 }
@@ -418,10 +348,7 @@ async fn api_ready(client: &Client) -> bool {
     let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else {
         return false;
     };
-    client
-        .request_text(request)
-        .await
-        .is_ok_and(|text| text == "ok")
+    client.request_text(request).await.is_ok_and(|text| text == "ok")
 }
 
 async fn nodes_ready(client: &Client) -> bool {
@@ -431,19 +358,10 @@ async fn nodes_ready(client: &Client) -> bool {
     };
     !list.items.is_empty()
         && list.items.iter().all(|node| {
-            let tainted = node
-                .spec
-                .as_ref()
-                .is_some_and(|s| s.taints.as_ref().is_some_and(|t| !t.is_empty()));
-            let conditions = node
-                .status
-                .as_ref()
-                .and_then(|s| s.conditions.as_deref())
-                .unwrap_or_default();
-            !tainted
-                && conditions
-                    .iter()
-                    .any(|c| c.type_ == "Ready" && c.status == "True")
+            let tainted =
+                node.spec.as_ref().is_some_and(|s| s.taints.as_ref().is_some_and(|t| !t.is_empty()));
+            let conditions = node.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+            !tainted && conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
         })
 }
 
@@ -452,29 +370,15 @@ async fn established(api: &Api<CustomResourceDefinition>) -> bool {
         return false;
     };
     list.items.iter().all(|definition| {
-        let conditions = definition
-            .status
-            .as_ref()
-            .and_then(|s| s.conditions.as_deref())
-            .unwrap_or_default();
-        conditions
-            .iter()
-            .any(|c| c.type_ == "Established" && c.status == "True")
+        let conditions = definition.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+        conditions.iter().any(|c| c.type_ == "Established" && c.status == "True")
     })
 }
 
 /// Whether a GET of `url` answers with success. Proxies of the environment are not for this machine's own servers.
 pub(crate) async fn http_ok(url: &str) -> bool {
-    let Ok(client) = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(2))
-        .build()
-    else {
+    let Ok(client) = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build() else {
         return false;
     };
-    client
-        .get(url)
-        .send()
-        .await
-        .is_ok_and(|answer| answer.status().is_success())
+    client.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
 }

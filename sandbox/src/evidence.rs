@@ -37,10 +37,7 @@ impl Sandbox {
                 continue;
             };
             let object = &event["objectRef"];
-            if object["resource"] == resource
-                && object["namespace"] == namespace
-                && object["name"] == name
-            {
+            if object["resource"] == resource && object["namespace"] == namespace && object["name"] == name {
                 found.push(event);
             }
         }
@@ -52,24 +49,13 @@ impl Sandbox {
     /// # Errors
     /// When Prometheus does not answer or refuses the query.
     pub async fn query(&self, promql: &str) -> Result<Option<f64>> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(ANSWER)
-            .build()?;
+        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER).build()?;
         let url = format!("{}/api/v1/query", self.info.prometheus_url);
-        let answer: Value = client
-            .get(url)
-            .query(&[("query", promql)])
-            .send()
-            .await?
-            .json()
-            .await?;
+        let answer: Value = client.get(url).query(&[("query", promql)]).send().await?.json().await?;
         if answer["status"] != "success" {
             bail!("Prometheus refuses {promql}: {}", answer["error"]);
         }
         let value = answer["data"]["result"][0]["value"][1].as_str();
-        Ok(value
-            .and_then(|text| text.parse::<f64>().ok())
-            .filter(|number| number.is_finite()))
+        Ok(value.and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite()))
     }
 }

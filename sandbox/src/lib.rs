@@ -108,15 +108,11 @@ impl Sandbox {
 
     /// [`Sandbox::start`] as a part of something longer, whose progress it continues.
     pub(crate) async fn start_with(options: Options, progress: Progress) -> Result<Self> {
-        fs::create_dir_all(&options.data)
-            .with_context(|| format!("creating {}", options.data.display()))?;
+        fs::create_dir_all(&options.data).with_context(|| format!("creating {}", options.data.display()))?;
         let dir = fs::canonicalize(&options.data)?;
         let lock = File::create(dir.join("lock"))?;
         if lock.try_lock().is_err() {
-            bail!(
-                "another sandbox runs on {}. Stop it first, or choose another directory.",
-                dir.display()
-            );
+            bail!("another sandbox runs on {}. Stop it first, or choose another directory.", dir.display());
         }
         // Whoever reads it must not be sent to the ports of an earlier run.
         let file = dir.join("sandbox.json");
@@ -124,29 +120,18 @@ impl Sandbox {
         let binaries = tokio::task::spawn_blocking(move || ensure(progress)).await??;
         let postgres = async {
             match options.postgres {
-                true => Postgres::start_with(&dir.join("postgres"), progress)
-                    .await
-                    .map(Some),
+                true => Postgres::start_with(&dir.join("postgres"), progress).await.map(Some),
                 false => Ok(None),
             }
         };
-        let (cluster, postgres) =
-            tokio::try_join!(Cluster::start(&dir, &binaries, progress), postgres)?;
+        let (cluster, postgres) = tokio::try_join!(Cluster::start(&dir, &binaries, progress), postgres)?;
         let traffic = Traffic::start(&cluster.admin_kubeconfig, cluster.ports["traffic"])?;
         if options.demo {
             demo::seed(&client(&cluster.admin_kubeconfig).await?, progress).await?;
         }
-        let mut pids: BTreeMap<String, u32> = cluster
-            .processes
-            .iter()
-            .map(|p| (p.name.clone(), p.pid()))
-            .collect();
-        pids.extend(
-            postgres
-                .as_ref()
-                .and_then(Postgres::pid)
-                .map(|pid| ("postgres".to_owned(), pid)),
-        );
+        let mut pids: BTreeMap<String, u32> =
+            cluster.processes.iter().map(|p| (p.name.clone(), p.pid())).collect();
+        pids.extend(postgres.as_ref().and_then(Postgres::pid).map(|pid| ("postgres".to_owned(), pid)));
         pids.insert("sandbox".to_owned(), std::process::id());
         let local = |name: &str| format!("http://127.0.0.1:{}", cluster.ports[name]);
         let info = Info {
@@ -160,15 +145,8 @@ impl Sandbox {
             pids,
             postgres_url: postgres.as_ref().map(|p| p.url.clone()),
         };
-        let sandbox = Self {
-            info,
-            running: Some(Running {
-                cluster,
-                postgres,
-                _traffic: traffic,
-                _lock: lock,
-            }),
-        };
+        let sandbox =
+            Self { info, running: Some(Running { cluster, postgres, _traffic: traffic, _lock: lock }) };
         // Renamed into place: a reader sees the whole file or none.
         let part = dir.join("sandbox.json.part");
         pki::write_private(&part, &serde_json::to_string_pretty(&sandbox.info)?)?;
@@ -181,14 +159,10 @@ impl Sandbox {
     /// # Errors
     /// When the file cannot be read.
     pub fn attach(file: &Path) -> Result<Self> {
-        let text =
-            fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-        let info = serde_json::from_str(&text)
-            .with_context(|| format!("{} is no sandbox.json", file.display()))?;
-        Ok(Self {
-            info,
-            running: None,
-        })
+        let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+        let info =
+            serde_json::from_str(&text).with_context(|| format!("{} is no sandbox.json", file.display()))?;
+        Ok(Self { info, running: None })
     }
 
     /// The sandbox of this test process: the one that TIDEGATE_SANDBOX names, else one started for this process in a
@@ -204,13 +178,7 @@ impl Sandbox {
                     return Self::attach(Path::new(&file));
                 }
                 let data = temporary("sandbox")?;
-                Self::start(Options {
-                    data,
-                    demo: false,
-                    postgres: false,
-                    quiet: false,
-                })
-                .await
+                Self::start(Options { data, demo: false, postgres: false, quiet: false }).await
             })
             .await
     }
@@ -239,20 +207,10 @@ impl Sandbox {
     pub async fn namespace(&self, prefix: &str) -> Result<String> {
         let client = self.admin().await?;
         let name = format!("{prefix}-{:06x}", rand::rng().random_range(0..0x100_0000));
-        let namespace: Namespace =
-            serde_json::from_value(serde_json::json!({"metadata": {"name": name}}))?;
-        Api::<Namespace>::all(client.clone())
-            .create(&PostParams::default(), &namespace)
-            .await?;
+        let namespace: Namespace = serde_json::from_value(serde_json::json!({"metadata": {"name": name}}))?;
+        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client, &name);
-        wait_for(
-            &accounts,
-            "default",
-            "a service account",
-            Duration::from_secs(10),
-            |_| true,
-        )
-        .await?;
+        wait_for(&accounts, "default", "a service account", Duration::from_secs(10), |_| true).await?;
         Ok(name)
     }
 
@@ -272,17 +230,9 @@ impl Sandbox {
     ///
     /// # Errors
     /// When `deadline` passes first; the message shows its status.
-    pub async fn wait_healthy(
-        &self,
-        namespace: &str,
-        rollout: &str,
-        deadline: Duration,
-    ) -> Result<()> {
+    pub async fn wait_healthy(&self, namespace: &str, rollout: &str, deadline: Duration) -> Result<()> {
         let api = rollouts(self.admin().await?, namespace);
-        wait_for(&api, rollout, "Healthy", deadline, |r| {
-            in_phase(r, "Healthy")
-        })
-        .await?;
+        wait_for(&api, rollout, "Healthy", deadline, |r| in_phase(r, "Healthy")).await?;
         Ok(())
     }
 
@@ -330,10 +280,8 @@ pub(crate) fn temporary(what: &str) -> Result<PathBuf> {
     let prefix = format!("tidegate-{what}-");
     for entry in fs::read_dir(&root)?.filter_map(Result::ok) {
         let name = entry.file_name();
-        let owner = name
-            .to_str()
-            .and_then(|n| n.strip_prefix(&prefix))
-            .and_then(|pid| pid.parse::<u32>().ok());
+        let owner =
+            name.to_str().and_then(|n| n.strip_prefix(&prefix)).and_then(|pid| pid.parse::<u32>().ok());
         if owner.is_some_and(|pid| !alive(pid)) {
             let _ = fs::remove_dir_all(entry.path());
         }

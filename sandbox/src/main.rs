@@ -78,38 +78,14 @@ enum Command {
 async fn main() {
     let result = match Cli::parse().command {
         Command::Build => until_stopped(build()).await,
-        Command::Up {
-            data,
-            demo,
-            postgres,
-        } => {
-            let options = Options {
-                data,
-                demo,
-                postgres,
-                quiet: false,
-            };
+        Command::Up { data, demo, postgres } => {
+            let options = Options { data, demo, postgres, quiet: false };
             until_stopped(up(options)).await
         }
         Command::Postgres { data } => until_stopped(postgres(data)).await,
-        Command::Run {
-            tidegate,
-            site,
-            data,
-            address,
-            port,
-            cluster,
-            prometheus,
-        } => {
+        Command::Run { tidegate, site, data, address, port, cluster, prometheus } => {
             let listen = SocketAddr::new(address, port);
-            let world = World {
-                tidegate,
-                site,
-                data,
-                listen,
-                cluster,
-                prometheus,
-            };
+            let world = World { tidegate, site, data, listen, cluster, prometheus };
             until_stopped(run::run(world)).await
         }
     };
@@ -158,10 +134,7 @@ async fn up(options: Options) -> Result<()> {
 async fn postgres(data: PathBuf) -> Result<()> {
     let server = Postgres::start_with(&data, Progress::new(false)).await?;
     let mut tick = time::interval(Duration::from_millis(500));
-    println!(
-        "{}",
-        serde_json::json!({"url": server.url, "pid": server.pid()})
-    );
+    println!("{}", serde_json::json!({"url": server.url, "pid": server.pid()}));
     loop {
         tick.tick().await;
         server.pid().context("Postgres has ended")?;

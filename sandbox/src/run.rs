@@ -100,31 +100,26 @@ pub async fn run(world: World) -> Result<()> {
     free(world.listen)?;
     for (what, path) in [("the server", &world.tidegate), ("the site", &world.site)] {
         if !path.exists() {
-            bail!(
-                "{what} is not built: {} is missing. Run `cargo xtask build`, or ./run.",
-                path.display()
-            );
+            bail!("{what} is not built: {} is missing. Run `cargo xtask build`, or ./run.", path.display());
         }
     }
     fs::create_dir_all(world.data.join("log"))
         .with_context(|| format!("creating {}", world.data.display()))?;
     let data = fs::canonicalize(&world.data)?;
 
-    let ((database, postgres), (target, sandbox)) =
-        tokio::try_join!(database(&data, progress), cluster(&world, &data, progress))?;
-    let server = serve(&world, &data, &target, &database, sandbox.is_some())?;
-    let parts = Parts {
-        server,
-        sandbox,
-        postgres,
+    // Somebody's own cluster is asked before anything is started: it is the likeliest to refuse.
+    let own = match world.cluster {
+        true => Some(existing(&world, progress).await?),
+        false => None,
     };
+    let ((database, postgres), (target, sandbox)) =
+        tokio::try_join!(database(&data, progress), cluster(own, &data, progress))?;
+    let server = serve(&world, &data, &target, &database, sandbox.is_some())?;
+    let parts = Parts { server, sandbox, postgres };
     let address = format!("http://{}", host(world.listen));
     ready(&parts, &address).await?;
     progress.say("Tidegate is ready");
-    println!(
-        "{}",
-        summary(&world, &data, &address, &target, &parts).await
-    );
+    println!("{}", summary(&world, &data, &address, &target, &parts).await);
     let mut tick = time::interval(Duration::from_millis(500));
     loop {
         tick.tick().await;
@@ -132,26 +127,32 @@ pub async fn run(world: World) -> Result<()> {
     }
 }
 
+/// A message without line breaks.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
+}
+
+/// What an error comes down to.
+fn root_cause(e: &dyn std::error::Error) -> String {
+    let mut deepest = e;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    one_line(&deepest.to_string())
+}
+
 /// The address as a person types it.
 fn host(listen: SocketAddr) -> String {
-    if listen.ip().is_loopback() {
-        format!("localhost:{}", listen.port())
-    } else {
-        listen.to_string()
-    }
+    if listen.ip().is_loopback() { format!("localhost:{}", listen.port()) } else { listen.to_string() }
 }
 
 fn free(listen: SocketAddr) -> Result<()> {
     match TcpListener::bind(listen) {
         Ok(_) => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
-            bail!(
-                "{listen} is in use. Stop what serves there, or choose another port: ./run --port 3100"
-            )
+            bail!("{listen} is in use. Stop what serves there, or choose another port: ./run --port 3100")
         }
-        Err(e) => Err(anyhow!(
-            "cannot serve on {listen}: {e}. Choose another port: ./run --port 3100"
-        )),
+        Err(e) => Err(anyhow!("cannot serve on {listen}: {e}. Choose another port: ./run --port 3100")),
     }
 }
 
@@ -174,23 +175,16 @@ async fn database(data: &Path, progress: Progress) -> Result<(String, Option<Pos
     Ok((postgres.url.clone(), Some(postgres)))
 }
 
-async fn cluster(
-    world: &World,
-    data: &Path,
-    progress: Progress,
-) -> Result<(Target, Option<Sandbox>)> {
-    if world.cluster {
-        return Ok((existing(world, progress).await?, None));
+/// The given cluster, else a sandbox.
+async fn cluster(own: Option<Target>, data: &Path, progress: Progress) -> Result<(Target, Option<Sandbox>)> {
+    if let Some(target) = own {
+        return Ok((target, None));
     }
     if env::var_os("KUBECONFIG").is_some_and(|v| !v.is_empty()) {
-        progress.say("KUBECONFIG is not used: this world has a cluster of its own (./run --cluster uses yours)");
+        progress
+            .say("KUBECONFIG is not used: this world has a cluster of its own (./run --cluster uses yours)");
     }
-    let options = Options {
-        data: data.join("sandbox"),
-        demo: true,
-        postgres: false,
-        quiet: false,
-    };
+    let options = Options { data: data.join("sandbox"), demo: true, postgres: false, quiet: false };
     let sandbox = Sandbox::start_with(options, progress).await?;
     let target = Target {
         name: "demo".to_owned(),
@@ -203,9 +197,7 @@ async fn cluster(
 /// The cluster of KUBECONFIG, once its API server and its Prometheus answer.
 async fn existing(world: &World, progress: Progress) -> Result<Target> {
     let Some(prometheus) = world.prometheus.clone() else {
-        bail!(
-            "--cluster needs the cluster's Prometheus too: ./run --cluster --prometheus http://host:9090"
-        );
+        bail!("--cluster needs the cluster's Prometheus too: ./run --cluster --prometheus http://host:9090");
     };
     let variable = env::var("KUBECONFIG").ok().filter(|v| !v.is_empty());
     let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
@@ -213,15 +205,12 @@ async fn existing(world: &World, progress: Progress) -> Result<Target> {
         Some(paths) => paths,
         None => match home.filter(|file| file.exists()) {
             Some(file) => file.display().to_string(),
-            None => bail!(
-                "--cluster needs a kubeconfig: set KUBECONFIG to its path, or leave --cluster out"
-            ),
+            None => bail!("--cluster needs a kubeconfig: set KUBECONFIG to its path, or leave --cluster out"),
         },
     };
     let broken = |e: &dyn std::fmt::Display| {
-        anyhow!(
-            "the kubeconfig {kubeconfig} cannot be used: {e}. Correct it, or leave --cluster out."
-        )
+        let why = one_line(&e.to_string());
+        anyhow!("the kubeconfig {kubeconfig} cannot be used: {why}. Correct it, or leave --cluster out.")
     };
     // Several files may be named, as kubectl allows; the first to say something wins.
     let mut merged = Kubeconfig::default();
@@ -230,50 +219,35 @@ async fn existing(world: &World, progress: Progress) -> Result<Target> {
         merged = merged.merge(file).map_err(|e| broken(&e))?;
     }
     let Some(context) = merged.current_context.clone() else {
-        return Err(broken(
-            &"it has no current context (kubectl config use-context NAME sets one)",
-        ));
+        return Err(broken(&"it has no current context (kubectl config use-context NAME sets one)"));
     };
     let config = Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default()).await;
     let config = config.map_err(|e| broken(&e))?;
     let url = config.cluster_url.to_string();
     let client = Client::try_from(config).map_err(|e| broken(&e))?;
     match time::timeout(ANSWER, client.apiserver_version()).await {
-        Ok(Ok(version)) => progress.say(format!(
-            "cluster {context}: Kubernetes {}",
-            version.git_version
-        )),
-        Ok(Err(e)) => bail!(
-            "the cluster of context {context} ({url}) refuses: {e}. Is the kubeconfig current?"
-        ),
+        Ok(Ok(version)) => progress.say(format!("cluster {context}: Kubernetes {}", version.git_version)),
+        Ok(Err(kube::Error::Api(e))) => {
+            let why = one_line(&e.message);
+            bail!("the cluster of context {context} ({url}) refuses: {why}. Is the kubeconfig current?")
+        }
+        Ok(Err(e)) => {
+            let why = root_cause(&e);
+            bail!("the cluster of context {context} ({url}) cannot be reached: {why}. Is it running?")
+        }
         Err(_) => bail!(
             "the cluster of context {context} ({url}) does not answer within {ANSWER:?}. Is it running?"
         ),
     }
-    if !http_ok(&format!(
-        "{}/api/v1/query?query=1",
-        prometheus.trim_end_matches('/')
-    ))
-    .await
-    {
+    if !http_ok(&format!("{}/api/v1/query?query=1", prometheus.trim_end_matches('/'))).await {
         bail!(
             "no Prometheus answers at {prometheus}. Give its base URL, as in --prometheus http://localhost:9090."
         );
     }
-    Ok(Target {
-        name: context,
-        kubeconfig,
-        prometheus,
-    })
+    Ok(Target { name: context, kubeconfig, prometheus })
 }
 
-fn serve(
-    world: &World,
-    data: &Path,
-    target: &Target,
-    database: &str,
-    demo: bool,
-) -> Result<Process> {
+fn serve(world: &World, data: &Path, target: &Target, database: &str, demo: bool) -> Result<Process> {
     let mut command = guarded(fs::canonicalize(&world.tidegate)?, None);
     command
         .arg("serve")
@@ -301,10 +275,7 @@ async fn ready(parts: &Parts, address: &str) -> Result<()> {
     while !http_ok(&url).await {
         parts.check()?;
         if time::Instant::now() >= deadline {
-            bail!(
-                "the server does not become ready within {READY:?} ({url}). {}",
-                parts.server.last_words()
-            );
+            bail!("the server does not become ready within {READY:?} ({url}). {}", parts.server.last_words());
         }
         time::sleep(Duration::from_millis(100)).await;
     }
@@ -312,62 +283,29 @@ async fn ready(parts: &Parts, address: &str) -> Result<()> {
 }
 
 /// What a person needs to begin.
-async fn summary(
-    world: &World,
-    data: &Path,
-    address: &str,
-    target: &Target,
-    parts: &Parts,
-) -> String {
+async fn summary(world: &World, data: &Path, address: &str, target: &Target, parts: &Parts) -> String {
     let mut lines = vec![String::new(), format!("  Tidegate     {address}")];
     if let Some(sandbox) = &parts.sandbox {
         let page = text(&format!("{address}/login")).await.unwrap_or_default();
         let accounts = accounts(&page);
         if accounts.is_empty() {
-            lines.push(format!(
-                "  Accounts     on the sign-in page, {address}/login"
-            ));
+            lines.push(format!("  Accounts     on the sign-in page, {address}/login"));
         }
         for (i, account) in accounts.iter().enumerate() {
-            lines.push(format!(
-                "  {}{account}",
-                if i == 0 {
-                    "Accounts     "
-                } else {
-                    "             "
-                }
-            ));
+            lines.push(format!("  {}{account}", if i == 0 { "Accounts     " } else { "             " }));
         }
         if page.contains(DEMO_PASSWORD) {
             lines.push(format!("  Password     {DEMO_PASSWORD}"));
         }
-        lines.push(format!(
-            "  API tokens   {}",
-            data.join("demo-tokens.json").display()
-        ));
-        lines.push(format!(
-            "  kubectl      export KUBECONFIG={}",
-            sandbox.info.admin_kubeconfig.display()
-        ));
-        lines.push(format!(
-            "               {}",
-            sandbox.info.bin_dir.join("kubectl").display()
-        ));
+        lines.push(format!("  API tokens   {}", data.join("demo-tokens.json").display()));
+        lines.push(format!("  kubectl      export KUBECONFIG={}", sandbox.info.admin_kubeconfig.display()));
+        lines.push(format!("               {}", sandbox.info.bin_dir.join("kubectl").display()));
     } else {
-        lines.push(format!(
-            "  Accounts     none yet: {address}/setup makes the first"
-        ));
-        lines.push(format!(
-            "  Cluster      {} ({})",
-            target.name, target.kubeconfig
-        ));
+        lines.push(format!("  Accounts     none yet: {address}/setup makes the first"));
+        lines.push(format!("  Cluster      {} ({})", target.name, target.kubeconfig));
     }
     lines.push(format!("  Prometheus   {}", target.prometheus));
-    let database = if parts.postgres.is_some() {
-        "in it"
-    } else {
-        "DATABASE_URL"
-    };
+    let database = if parts.postgres.is_some() { "in it" } else { "DATABASE_URL" };
     lines.push(format!(
         "  Data         {} (database: {database}; logs: {}/log)",
         data.display(),
@@ -378,10 +316,7 @@ async fn summary(
 }
 
 async fn text(url: &str) -> Result<String> {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(ANSWER)
-        .build()?;
+    let client = reqwest::Client::builder().no_proxy().timeout(ANSWER).build()?;
     Ok(client.get(url).send().await?.text().await?)
 }
 
@@ -409,19 +344,13 @@ mod tests {
     #[test]
     fn accounts_are_read_off_the_sign_in_page() {
         let page = "<li>a.b@demo.tidegate.dev</li><input value=\"c@demo.tidegate.dev\">a.b@demo.tidegate.dev @demo.tidegate.dev";
-        assert_eq!(
-            accounts(page),
-            ["a.b@demo.tidegate.dev", "c@demo.tidegate.dev"]
-        );
+        assert_eq!(accounts(page), ["a.b@demo.tidegate.dev", "c@demo.tidegate.dev"]);
     }
 
     #[test]
     fn a_taken_port_is_said_with_what_to_do() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let message = free(taken.local_addr().unwrap()).unwrap_err().to_string();
-        assert!(
-            message.contains("is in use") && message.contains("--port"),
-            "{message}"
-        );
+        assert!(message.contains("is in use") && message.contains("--port"), "{message}");
     }
 }

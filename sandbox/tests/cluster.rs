@@ -21,18 +21,9 @@ fn forbidden<T>(result: kube::Result<T>) -> bool {
 
 async fn healthy(sandbox: &Sandbox, prefix: &str, strategy: Strategy) -> String {
     let namespace = sandbox.namespace(prefix).await.unwrap();
-    let manifest = rollout_manifest(
-        &namespace,
-        "web",
-        4,
-        "registry.example.com/web:1.0.0",
-        strategy,
-    );
+    let manifest = rollout_manifest(&namespace, "web", 4, "registry.example.com/web:1.0.0", strategy);
     sandbox.apply_yaml(&manifest).await.unwrap();
-    sandbox
-        .wait_healthy(&namespace, "web", DEADLINE)
-        .await
-        .unwrap();
+    sandbox.wait_healthy(&namespace, "web", DEADLINE).await.unwrap();
     namespace
 }
 
@@ -47,9 +38,7 @@ async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn()
             }
         }
     };
-    time::timeout(DEADLINE, poll)
-        .await
-        .unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
+    time::timeout(DEADLINE, poll).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
 }
 
 fn image(tag: &str) -> Value {
@@ -58,9 +47,7 @@ fn image(tag: &str) -> Value {
 }
 
 async fn patch(api: &Api<DynamicObject>, patch: &Value) {
-    api.patch("web", &PatchParams::default(), &Patch::Merge(patch))
-        .await
-        .unwrap();
+    api.patch("web", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
 }
 
 #[tokio::test]
@@ -72,41 +59,17 @@ async fn tidegate_reads_and_patches_releases_and_nothing_more() {
 
     let status = json!({"status": {"abort": false}});
     let api = rollouts(tidegate.clone(), &namespace);
-    api.patch_status("web", &PatchParams::default(), &Patch::Merge(&status))
-        .await
-        .unwrap();
-    patch(
-        &api,
-        &json!({"metadata": {"annotations": {"tidegate.dev/attempt": "1"}}}),
-    )
-    .await;
-    Api::<Pod>::namespaced(tidegate.clone(), &namespace)
-        .list(&list)
-        .await
-        .unwrap();
+    api.patch_status("web", &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
+    patch(&api, &json!({"metadata": {"annotations": {"tidegate.dev/attempt": "1"}}})).await;
+    Api::<Pod>::namespaced(tidegate.clone(), &namespace).list(&list).await.unwrap();
     let flags = ListParams::default().fields("metadata.name=feature-flags");
-    Api::<ConfigMap>::all(tidegate.clone())
-        .list(&flags)
-        .await
-        .unwrap();
+    Api::<ConfigMap>::all(tidegate.clone()).list(&flags).await.unwrap();
 
+    assert!(forbidden(Api::<Secret>::namespaced(tidegate.clone(), &namespace).list(&list).await));
+    assert!(forbidden(Api::<Secret>::all(tidegate.clone()).list(&list).await));
+    assert!(forbidden(Api::<ConfigMap>::namespaced(tidegate.clone(), &namespace).list(&list).await));
     assert!(forbidden(
-        Api::<Secret>::namespaced(tidegate.clone(), &namespace)
-            .list(&list)
-            .await
-    ));
-    assert!(forbidden(
-        Api::<Secret>::all(tidegate.clone()).list(&list).await
-    ));
-    assert!(forbidden(
-        Api::<ConfigMap>::namespaced(tidegate.clone(), &namespace)
-            .list(&list)
-            .await
-    ));
-    assert!(forbidden(
-        Api::<ConfigMap>::namespaced(tidegate.clone(), &namespace)
-            .get("kube-root-ca.crt")
-            .await
+        Api::<ConfigMap>::namespaced(tidegate.clone(), &namespace).get("kube-root-ca.crt").await
     ));
     let pods: Api<Pod> = Api::namespaced(tidegate, &namespace);
     assert!(forbidden(pods.delete("web", &Default::default()).await));
@@ -119,15 +82,11 @@ async fn every_write_stands_in_the_audit_log_once() {
     let namespace = healthy(sandbox, "writes", Strategy::Canary { nginx: false }).await;
     let api = rollouts(sandbox.tidegate().await.unwrap(), &namespace);
     for attempt in 1..=3 {
-        patch(
-            &api,
-            &json!({"metadata": {"annotations": {"tidegate.dev/attempt": attempt.to_string()}}}),
-        )
-        .await;
+        patch(&api, &json!({"metadata": {"annotations": {"tidegate.dev/attempt": attempt.to_string()}}}))
+            .await;
     }
     let ours = |event: &Value| {
-        event["user"]["username"] == "system:serviceaccount:tidegate:tidegate"
-            && event["verb"] == "patch"
+        event["user"]["username"] == "system:serviceaccount:tidegate:tidegate" && event["verb"] == "patch"
     };
     let attempts = eventually("three patches", || async {
         let writes = sandbox.writes("rollouts", &namespace, "web").unwrap();
@@ -140,11 +99,7 @@ async fn every_write_stands_in_the_audit_log_once() {
         .map(|e| &e["requestObject"]["metadata"]["annotations"]["tidegate.dev/attempt"])
         .collect();
     assert_eq!(sent, ["1", "2", "3"]);
-    assert!(
-        attempts
-            .iter()
-            .all(|event| event["responseStatus"]["code"] == 200)
-    );
+    assert!(attempts.iter().all(|event| event["responseStatus"]["code"] == 200));
 }
 
 #[tokio::test]
@@ -153,15 +108,10 @@ async fn users_meet_the_canary_by_the_weight_of_the_router() {
     let namespace = healthy(sandbox, "users", Strategy::Canary { nginx: true }).await;
     let api = rollouts(sandbox.admin().await.unwrap(), &namespace);
     patch(&api, &image("1.1.0-errors-20pct")).await;
-    wait_for(&api, "web", "Paused at its first step", DEADLINE, |r| {
-        in_phase(r, "Paused")
-    })
-    .await
-    .unwrap();
+    wait_for(&api, "web", "Paused at its first step", DEADLINE, |r| in_phase(r, "Paused")).await.unwrap();
 
-    let rate = |labels: &str| {
-        format!("sum(rate(http_requests_total{{namespace=\"{namespace}\"{labels}}}[10s]))")
-    };
+    let rate =
+        |labels: &str| format!("sum(rate(http_requests_total{{namespace=\"{namespace}\"{labels}}}[10s]))");
     let part = |of: &str, whole: &str| format!("{} / {}", rate(of), rate(whole));
     let canary = r#",version="1.1.0-errors-20pct""#;
     eventually("a fifth of the requests on the canary", || async {
@@ -170,35 +120,17 @@ async fn users_meet_the_canary_by_the_weight_of_the_router() {
     })
     .await;
     eventually("a fifth of the canary's requests failing", || async {
-        let errors = sandbox
-            .query(&part(&format!(r#"{canary},code="500""#), canary))
-            .await
-            .unwrap()?;
+        let errors = sandbox.query(&part(&format!(r#"{canary},code="500""#), canary)).await.unwrap()?;
         (0.08..0.35).contains(&errors).then_some(())
     })
     .await;
-    let stable = sandbox
-        .query(&part(
-            r#",version="1.0.0",code="500""#,
-            r#",version="1.0.0""#,
-        ))
-        .await
-        .unwrap();
-    assert!(
-        stable.unwrap() < 0.05,
-        "the stable version stays healthy: {stable:?}"
-    );
+    let stable = sandbox.query(&part(r#",version="1.0.0",code="500""#, r#",version="1.0.0""#)).await.unwrap();
+    assert!(stable.unwrap() < 0.05, "the stable version stays healthy: {stable:?}");
 
     let abort = json!({"status": {"abort": true, "promoteFull": false}});
-    api.patch_status("web", &PatchParams::default(), &Patch::Merge(&abort))
-        .await
-        .unwrap();
+    api.patch_status("web", &PatchParams::default(), &Patch::Merge(&abort)).await.unwrap();
     eventually("no requests on the canary after an abort", || async {
-        let canary = sandbox
-            .query(&rate(canary))
-            .await
-            .unwrap()
-            .unwrap_or_default();
+        let canary = sandbox.query(&rate(canary)).await.unwrap().unwrap_or_default();
         (canary == 0.0).then_some(())
     })
     .await;
@@ -216,11 +148,8 @@ async fn the_controller_reaches_prometheus_by_its_name_in_the_cluster() {
     sandbox.apply_yaml(&run).await.unwrap();
     let kind = kube::core::GroupVersionKind::gvk("argoproj.io", "v1alpha1", "AnalysisRun");
     let resource = kube::api::ApiResource::from_gvk_with_plural(&kind, "analysisruns");
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(sandbox.admin().await.unwrap(), &namespace, &resource);
-    wait_for(&api, "probe", "Successful", DEADLINE, |r| {
-        r.data["status"]["phase"] == "Successful"
-    })
-    .await
-    .unwrap();
+    let api: Api<DynamicObject> = Api::namespaced_with(sandbox.admin().await.unwrap(), &namespace, &resource);
+    wait_for(&api, "probe", "Successful", DEADLINE, |r| r.data["status"]["phase"] == "Successful")
+        .await
+        .unwrap();
 }

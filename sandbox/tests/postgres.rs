@@ -18,53 +18,27 @@ impl Drop for Dir {
 
 async fn count(url: &str) -> i64 {
     let mut connection = PgConnection::connect(url).await.unwrap();
-    sqlx::query_scalar("select count(*) from kept")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap()
+    sqlx::query_scalar("select count(*) from kept").fetch_one(&mut connection).await.unwrap()
 }
 
 #[tokio::test]
 async fn postgres_returns_on_its_port_with_its_data() {
-    let dir =
-        Dir(std::env::temp_dir().join(format!("tidegate-test-postgres-{}", std::process::id())));
+    let dir = Dir(std::env::temp_dir().join(format!("tidegate-test-postgres-{}", std::process::id())));
     let postgres = Postgres::start(&dir.0).await.unwrap();
     let url = postgres.create_database("shop").await.unwrap();
-    assert_eq!(
-        postgres.create_database("shop").await.unwrap(),
-        url,
-        "making it again is no error"
-    );
-    assert!(
-        postgres
-            .create_database("Shop; drop table x")
-            .await
-            .is_err()
-    );
+    assert_eq!(postgres.create_database("shop").await.unwrap(), url, "making it again is no error");
+    assert!(postgres.create_database("Shop; drop table x").await.is_err());
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    sqlx::query("create table kept (id int)")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    sqlx::query("insert into kept values (1)")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::query("create table kept (id int)").execute(&mut connection).await.unwrap();
+    sqlx::query("insert into kept values (1)").execute(&mut connection).await.unwrap();
 
     // Frozen: the open connection hangs, and goes on when thawed.
     postgres.freeze();
     let query = sqlx::query("insert into kept values (2)").execute(&mut connection);
     let mut query = std::pin::pin!(query);
-    assert!(
-        time::timeout(Duration::from_millis(500), &mut query)
-            .await
-            .is_err()
-    );
+    assert!(time::timeout(Duration::from_millis(500), &mut query).await.is_err());
     postgres.thaw();
-    time::timeout(Duration::from_secs(10), query)
-        .await
-        .unwrap()
-        .unwrap();
+    time::timeout(Duration::from_secs(10), query).await.unwrap().unwrap();
 
     let pid = postgres.pid().unwrap();
     postgres.stop();
@@ -94,13 +68,7 @@ async fn shared_databases_are_apart() {
     );
     assert_ne!(one, two);
     let mut connection = PgConnection::connect(&one).await.unwrap();
-    sqlx::query("create table kept (id int)")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::query("create table kept (id int)").execute(&mut connection).await.unwrap();
     let mut connection = PgConnection::connect(&two).await.unwrap();
-    sqlx::query("create table kept (id int)")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::query("create table kept (id int)").execute(&mut connection).await.unwrap();
 }

@@ -23,10 +23,7 @@ pub(crate) struct Behaviour {
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self {
-            errors: BASELINE_ERRORS,
-            extra: Duration::ZERO,
-        }
+        Self { errors: BASELINE_ERRORS, extra: Duration::ZERO }
     }
 }
 
@@ -35,10 +32,7 @@ impl Behaviour {
     pub(crate) fn of(image: &str, annotation: Option<&str>) -> Self {
         let mut behaviour = Self::default();
         behaviour.read_tag(tag(image));
-        for (key, value) in annotation
-            .unwrap_or_default()
-            .split(',')
-            .filter_map(|part| part.split_once('='))
+        for (key, value) in annotation.unwrap_or_default().split(',').filter_map(|part| part.split_once('='))
         {
             match key.trim() {
                 "errors" => behaviour.set_errors(value.trim().strip_suffix('%')),
@@ -61,9 +55,8 @@ impl Behaviour {
     }
 
     fn set_errors(&mut self, percent: Option<&str>) {
-        if let Some(percent) = percent
-            .and_then(|p| p.parse::<f64>().ok())
-            .filter(|p| (0.0..=100.0).contains(p))
+        if let Some(percent) =
+            percent.and_then(|p| p.parse::<f64>().ok()).filter(|p| (0.0..=100.0).contains(p))
         {
             self.errors = percent / 100.0;
         }
@@ -99,10 +92,7 @@ mod tests {
 
     #[test]
     fn a_plain_version_behaves_as_the_baseline() {
-        assert_eq!(
-            Behaviour::of("registry:5000/shop/a:1.2.3", None),
-            Behaviour::default()
-        );
+        assert_eq!(Behaviour::of("registry:5000/shop/a:1.2.3", None), Behaviour::default());
         assert_eq!(Behaviour::of("a", None), Behaviour::default());
     }
 
@@ -117,34 +107,18 @@ mod tests {
         assert_eq!(of("a:1.43.0-errors-20pct", ""), (0.2, 0));
         assert_eq!(of("a:1.43.0-slow-300ms", ""), (BASELINE_ERRORS, 300));
         assert_eq!(of("a:1.43.0-errors-2.5pct-slow-1s", ""), (0.025, 1000));
-        assert_eq!(
-            of("a:1.43.0-errors-20pct-slow-1s", "errors=1%"),
-            (0.01, 1000)
-        );
+        assert_eq!(of("a:1.43.0-errors-20pct-slow-1s", "errors=1%"), (0.01, 1000));
     }
 
     #[test]
     fn nonsense_changes_nothing() {
         let baseline = (BASELINE_ERRORS, 0);
-        for text in [
-            "errors=lots",
-            "errors=500%",
-            "errors=5",
-            "latency=soon",
-            "latency=-3s",
-            "x=1",
-            "=,,=",
-            "errors",
-        ] {
+        for text in
+            ["errors=lots", "errors=500%", "errors=5", "latency=soon", "latency=-3s", "x=1", "=,,=", "errors"]
+        {
             assert_eq!(of("a:1", text), baseline, "{text}");
         }
-        for image in [
-            "a:1-errors",
-            "a:1-errors-20",
-            "a:1-slow",
-            "a:errors-xpct",
-            "a:1-slow-NaNs",
-        ] {
+        for image in ["a:1-errors", "a:1-errors-20", "a:1-slow", "a:errors-xpct", "a:1-slow-NaNs"] {
             assert_eq!(of(image, ""), baseline, "{image}");
         }
     }

@@ -24,10 +24,7 @@ pub(crate) struct Counters {
 impl Default for Counters {
     /// With the usual codes at zero, so that the first failure is an increase and not the birth of a series.
     fn default() -> Self {
-        Self {
-            ticks: 0,
-            codes: BTreeMap::from([(200, Requests::default()), (500, Requests::default())]),
-        }
+        Self { ticks: 0, codes: BTreeMap::from([(200, Requests::default()), (500, Requests::default())]) }
     }
 }
 
@@ -57,93 +54,44 @@ pub(crate) fn render(series: &BTreeMap<Series, Counters>, pods: &[PodState]) -> 
     };
     let each = || {
         series.iter().flat_map(|(series, counters)| {
-            counters
-                .codes
-                .iter()
-                .map(move |(code, requests)| (labels(series, *code), requests))
+            counters.codes.iter().map(move |(code, requests)| (labels(series, *code), requests))
         })
     };
-    line(format_args!(
-        "# HELP http_requests_total Requests of simulated users."
-    ));
+    line(format_args!("# HELP http_requests_total Requests of simulated users."));
     line(format_args!("# TYPE http_requests_total counter"));
     for (labels, requests) in each() {
-        line(format_args!(
-            "http_requests_total{{{labels}}} {}",
-            requests.count
-        ));
+        line(format_args!("http_requests_total{{{labels}}} {}", requests.count));
     }
-    line(format_args!(
-        "# HELP http_request_duration_seconds Duration of requests of simulated users."
-    ));
-    line(format_args!(
-        "# TYPE http_request_duration_seconds histogram"
-    ));
+    line(format_args!("# HELP http_request_duration_seconds Duration of requests of simulated users."));
+    line(format_args!("# TYPE http_request_duration_seconds histogram"));
     for (labels, requests) in each() {
         let mut sum = 0;
         for (bound, count) in BUCKETS.iter().zip(requests.buckets) {
             sum += count;
-            line(format_args!(
-                "http_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {sum}"
-            ));
+            line(format_args!("http_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {sum}"));
         }
         let Requests { count, seconds, .. } = requests;
-        line(format_args!(
-            "http_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} {count}"
-        ));
-        line(format_args!(
-            "http_request_duration_seconds_sum{{{labels}}} {seconds:.6}"
-        ));
-        line(format_args!(
-            "http_request_duration_seconds_count{{{labels}}} {count}"
-        ));
+        line(format_args!("http_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} {count}"));
+        line(format_args!("http_request_duration_seconds_sum{{{labels}}} {seconds:.6}"));
+        line(format_args!("http_request_duration_seconds_count{{{labels}}} {count}"));
     }
-    line(format_args!(
-        "# HELP kube_pod_container_status_restarts_total Restarts of a container."
-    ));
-    line(format_args!(
-        "# TYPE kube_pod_container_status_restarts_total counter"
-    ));
-    for PodState {
-        namespace,
-        pod,
-        container,
-        restarts,
-        ..
-    } in pods
-    {
+    line(format_args!("# HELP kube_pod_container_status_restarts_total Restarts of a container."));
+    line(format_args!("# TYPE kube_pod_container_status_restarts_total counter"));
+    for PodState { namespace, pod, container, restarts, .. } in pods {
         let labels = format!("namespace=\"{namespace}\",pod=\"{pod}\",container=\"{container}\"");
-        line(format_args!(
-            "kube_pod_container_status_restarts_total{{{labels}}} {restarts}"
-        ));
+        line(format_args!("kube_pod_container_status_restarts_total{{{labels}}} {restarts}"));
     }
-    line(format_args!(
-        "# HELP kube_pod_status_ready Whether a pod is ready."
-    ));
+    line(format_args!("# HELP kube_pod_status_ready Whether a pod is ready."));
     line(format_args!("# TYPE kube_pod_status_ready gauge"));
-    for PodState {
-        namespace,
-        pod,
-        ready,
-        ..
-    } in pods
-    {
+    for PodState { namespace, pod, ready, .. } in pods {
         let labels = format!("namespace=\"{namespace}\",pod=\"{pod}\",condition=\"true\"");
-        line(format_args!(
-            "kube_pod_status_ready{{{labels}}} {}",
-            u8::from(*ready)
-        ));
+        line(format_args!("kube_pod_status_ready{{{labels}}} {}", u8::from(*ready)));
     }
     out
 }
 
 fn labels(series: &Series, code: u16) -> String {
-    let Series {
-        namespace,
-        service,
-        version,
-        hash,
-    } = series;
+    let Series { namespace, service, version, hash } = series;
     format!(
         "service=\"{}\",namespace=\"{}\",code=\"{code}\",version=\"{}\",rollouts_pod_template_hash=\"{}\"",
         escape(service),
@@ -154,9 +102,7 @@ fn labels(series: &Series, code: u16) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -168,14 +114,7 @@ mod tests {
         let mut counters = Counters::default();
         let mut buckets = [0; BUCKETS.len()];
         (buckets[0], buckets[2]) = (1, 2);
-        counters.add(
-            200,
-            &Requests {
-                count: 4,
-                seconds: 12.5,
-                buckets,
-            },
-        );
+        counters.add(200, &Requests { count: 4, seconds: 12.5, buckets });
         let series = Series {
             namespace: "shop".into(),
             service: "a\"b".into(),
@@ -190,7 +129,8 @@ mod tests {
             ready: true,
         };
         let text = render(&BTreeMap::from([(series, counters)]), &[pod]);
-        let labels = r#"service="a\"b",namespace="shop",code="200",version="1.0",rollouts_pod_template_hash="abc""#;
+        let labels =
+            r#"service="a\"b",namespace="shop",code="200",version="1.0",rollouts_pod_template_hash="abc""#;
         for expected in [
             format!("http_requests_total{{{labels}}} 4"),
             format!("http_request_duration_seconds_bucket{{{labels},le=\"0.025\"}} 1"),
@@ -198,7 +138,8 @@ mod tests {
             format!("http_request_duration_seconds_bucket{{{labels},le=\"10\"}} 3"),
             format!("http_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} 4"),
             format!("http_request_duration_seconds_sum{{{labels}}} 12.500000"),
-            r#"kube_pod_container_status_restarts_total{namespace="shop",pod="a-1",container="app"} 3"#.to_owned(),
+            r#"kube_pod_container_status_restarts_total{namespace="shop",pod="a-1",container="app"} 3"#
+                .to_owned(),
             r#"kube_pod_status_ready{namespace="shop",pod="a-1",condition="true"} 1"#.to_owned(),
         ] {
             assert!(text.lines().any(|l| l == expected), "{expected} not in\n{text}");

@@ -71,10 +71,7 @@ impl Users {
     /// Send one tick's requests.
     fn tick(&mut self, services: &[Service]) {
         self.shares.clear();
-        self.pods = services
-            .iter()
-            .flat_map(|s| s.pods.iter().cloned())
-            .collect();
+        self.pods = services.iter().flat_map(|s| s.pods.iter().cloned()).collect();
         let mut present = BTreeSet::new();
         for service in services {
             let parts = shares(&service.route, &service.versions);
@@ -92,24 +89,15 @@ impl Users {
                 let counters = self.series.entry(series.clone()).or_default();
                 let fraction = part.map_or(0.0, |p| p.fraction);
                 let expected = service.rps * TICK.as_secs_f64() * fraction;
-                let (good, failed) = requests(
-                    SEED,
-                    &service.name,
-                    &version.tag,
-                    counters.ticks,
-                    expected,
-                    version.behaviour,
-                );
+                let (good, failed) =
+                    requests(SEED, &service.name, &version.tag, counters.ticks, expected, version.behaviour);
                 counters.ticks += 1;
                 if part.is_none_or(|p| p.served) {
                     counters.add(200, &good);
                     counters.add(500, &failed);
                 } else {
                     // Nobody is there: the router answers by itself, at once.
-                    let refused = Requests {
-                        count: good.count + failed.count,
-                        ..Requests::default()
-                    };
+                    let refused = Requests { count: good.count + failed.count, ..Requests::default() };
                     counters.add(503, &refused);
                 }
                 if let Some(part) = part {
@@ -144,33 +132,25 @@ impl Traffic {
     /// # Errors
     /// When the port is taken.
     pub(crate) fn start(kubeconfig: &Path, port: u16) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", port)).with_context(|| {
-            format!("port {port}, meant for the simulated users' metrics, is taken")
-        })?;
+        let listener = TcpListener::bind(("127.0.0.1", port))
+            .with_context(|| format!("port {port}, meant for the simulated users' metrics, is taken"))?;
         listener.set_nonblocking(true)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let kubeconfig: PathBuf = kubeconfig.to_owned();
-        let thread = thread::Builder::new()
-            .name("traffic".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        result = run(&kubeconfig, listener) => {
-                            if let Err(e) = result {
-                                eprintln!("the simulated users stopped: {e:#}");
-                            }
+        let thread = thread::Builder::new().name("traffic".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    result = run(&kubeconfig, listener) => {
+                        if let Err(e) = result {
+                            eprintln!("the simulated users stopped: {e:#}");
                         }
-                        _ = stopped => {}
                     }
-                });
-            })?;
-        Ok(Self {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
 
@@ -192,13 +172,8 @@ fn watch(
     kind: &str,
     plural: &str,
 ) -> (Store<DynamicObject>, BoxStream<'static, ()>) {
-    let version = if group == "argoproj.io" {
-        "v1alpha1"
-    } else {
-        "v1"
-    };
-    let resource =
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+    let version = if group == "argoproj.io" { "v1alpha1" } else { "v1" };
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
     let writer = reflector::store::Writer::new(resource.clone());
     let store = writer.as_reader();
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
@@ -236,10 +211,7 @@ async fn run(kubeconfig: &Path, listener: TcpListener) -> Result<()> {
                 services: services.state(),
                 ingresses: ingresses.state(),
             };
-            state
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .tick(&world::services(&seen));
+            state.lock().unwrap_or_else(PoisonError::into_inner).tick(&world::services(&seen));
         }
     };
     let app = Router::new()
@@ -257,20 +229,11 @@ async fn run(kubeconfig: &Path, listener: TcpListener) -> Result<()> {
 
 async fn serve_metrics(State(users): State<Arc<Mutex<Users>>>) -> impl IntoResponse {
     let users = users.lock().unwrap_or_else(PoisonError::into_inner);
-    (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        render(&users.series, &users.pods),
-    )
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render(&users.series, &users.pods))
 }
 
 async fn serve_shares(State(users): State<Arc<Mutex<Users>>>) -> impl IntoResponse {
-    Json(
-        users
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .shares
-            .clone(),
-    )
+    Json(users.lock().unwrap_or_else(PoisonError::into_inner).shares.clone())
 }
 
 #[cfg(test)]
@@ -286,19 +249,13 @@ mod tests {
             hash: hash.into(),
             tag: hash.into(),
             ready,
-            behaviour: Behaviour {
-                errors,
-                ..Behaviour::default()
-            },
+            behaviour: Behaviour { errors, ..Behaviour::default() },
         };
         Service {
             namespace: "shop".into(),
             name: "checkout".into(),
             rps: 100.0,
-            versions: vec![
-                version("old", stable_ready, 0.0),
-                version("new", canary_ready, 0.5),
-            ],
+            versions: vec![version("old", stable_ready, 0.0), version("new", canary_ready, 0.5)],
             route: Route::Split(vec![("old".into(), 0.8), ("new".into(), 0.2)]),
             pods: vec![],
         }
@@ -306,9 +263,7 @@ mod tests {
 
     fn count(users: &Users, version: &str, code: u16) -> u64 {
         let series = users.series.iter().find(|(s, _)| s.version == version);
-        series
-            .and_then(|(_, c)| c.codes.get(&code))
-            .map_or(0, |r| r.count)
+        series.and_then(|(_, c)| c.codes.get(&code)).map_or(0, |r| r.count)
     }
 
     #[test]
@@ -317,10 +272,7 @@ mod tests {
         for _ in 0..100 {
             users.tick(&[service(1, 8)]);
         }
-        let (old, new) = (
-            count(&users, "old", 200),
-            count(&users, "new", 200) + count(&users, "new", 500),
-        );
+        let (old, new) = (count(&users, "old", 200), count(&users, "new", 200) + count(&users, "new", 500));
         assert!((3800..4200).contains(&old), "{old}");
         assert!((900..1100).contains(&new), "{new}");
         assert!((400..600).contains(&count(&users, "new", 500)));

@@ -8,9 +8,8 @@ use sha2::{Digest as _, Sha256};
 use super::behaviour::Behaviour;
 
 /// Upper bounds of the histogram's buckets, in seconds, fine around the baseline and the usual limits.
-pub(crate) const BUCKETS: [f64; 16] = [
-    0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
-];
+pub(crate) const BUCKETS: [f64; 16] =
+    [0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0];
 
 /// Median of the baseline's log-normal duration, in seconds.
 const MEDIAN: f64 = 0.115;
@@ -43,10 +42,7 @@ impl Requests {
     pub(crate) fn add(&mut self, other: &Self) {
         self.count += other.count;
         self.seconds += other.seconds;
-        self.buckets
-            .iter_mut()
-            .zip(other.buckets)
-            .for_each(|(a, b)| *a += b);
+        self.buckets.iter_mut().zip(other.buckets).for_each(|(a, b)| *a += b);
     }
 }
 
@@ -60,24 +56,15 @@ pub(crate) fn requests(
     behaviour: Behaviour,
 ) -> (Requests, Requests) {
     let mut hash = Sha256::new();
-    for part in [
-        &seed.to_le_bytes()[..],
-        service.as_bytes(),
-        &[0],
-        version.as_bytes(),
-        &[0],
-        &tick.to_le_bytes(),
-    ] {
+    for part in
+        [&seed.to_le_bytes()[..], service.as_bytes(), &[0], version.as_bytes(), &[0], &tick.to_le_bytes()]
+    {
         hash.update(part);
     }
     let mut rng = StdRng::from_seed(hash.finalize().into());
     let (mut good, mut failed) = (Requests::default(), Requests::default());
     for _ in 0..poisson(&mut rng, expected.clamp(0.0, MOST)) {
-        let side = if rng.random::<f64>() < behaviour.errors {
-            &mut failed
-        } else {
-            &mut good
-        };
+        let side = if rng.random::<f64>() < behaviour.errors { &mut failed } else { &mut good };
         side.record(MEDIAN * (SIGMA * normal(&mut rng)).exp() + behaviour.extra.as_secs_f64());
     }
     (good, failed)
@@ -133,29 +120,18 @@ mod tests {
 
     #[test]
     fn the_same_seed_service_version_and_tick_give_the_same_requests() {
-        let draw = |seed, service, version, tick| {
-            requests(seed, service, version, tick, 20.0, Behaviour::default())
-        };
+        let draw =
+            |seed, service, version, tick| requests(seed, service, version, tick, 20.0, Behaviour::default());
         assert_eq!(draw(1, "a", "1", 5), draw(1, "a", "1", 5));
-        for other in [
-            draw(2, "a", "1", 5),
-            draw(1, "b", "1", 5),
-            draw(1, "a", "2", 5),
-            draw(1, "a", "1", 6),
-        ] {
+        for other in [draw(2, "a", "1", 5), draw(1, "b", "1", 5), draw(1, "a", "2", 5), draw(1, "a", "1", 6)]
+        {
             assert_ne!(draw(1, "a", "1", 5), other);
         }
     }
 
     #[test]
     fn rates_errors_and_durations_come_out_as_asked() {
-        let (good, failed) = many(
-            Behaviour {
-                errors: 0.2,
-                extra: Duration::ZERO,
-            },
-            20.0,
-        );
+        let (good, failed) = many(Behaviour { errors: 0.2, extra: Duration::ZERO }, 20.0);
         let all = good.count + failed.count;
         assert!((7600..8400).contains(&all), "{all} of 8000");
         assert!((0.18..0.22).contains(&share(failed.count, all)));
@@ -170,13 +146,7 @@ mod tests {
 
     #[test]
     fn extra_latency_moves_every_request() {
-        let (good, _) = many(
-            Behaviour {
-                errors: 0.0,
-                extra: Duration::from_millis(300),
-            },
-            20.0,
-        );
+        let (good, _) = many(Behaviour { errors: 0.0, extra: Duration::from_millis(300) }, 20.0);
         assert_eq!(good.buckets[..8].iter().sum::<u64>(), 0);
     }
 
@@ -184,9 +154,6 @@ mod tests {
     fn many_requests_keep_the_mean() {
         let (good, failed) = many(Behaviour::default(), 500.0);
         assert!((195_000..205_000).contains(&(good.count + failed.count)));
-        assert_eq!(
-            requests(1, "a", "1", 1, 0.0, Behaviour::default()).0.count,
-            0
-        );
+        assert_eq!(requests(1, "a", "1", 1, 0.0, Behaviour::default()).0.count, 0);
     }
 }

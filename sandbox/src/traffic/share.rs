@@ -37,13 +37,7 @@ pub(crate) struct Share {
 
 /// Split a service's requests among its versions. The fractions sum to 1 unless there is nowhere to send anything.
 pub(crate) fn shares(route: &Route, versions: &[Version]) -> Vec<Share> {
-    let ready = |hash: &str| {
-        versions
-            .iter()
-            .filter(|v| v.hash == hash)
-            .map(|v| v.ready)
-            .sum::<u32>()
-    };
+    let ready = |hash: &str| versions.iter().filter(|v| v.hash == hash).map(|v| v.ready).sum::<u32>();
     match route {
         Route::Pods => {
             let total: u32 = versions.iter().map(|v| v.ready).sum();
@@ -70,11 +64,7 @@ pub(crate) fn shares(route: &Route, versions: &[Version]) -> Vec<Share> {
             parts
                 .into_iter()
                 .filter(|(_, fraction)| *fraction > 0.0)
-                .map(|(hash, fraction)| Share {
-                    hash: hash.to_owned(),
-                    fraction,
-                    served: ready(hash) > 0,
-                })
+                .map(|(hash, fraction)| Share { hash: hash.to_owned(), fraction, served: ready(hash) > 0 })
                 .collect()
         }
     }
@@ -85,19 +75,11 @@ mod tests {
     use super::*;
 
     fn version(hash: &str, ready: u32) -> Version {
-        Version {
-            hash: hash.into(),
-            tag: hash.into(),
-            ready,
-            behaviour: Behaviour::default(),
-        }
+        Version { hash: hash.into(), tag: hash.into(), ready, behaviour: Behaviour::default() }
     }
 
     fn split(route: &Route, versions: &[Version]) -> Vec<(String, f64, bool)> {
-        shares(route, versions)
-            .into_iter()
-            .map(|s| (s.hash, s.fraction, s.served))
-            .collect()
+        shares(route, versions).into_iter().map(|s| (s.hash, s.fraction, s.served)).collect()
     }
 
     fn weights(canary: f64) -> Route {
@@ -107,10 +89,7 @@ mod tests {
     #[test]
     fn without_a_router_each_ready_pod_gets_its_part() {
         let versions = [version("old", 5), version("new", 1), version("gone", 0)];
-        let expected = vec![
-            ("old".into(), 5.0 / 6.0, true),
-            ("new".into(), 1.0 / 6.0, true),
-        ];
+        let expected = vec![("old".into(), 5.0 / 6.0, true), ("new".into(), 1.0 / 6.0, true)];
         assert_eq!(split(&Route::Pods, &versions), expected);
         assert_eq!(split(&Route::Pods, &[version("old", 0)]), vec![]);
     }
@@ -122,10 +101,7 @@ mod tests {
             split(&weights(0.05), &versions),
             vec![("new".into(), 0.05, true), ("old".into(), 0.95, true)]
         );
-        assert_eq!(
-            split(&weights(0.0), &versions),
-            vec![("old".into(), 1.0, true)]
-        );
+        assert_eq!(split(&weights(0.0), &versions), vec![("old".into(), 1.0, true)]);
     }
 
     #[test]
@@ -139,18 +115,12 @@ mod tests {
     #[test]
     fn a_stable_side_without_pods_fails_its_part() {
         let expected = vec![("new".into(), 0.25, true), ("old".into(), 0.75, false)];
-        assert_eq!(
-            split(&weights(0.25), &[version("old", 0), version("new", 1)]),
-            expected
-        );
+        assert_eq!(split(&weights(0.25), &[version("old", 0), version("new", 1)]), expected);
     }
 
     #[test]
     fn both_services_on_one_revision_are_one_share() {
         let route = Route::Split(vec![("new".into(), 0.0), ("new".into(), 1.0)]);
-        assert_eq!(
-            split(&route, &[version("new", 8)]),
-            vec![("new".into(), 1.0, true)]
-        );
+        assert_eq!(split(&route, &[version("new", 8)]), vec![("new".into(), 1.0, true)]);
     }
 }

@@ -54,40 +54,22 @@ pub(crate) fn services(seen: &Seen) -> Vec<Service> {
     let by_owner = |objects: &Objects| {
         let mut owned: HashMap<String, Vec<Arc<DynamicObject>>> = HashMap::new();
         for object in objects {
-            if let Some(owner) = object
-                .owner_references()
-                .iter()
-                .find(|o| o.controller == Some(true))
-            {
-                owned
-                    .entry(owner.uid.clone())
-                    .or_default()
-                    .push(object.clone());
+            if let Some(owner) = object.owner_references().iter().find(|o| o.controller == Some(true)) {
+                owned.entry(owner.uid.clone()).or_default().push(object.clone());
             }
         }
         owned
     };
     let by_name = |objects: &Objects| -> HashMap<(String, String), Arc<DynamicObject>> {
-        objects
-            .iter()
-            .map(|o| ((o.namespace().unwrap_or_default(), o.name_any()), o.clone()))
-            .collect()
+        objects.iter().map(|o| ((o.namespace().unwrap_or_default(), o.name_any()), o.clone())).collect()
     };
     let (sets, pods) = (by_owner(&seen.replica_sets), by_owner(&seen.pods));
-    let router = Router {
-        services: by_name(&seen.services),
-        ingresses: by_name(&seen.ingresses),
-    };
+    let router = Router { services: by_name(&seen.services), ingresses: by_name(&seen.ingresses) };
     let each = |workloads: &Objects, hash: &str| -> Vec<Service> {
-        let service =
-            |workload: &Arc<DynamicObject>| service(workload, hash, &sets, &pods, &router);
+        let service = |workload: &Arc<DynamicObject>| service(workload, hash, &sets, &pods, &router);
         workloads.iter().filter_map(service).collect()
     };
-    [
-        each(&seen.rollouts, ROLLOUT_HASH),
-        each(&seen.deployments, DEPLOYMENT_HASH),
-    ]
-    .concat()
+    [each(&seen.rollouts, ROLLOUT_HASH), each(&seen.deployments, DEPLOYMENT_HASH)].concat()
 }
 
 type Owned = HashMap<String, Vec<Arc<DynamicObject>>>;
@@ -99,39 +81,23 @@ fn service(
     pods: &Owned,
     router: &Router,
 ) -> Option<Service> {
-    let rps = workload
-        .annotations()
-        .get(RPS)
-        .map_or(Some(DEFAULT_RPS), |text| text.parse::<f64>().ok())?;
+    let rps = workload.annotations().get(RPS).map_or(Some(DEFAULT_RPS), |text| text.parse::<f64>().ok())?;
     if rps <= 0.0 || !rps.is_finite() || workload.data["spec"]["replicas"] == 0 {
         return None;
     }
     let namespace = workload.namespace()?;
     let labels = &workload.data["spec"]["template"]["metadata"]["labels"];
-    let label = labels["app"]
-        .as_str()
-        .or_else(|| labels["app.kubernetes.io/name"].as_str());
+    let label = labels["app"].as_str().or_else(|| labels["app.kubernetes.io/name"].as_str());
     let mut versions: BTreeMap<String, Version> = BTreeMap::new();
     let mut states = Vec::new();
-    for set in sets
-        .get(&workload.uid()?)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
-    {
+    for set in sets.get(&workload.uid()?).map(Vec::as_slice).unwrap_or_default() {
         let Some(hash) = set.labels().get(hash) else {
             continue;
         };
-        let of_set = set
-            .uid()
-            .and_then(|uid| pods.get(&uid))
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let of_set = set.uid().and_then(|uid| pods.get(&uid)).map(Vec::as_slice).unwrap_or_default();
         states.extend(of_set.iter().filter_map(|pod| pod_state(pod)));
         let ready = of_set.iter().filter(|pod| is_ready(pod)).count();
-        versions.insert(
-            hash.clone(),
-            version(hash, set, u32::try_from(ready).unwrap_or(u32::MAX)),
-        );
+        versions.insert(hash.clone(), version(hash, set, u32::try_from(ready).unwrap_or(u32::MAX)));
     }
     Some(Service {
         name: label.map_or_else(|| workload.name_any(), ToOwned::to_owned),
@@ -145,17 +111,9 @@ fn service(
 
 fn version(hash: &str, set: &DynamicObject, ready: u32) -> Version {
     let template = &set.data["spec"]["template"];
-    let containers = template["spec"]["containers"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let container = containers
-        .iter()
-        .find(|c| c["name"] == "app")
-        .or_else(|| containers.first());
-    let image = container
-        .and_then(|c| c["image"].as_str())
-        .unwrap_or_default();
+    let containers = template["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let container = containers.iter().find(|c| c["name"] == "app").or_else(|| containers.first());
+    let image = container.and_then(|c| c["image"].as_str()).unwrap_or_default();
     let annotation = template["metadata"]["annotations"][ANNOTATION].as_str();
     Version {
         hash: hash.to_owned(),
@@ -166,28 +124,18 @@ fn version(hash: &str, set: &DynamicObject, ready: u32) -> Version {
 }
 
 fn is_ready(pod: &DynamicObject) -> bool {
-    let conditions = pod.data["status"]["conditions"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let conditions = pod.data["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     pod.metadata.deletion_timestamp.is_none()
-        && conditions
-            .iter()
-            .any(|c| c["type"] == "Ready" && c["status"] == "True")
+        && conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
 }
 
 fn pod_state(pod: &DynamicObject) -> Option<PodState> {
-    let container = pod.data["status"]["containerStatuses"]
-        .as_array()?
-        .first()?;
+    let container = pod.data["status"]["containerStatuses"].as_array()?.first()?;
     Some(PodState {
         namespace: pod.namespace()?,
         pod: pod.name_any(),
         container: container["name"].as_str()?.to_owned(),
-        restarts: container["restartCount"]
-            .as_i64()
-            .and_then(|n| i32::try_from(n).ok())
-            .unwrap_or(0),
+        restarts: container["restartCount"].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0),
         ready: is_ready(pod),
     })
 }
@@ -200,18 +148,13 @@ struct Router {
 impl Router {
     /// The hash that a Service selects.
     fn selected(&self, namespace: &str, service: &Value) -> Option<String> {
-        let service = self
-            .services
-            .get(&(namespace.to_owned(), service.as_str()?.to_owned()))?;
-        service.data["spec"]["selector"][ROLLOUT_HASH]
-            .as_str()
-            .map(ToOwned::to_owned)
+        let service = self.services.get(&(namespace.to_owned(), service.as_str()?.to_owned()))?;
+        service.data["spec"]["selector"][ROLLOUT_HASH].as_str().map(ToOwned::to_owned)
     }
 
     fn route(&self, namespace: &str, workload: &DynamicObject) -> Route {
         let strategy = &workload.data["spec"]["strategy"];
-        self.routed(namespace, workload, strategy)
-            .unwrap_or(Route::Pods)
+        self.routed(namespace, workload, strategy).unwrap_or(Route::Pods)
     }
 
     /// None where nothing but the pods decides, or the Services select no revision yet.
@@ -231,10 +174,7 @@ impl Router {
             self.nginx_weight(namespace, &workload.name_any(), nginx)
         } else {
             // Routers that the sandbox does not run: what the controller says it has set.
-            workload.data["status"]["canary"]["weights"]["canary"]["weight"]
-                .as_f64()
-                .unwrap_or(0.0)
-                / 100.0
+            workload.data["status"]["canary"]["weights"]["canary"]["weight"].as_f64().unwrap_or(0.0) / 100.0
         };
         Some(Route::Split(vec![(stable, 1.0 - weight), (new, weight)]))
     }
@@ -242,29 +182,19 @@ impl Router {
     /// The part of requests that ingress-nginx would send to the canary: by the annotations of the Ingress that the
     /// controller keeps beside the stable one.
     fn nginx_weight(&self, namespace: &str, rollout: &str, nginx: &Value) -> f64 {
-        let stable = nginx["stableIngress"]
-            .as_str()
-            .or_else(|| nginx["stableIngresses"][0].as_str());
-        let prefix = nginx["annotationPrefix"]
-            .as_str()
-            .unwrap_or("nginx.ingress.kubernetes.io");
+        let stable = nginx["stableIngress"].as_str().or_else(|| nginx["stableIngresses"][0].as_str());
+        let prefix = nginx["annotationPrefix"].as_str().unwrap_or("nginx.ingress.kubernetes.io");
         let name = format!("{rollout}-{}-canary", stable.unwrap_or_default());
         let Some(ingress) = self.ingresses.get(&(namespace.to_owned(), name)) else {
             return 0.0;
         };
-        let annotation = |key: &str| {
-            ingress
-                .annotations()
-                .get(&format!("{prefix}/{key}"))
-                .map(String::as_str)
-        };
+        let annotation =
+            |key: &str| ingress.annotations().get(&format!("{prefix}/{key}")).map(String::as_str);
         if annotation("canary") != Some("true") {
             return 0.0;
         }
         let number = |key: &str| annotation(key).and_then(|text| text.parse::<f64>().ok());
-        let total = number("canary-weight-total")
-            .filter(|total| *total > 0.0)
-            .unwrap_or(100.0);
+        let total = number("canary-weight-total").filter(|total| *total > 0.0).unwrap_or(100.0);
         (number("canary-weight").unwrap_or(0.0) / total).clamp(0.0, 1.0)
     }
 }
@@ -280,11 +210,9 @@ mod tests {
     }
 
     fn set(hash: &str, image: &str) -> Arc<DynamicObject> {
-        object(
-            json!({"metadata": {"name": format!("web-{hash}"), "namespace": "shop", "uid": hash,
+        object(json!({"metadata": {"name": format!("web-{hash}"), "namespace": "shop", "uid": hash,
             "labels": {ROLLOUT_HASH: hash}, "ownerReferences": [owner("Rollout", "r")]},
-            "spec": {"template": {"spec": {"containers": [{"name": "app", "image": image}]}}}}),
-        )
+            "spec": {"template": {"spec": {"containers": [{"name": "app", "image": image}]}}}}))
     }
 
     fn owner(kind: &str, uid: &str) -> Value {
@@ -309,14 +237,9 @@ mod tests {
         let canary = json!({"nginx.ingress.kubernetes.io/canary": "true",
             "nginx.ingress.kubernetes.io/canary-weight": "5"});
         Seen {
-            rollouts: vec![object(
-                json!({"metadata": {"name": "web", "namespace": "shop", "uid": "r"},
-                "spec": {"replicas": 2, "strategy": strategy, "template": {"metadata": {"labels": {"app": "site"}}}}}),
-            )],
-            replica_sets: vec![
-                set("old", "a/web:1.0"),
-                set("new", "a/web:1.1-errors-20pct"),
-            ],
+            rollouts: vec![object(json!({"metadata": {"name": "web", "namespace": "shop", "uid": "r"},
+                "spec": {"replicas": 2, "strategy": strategy, "template": {"metadata": {"labels": {"app": "site"}}}}}))],
+            replica_sets: vec![set("old", "a/web:1.0"), set("new", "a/web:1.1-errors-20pct")],
             pods: vec![
                 pod("a", "old", "True"),
                 pod("b", "old", "True"),
@@ -324,10 +247,8 @@ mod tests {
                 pod("d", "new", "False"),
             ],
             services: vec![selecting("web", "old"), selecting("web-canary", "new")],
-            ingresses: vec![object(
-                json!({"metadata": {"name": "web-web-canary", "namespace": "shop",
-                "annotations": canary}}),
-            )],
+            ingresses: vec![object(json!({"metadata": {"name": "web-web-canary", "namespace": "shop",
+                "annotations": canary}}))],
             ..Seen::default()
         }
     }
@@ -340,11 +261,8 @@ mod tests {
     fn versions_and_their_ready_pods_are_found() {
         let found = services(&seen(json!({"canary": {}}))).remove(0);
         assert_eq!((found.name.as_str(), found.rps), ("site", DEFAULT_RPS));
-        let versions: Vec<_> = found
-            .versions
-            .iter()
-            .map(|v| (v.tag.as_str(), v.ready, v.behaviour.errors))
-            .collect();
+        let versions: Vec<_> =
+            found.versions.iter().map(|v| (v.tag.as_str(), v.ready, v.behaviour.errors)).collect();
         assert_eq!(versions, [("1.1-errors-20pct", 1, 0.2), ("1.0", 2, 0.003)]);
         assert_eq!(found.pods.len(), 4);
         assert_eq!(found.pods.iter().filter(|p| p.ready).count(), 3);
@@ -354,16 +272,12 @@ mod tests {
     fn the_nginx_weight_is_the_annotation_of_the_canary_ingress() {
         let canary = json!({"canary": {"stableService": "web", "canaryService": "web-canary",
             "trafficRouting": {"nginx": {"stableIngress": "web"}}}});
-        assert_eq!(
-            route(canary),
-            Route::Split(vec![("old".into(), 0.95), ("new".into(), 0.05)])
-        );
+        assert_eq!(route(canary), Route::Split(vec![("old".into(), 0.95), ("new".into(), 0.05)]));
     }
 
     #[test]
     fn blue_green_goes_by_the_active_service_and_a_plain_canary_by_pods() {
-        let blue_green =
-            json!({"blueGreen": {"activeService": "web", "previewService": "web-canary"}});
+        let blue_green = json!({"blueGreen": {"activeService": "web", "previewService": "web-canary"}});
         assert_eq!(route(blue_green), Route::Split(vec![("old".into(), 1.0)]));
         assert_eq!(route(json!({"canary": {}})), Route::Pods);
         let unready = json!({"blueGreen": {"activeService": "missing"}});
@@ -375,10 +289,7 @@ mod tests {
         for (rps, replicas) in [("0", 2), ("-1", 2), ("many", 2), ("inf", 2), ("40", 0)] {
             let rollout = json!({"metadata": {"name": "web", "namespace": "shop", "uid": "r",
                 "annotations": {RPS: rps}}, "spec": {"replicas": replicas}});
-            let seen = Seen {
-                rollouts: vec![object(rollout)],
-                ..Seen::default()
-            };
+            let seen = Seen { rollouts: vec![object(rollout)], ..Seen::default() };
             assert_eq!(services(&seen), []);
         }
     }
