@@ -4,8 +4,8 @@
 //! pause in the cluster, approvals, the digest), then the gates, and only then the one effect that raises.
 
 use super::next::{
-    after, at_pause, deployed, end, good_images, its_words, ours, passed, pause_of, reached, ready,
-    record, stand, tried, wait,
+    after, at_pause, deployed, end, good_images, its_words, ours, passed, pause_of, reached, ready, record,
+    stand, tried, wait,
 };
 use super::{Decision, Effect, Input, Record};
 use crate::plan::{Gate, Step};
@@ -36,27 +36,19 @@ pub(super) fn forward(i: &Input<'_>) -> Decision {
     }
     // A failing canary goes back even while it is held or its approval is revoked: that only takes traffic away.
     if let Some(v) = failed(r) {
-        return record(Record::TurnBack {
-            why: v.words.clone(),
-        });
+        return record(Record::TurnBack { why: v.words.clone() });
     }
     let Some(canary) = r.canary_hash.as_deref() else {
         return naming(i, w);
     };
     if !w.observed() || w.phase == Phase::Unknown {
-        return wait(
-            None,
-            "The controller has not yet seen the newest change of the workload.",
-        );
+        return wait(None, "The controller has not yet seen the newest change of the workload.");
     }
     if w.current_hash.as_deref() != Some(canary) {
         return changed_outside(r, w);
     }
     if w.abort {
-        let why = format!(
-            "The controller aborted the update, or somebody did past Tidegate{}",
-            its_words(w)
-        );
+        let why = format!("The controller aborted the update, or somebody did past Tidegate{}", its_words(w));
         return record(Record::TurnBack { why });
     }
     if w.phase == Phase::Degraded {
@@ -150,22 +142,13 @@ fn before_deploy(i: &Input<'_>, w: &Workload) -> Decision {
         return stand(r, State::Queued, None, why);
     }
     if let Some(t) = before.filter(|t| t.times >= DEPLOYS && !landed_late) {
-        return end(
-            State::Failed,
-            format!(
-                "The change could not be written to the cluster. {}",
-                t.words
-            ),
-        );
+        return end(State::Failed, format!("The change could not be written to the cluster. {}", t.words));
     }
     match ready(r, &Effect::Deploy, i.now) {
         Ok(()) => Decision::Act(Effect::Deploy),
         Err(until) => {
             let words = before.map_or("", |t| t.words.as_str());
-            wait(
-                Some(until),
-                format!("The change could not be written yet. {words}"),
-            )
+            wait(Some(until), format!("The change could not be written yet. {words}"))
         }
     }
 }
@@ -191,9 +174,7 @@ fn naming(i: &Input<'_>, w: &Workload) -> Decision {
             record(Record::TurnBack { why })
         }
         Some(_) if long => record(Record::TurnBack {
-            why:
-                "The plan changes nothing: the controller sees the version that is already stable."
-                    .into(),
+            why: "The plan changes nothing: the controller sees the version that is already stable.".into(),
         }),
         Some(_) | None => wait(until, "Waiting for the controller to name the new pods."),
     }
@@ -233,30 +214,20 @@ fn step(i: &Input<'_>, w: &Workload) -> Decision {
         return decision;
     }
     let left = done.checked_sub(1).map(pause_of);
-    let allowed = if here.is_some() {
-        pause_of(done)
-    } else {
-        pause_of(steps.len()).saturating_sub(1)
-    };
+    let allowed = if here.is_some() { pause_of(done) } else { pause_of(steps.len()).saturating_sub(1) };
     if at > allowed {
         let why = "The canary is further than the plan allows: somebody promoted it past Tidegate. Abort or roll back.";
         return stand(r, State::Paused, None, why);
     }
     if left.is_some_and(|from| at < from) {
-        let why =
-            "The Rollout's steps were changed past Tidegate: it began again. Abort or roll back.";
+        let why = "The Rollout's steps were changed past Tidegate: it began again. Abort or roll back.";
         return stand(r, State::Paused, None, why);
     }
     if let Some(from) = left.filter(|from| at == *from) {
         return open(i, w, from);
     }
     let Some(s) = here else {
-        return stand(
-            r,
-            State::Running,
-            None,
-            "Promoting: the last old pods are being replaced.",
-        );
+        return stand(r, State::Running, None, "Promoting: the last old pods are being replaced.");
     };
     if r.step_since.is_none() {
         return stand(
@@ -267,10 +238,8 @@ fn step(i: &Input<'_>, w: &Workload) -> Decision {
         );
     }
     if at != pause_of(done) || !at_pause(w) {
-        let why = format!(
-            "The canary does not stand at {} % as it should. Waiting for the controller.",
-            s.weight
-        );
+        let why =
+            format!("The canary does not stand at {} % as it should. Waiting for the controller.", s.weight);
         return stand(r, State::Running, None, why);
     }
     gates(i, done, s)
@@ -292,21 +261,11 @@ fn open(i: &Input<'_>, w: &Workload, from: i32) -> Decision {
     let r = i.release;
     let effect = Effect::OpenPause { from };
     if !at_pause(w) {
-        return stand(
-            r,
-            State::Running,
-            None,
-            "The pause is open: waiting for the controller to go on.",
-        );
+        return stand(r, State::Running, None, "The pause is open: waiting for the controller to go on.");
     }
     match ready(r, &effect, i.now) {
         Ok(()) => Decision::Act(effect),
-        Err(until) => stand(
-            r,
-            State::Running,
-            Some(until),
-            "Waiting to see the pause open in the cluster.",
-        ),
+        Err(until) => stand(r, State::Running, Some(until), "Waiting to see the pause open in the cluster."),
     }
 }
 
@@ -317,12 +276,7 @@ fn gates(i: &Input<'_>, index: usize, s: &Step) -> Decision {
     let left = s.bake.0.saturating_sub(r.baked_at(i.now).0);
     if left > 0 && !waived {
         let until = after(i.now, Span(left).delta());
-        return stand(
-            r,
-            State::Running,
-            Some(until),
-            format!("Baking at {} % for {}.", s.weight, s.bake),
-        );
+        return stand(r, State::Running, Some(until), format!("Baking at {} % for {}.", s.weight, s.bake));
     }
     if s.has_analysis() && !waived {
         let verdict = r.verdict.as_ref().filter(|v| v.step == index);
@@ -344,14 +298,10 @@ fn gates(i: &Input<'_>, index: usize, s: &Step) -> Decision {
     });
     if let Some(role) = person.filter(|_| !r.opened.contains_key(&index)) {
         let why = match next {
-            Some(next) => format!(
-                "Everything else passed. {} opens the gate to {next} %.",
-                capital(role.words())
-            ),
-            None => format!(
-                "Everything else passed. {} opens the gate to promotion.",
-                capital(role.words())
-            ),
+            Some(next) => {
+                format!("Everything else passed. {} opens the gate to {next} %.", capital(role.words()))
+            }
+            None => format!("Everything else passed. {} opens the gate to promotion.", capital(role.words())),
         };
         return stand(r, State::Waiting, None, why);
     }
@@ -360,20 +310,20 @@ fn gates(i: &Input<'_>, index: usize, s: &Step) -> Decision {
 
 fn capital(words: &str) -> String {
     let mut chars = words.chars();
-    chars
-        .next()
-        .map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }
 
 /// The new version is the stable one.
 fn promoted(i: &Input<'_>, w: &Workload) -> Decision {
     let (r, steps) = (i.release, i.plan.steps());
     if w.phase != Phase::Healthy {
-        let why = format!(
-            "Promoted: {} of {} pods are available.",
-            w.available, w.replicas
-        );
+        let why = format!("Promoted: {} of {} pods are available.", w.available, w.replicas);
         return stand(r, State::Running, None, why);
+    }
+    // A last step that holds for nothing has no pause of its own: promotion itself passes it.
+    let last = steps.len().saturating_sub(1);
+    if r.passed.len() == last && steps.last().is_some_and(|s| !s.holds()) {
+        return record(Record::StepPassed { step: last, next: None });
     }
     let restore = Effect::RestoreSteps;
     let enough = tried(r, &restore).is_some_and(|t| t.happened || t.times >= RESTORES);
@@ -391,8 +341,9 @@ fn promoted(i: &Input<'_>, w: &Workload) -> Decision {
         );
         return end(State::Failed, why);
     }
-    end(
-        State::Succeeded,
-        format!("{} is the stable version, and healthy.", r.version()),
-    )
+    let mut why = format!("{} is the stable version, and healthy.", r.version());
+    if tried(r, &restore).is_some_and(|t| !t.happened) {
+        why.push_str(" The Rollout's own canary steps could not be put back: restore them by hand.");
+    }
+    end(State::Succeeded, why)
 }
