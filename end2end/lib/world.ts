@@ -3,6 +3,7 @@
  * the cluster), and `tidegate serve`. Made once in a run by `setup.ts`; a worker finds it by the file that
  * TIDEGATE_WORLD names, and can start more of each.
  */
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { KeeperClient, tail } from './keeper.ts';
@@ -90,6 +91,17 @@ export class World {
     const postgres = new Postgres(this, name);
     await postgres.start();
     return postgres;
+  }
+
+  /** A Postgres and a `tidegate serve` of the caller's own: to count in, to break, or to find empty. */
+  async own(name: string, options: Partial<ReplicaOptions> = {}): Promise<{ postgres: Postgres; replica: Replica; end: () => Promise<void> }> {
+    const postgres = await this.postgres(`postgres-${name}`);
+    const replica = await this.replica({ name, database: postgres.url, ...options });
+    const end = async () => {
+      await replica.stop();
+      await postgres.stop();
+    };
+    return { postgres, replica, end };
   }
 
   /** Starts `tidegate serve` and waits until it is ready. */
@@ -226,6 +238,15 @@ export class Replica {
 
   async stop(): Promise<void> {
     await this.#world.keeper.stop(this.file.name);
+  }
+
+  /** Runs another command of the binary with the same settings, and gives what it printed. */
+  command(...args: string[]): string {
+    return execFileSync(this.#world.file.binaries.tidegate, args, {
+      env: { ...process.env, ...this.env },
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
   }
 
   /** One token for each role, as the demo wrote them. */
