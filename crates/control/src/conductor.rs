@@ -36,6 +36,9 @@ impl Control {
         loop {
             let passed = self.pass().await;
             self.inner.database.store(passed.is_ok(), Ordering::Relaxed);
+            if passed.is_ok() {
+                *write_lock(&self.inner.passed) = Some(self.now_utc());
+            }
             let wait = match passed {
                 Ok(until) => {
                     if std::mem::take(&mut down) {

@@ -18,6 +18,7 @@ mod read;
 mod releases;
 mod rollback;
 mod status;
+mod vitals;
 
 pub use announce::Announcement;
 pub use demo::{DemoAccount, PASSWORD as DEMO_PASSWORD};
@@ -25,6 +26,7 @@ pub use identity::IssuedToken;
 pub use model::view;
 pub use plans::{Created, Decision};
 pub use rollback::RollbackReceipt;
+pub use vitals::Vitals;
 
 use chrono::{DateTime, Utc};
 use cluster::{Cluster, Prometheus};
@@ -88,6 +90,8 @@ struct Inner {
     plans: RwLock<HashMap<(model::PlanId, i32), Arc<model::plan::Plan>>>,
     /// Postgres answered when it was last asked.
     database: AtomicBool,
+    /// When the conductor last finished a look at all releases.
+    passed: RwLock<Option<DateTime<Utc>>>,
 }
 
 impl Control {
@@ -111,6 +115,7 @@ impl Control {
             status: RwLock::default(),
             plans: RwLock::default(),
             database: AtomicBool::new(false),
+            passed: RwLock::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
