@@ -1,0 +1,71 @@
+//! The routes with their description.
+
+use super::{audit, events, plans, releases, status, workloads};
+use crate::state::AppState;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tidegate",
+        description = "Plans, approvals, releases and rollbacks. Errors are problems by RFC 9457 that say what is \
+                       wrong and what to do.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    servers((url = "/")),
+    security(("bearer" = []), ("session" = [])),
+    tags(
+        (name = "plans", description = "Written, approved by digest, started"),
+        (name = "releases", description = "Executions of a plan, and every deed on one"),
+        (name = "workloads", description = "What is in the clusters"),
+        (name = "audit", description = "Everything that happened, in a chain of hashes"),
+        (name = "status", description = "What users feel, in Statuspage's shape. Public"),
+    ),
+    components(responses(plans::ProblemResponse)),
+)]
+struct Description;
+
+/// Every route of the API proper.
+pub(crate) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(plans::list, plans::create))
+        .routes(routes!(plans::read, plans::edit))
+        .routes(routes!(plans::decide, plans::revoke))
+        .routes(routes!(plans::start))
+        .routes(routes!(releases::list))
+        .routes(routes!(releases::read))
+        .routes(routes!(releases::pause))
+        .routes(routes!(releases::resume))
+        .routes(routes!(releases::promote))
+        .routes(routes!(releases::skip))
+        .routes(routes!(releases::abort))
+        .routes(routes!(releases::open_gate))
+        .routes(routes!(releases::roll_back))
+        .routes(routes!(events::follow))
+        .routes(routes!(workloads::list))
+        .routes(routes!(workloads::roll_back))
+        .routes(routes!(audit::read))
+        .routes(routes!(audit::verify))
+        .routes(routes!(status::summary))
+        .routes(routes!(status::overall))
+        .routes(routes!(status::components))
+        .routes(routes!(status::incidents))
+        .routes(routes!(status::unresolved))
+        .routes(routes!(status::maintenances))
+}
+
+/// The document as it is served.
+pub(crate) fn finish(mut document: utoipa::openapi::OpenApi) -> String {
+    let components = document.components.get_or_insert_default();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A token from `tidegate token issue`."))
+        .build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let session = ApiKeyValue::with_description("tidegate", "The cookie of a signed-in browser; same origin only.");
+    components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
+    document.to_pretty_json().unwrap_or_default()
+}

@@ -1,0 +1,265 @@
+//! Shapes of the API's documents, for the OpenAPI description. Each mirrors a type of `model` by its JSON; a test
+//! compares real answers with them.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A plan, as approvers approve it. Also accepted and returned as YAML.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PlanDocument, example = json!({
+    "apiVersion": "tidegate.dev/v1",
+    "kind": "Plan",
+    "metadata": {"name": "checkout-1-42-0", "service": "checkout", "environment": "production"},
+    "spec": {
+        "change": {"images": {"app": "registry.example.com/checkout:1.42.0"}},
+        "strategy": {"canary": {"steps": [
+            {"weight": 5, "bake": "2m", "gates": ["analysis"]},
+            {"weight": 25, "bake": "5m", "gates": ["analysis", {"approval": "on-call"}]},
+            {"weight": 100}
+        ]}},
+        "approvals": {"required": 2, "from": ["approver"], "expire": "24h"}
+    }
+}))]
+pub struct PlanSchema {
+    /// `tidegate.dev/v1`
+    pub api_version: String,
+    /// `Plan`
+    pub kind: String,
+    pub metadata: MetadataSchema,
+    pub spec: SpecSchema,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanMetadata)]
+pub struct MetadataSchema {
+    /// Unique among plans of a service.
+    pub name: String,
+    pub service: String,
+    pub environment: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PlanSpec)]
+pub struct SpecSchema {
+    pub change: ChangeSchema,
+    pub strategy: StrategySchema,
+    #[schema(required = false)]
+    pub analysis: AnalysisSchema,
+    #[schema(required = false)]
+    pub approvals: ApprovalsSchema,
+    /// Which workload, where service and environment alone leave a choice.
+    pub workload: Option<TargetSchema>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanChange)]
+pub struct ChangeSchema {
+    /// New image by container name.
+    pub images: BTreeMap<String, String>,
+    /// Link to what changed, for people.
+    pub reference: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanStrategy)]
+pub struct StrategySchema {
+    pub canary: CanarySchema,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanCanary)]
+pub struct CanarySchema {
+    /// Rising weights; the last is 100.
+    #[schema(min_items = 1)]
+    pub steps: Vec<StepSchema>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanStep)]
+pub struct StepSchema {
+    /// Percent of traffic.
+    #[schema(minimum = 1, maximum = 100)]
+    pub weight: u8,
+    /// How long the step bakes: `90s`, `5m`, `1h30m`.
+    #[schema(required = false)]
+    pub bake: String,
+    /// What must be open before the next step.
+    #[schema(required = false)]
+    pub gates: Vec<GateSchema>,
+}
+
+/// `"analysis"`, or `{"approval": "on-call"}`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = PlanGate)]
+pub enum GateSchema {
+    Analysis,
+    Approval(String),
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PlanAnalysis)]
+pub struct AnalysisSchema {
+    #[schema(required = false)]
+    pub templates: Vec<String>,
+    /// No verdict below this many canary requests in the step.
+    pub min_requests: Option<u32>,
+    pub max_error_percent: Option<f64>,
+    pub max_p95_ms: Option<f64>,
+    pub max_p95_ratio: Option<f64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanApprovals)]
+pub struct ApprovalsSchema {
+    /// How many different people must approve.
+    pub required: u32,
+    /// Roles whose holders' approvals count.
+    pub from: Vec<String>,
+    /// An approval older than this no longer counts: `24h`.
+    pub expire: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanTarget)]
+pub struct TargetSchema {
+    pub cluster: Option<String>,
+    pub namespace: String,
+    pub kind: Option<String>,
+    pub name: String,
+}
+
+/// Where a workload is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WorkloadKey)]
+pub struct KeySchema {
+    pub cluster: String,
+    pub namespace: String,
+    /// `Rollout` or `Deployment`
+    pub kind: String,
+    pub name: String,
+}
+
+/// One workload as last seen in the cluster.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Workload)]
+pub struct WorkloadSchema {
+    pub key: KeySchema,
+    pub service: String,
+    pub environment: String,
+    /// The version that carries users' traffic.
+    pub version: String,
+    /// The version on its way in, while an update is in flight.
+    pub incoming: Option<String>,
+    /// `healthy`, `progressing`, `paused`, `degraded`, `unknown`
+    pub phase: String,
+    pub message: Option<String>,
+    /// `canary`, `blue-green`, `rolling`
+    pub strategy: String,
+    /// Share of traffic on the incoming version, in percent.
+    pub weight: u8,
+    pub ready: i32,
+    pub replicas: i32,
+    pub since: DateTime<Utc>,
+    /// The release that drives it now.
+    pub release: Option<i64>,
+}
+
+/// What one side did.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = VerdictSide)]
+pub struct SideSchema {
+    pub requests: f64,
+    /// Requests answered with 5xx.
+    pub errors: f64,
+    /// 95th percentile of latency in milliseconds; null without requests.
+    pub p95_ms: Option<f64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MetricVerdict)]
+pub struct MetricSchema {
+    pub name: String,
+    /// `pass`, `marginal`, `fail`, `no-data`
+    pub class: String,
+    pub figures: String,
+    pub why: String,
+}
+
+/// Is the canary worse? The last conclusion, with what it was drawn from.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Verdict)]
+pub struct VerdictSchema {
+    pub at: DateTime<Utc>,
+    pub step: usize,
+    /// `pass`, `marginal`, `fail`, `no-data`
+    pub class: String,
+    pub words: String,
+    pub metrics: Vec<MetricSchema>,
+    pub chance: Option<String>,
+    #[schema(value_type = Object)]
+    pub limits: serde_json::Value,
+    pub canary: SideSchema,
+    pub stable: SideSchema,
+    /// How long the step had been watched: `2m30s`.
+    pub watched: String,
+}
+
+/// One event of the audit chain. `hash` covers the event and `previous`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditEvent)]
+pub struct EventSchema {
+    /// Place in the chain: 1, 2, 3 … without gaps.
+    pub seq: i64,
+    pub at: DateTime<Utc>,
+    pub actor: String,
+    pub person: Option<i64>,
+    /// `browser`, `api`, `cli`, `system`
+    pub via: String,
+    /// `release.started`, `plan.approved` …
+    pub action: String,
+    pub environment: Option<String>,
+    pub service: Option<String>,
+    pub plan: Option<i64>,
+    pub release: Option<i64>,
+    /// One sentence for people.
+    pub summary: String,
+    pub reason: Option<String>,
+    /// Facts for programs.
+    #[schema(value_type = Object)]
+    pub detail: serde_json::Value,
+    pub previous: String,
+    pub hash: String,
+}
+
+/// One approval of one digest.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Approval)]
+pub struct ApprovalSchema {
+    pub person: i64,
+    pub name: String,
+    /// `approved`, `rejected`, `void`, `revoked`, `expired`
+    pub state: String,
+    pub version: i32,
+    pub digest: String,
+    pub comment: Option<String>,
+    pub at: DateTime<Utc>,
+    pub expires: DateTime<Utc>,
+}
+
+/// The way back that was taken.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RollbackRoute)]
+pub struct RouteSchema {
+    /// Calls to the API server, in order.
+    pub calls: Vec<String>,
+    /// `seconds`, `pod_start`, `now`
+    pub pace: String,
+    /// Why this route, in one sentence.
+    pub because: String,
+}

@@ -1,0 +1,99 @@
+//! Workloads: what is in the clusters, and the rollback that needs no release.
+
+use super::plans::ProblemResponse;
+use super::releases::ReceiptBody;
+use super::schema::WorkloadSchema;
+use super::{Answer, Reason};
+use crate::auth::Who;
+use crate::body::{Asked, Small};
+use crate::problem::Refusal;
+use crate::state::AppState;
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use chrono::{DateTime, Utc};
+use http::request::Parts;
+use model::Problem;
+use model::view::WorkloadRow;
+use model::workload::{Key, Kind};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Workloads, and how old that knowledge is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Workloads)]
+pub struct WorkloadList {
+    #[schema(value_type = Vec<WorkloadSchema>)]
+    pub workloads: Vec<WorkloadRow>,
+    /// When the clusters were last known to be in sync; null if never since the start.
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+/// Which to list; each narrows it further.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    pub cluster: Option<String>,
+    pub namespace: Option<String>,
+    pub service: Option<String>,
+    pub environment: Option<String>,
+}
+
+/// Lists workloads from the watch cache.
+#[utoipa::path(get, path = "/api/v1/workloads", tag = "workloads", operation_id = "listWorkloads", params(ListQuery),
+    responses((status = 200, description = "Workloads by name", body = WorkloadList),
+              (status = 401, response = ProblemResponse), (status = 403, response = ProblemResponse),
+              (status = 422, response = ProblemResponse)))]
+pub async fn list(
+    State(state): State<AppState>,
+    Who(actor): Who,
+    Asked(q): Asked<ListQuery>,
+) -> Answer<Json<WorkloadList>> {
+    let fits = |asked: &Option<String>, is: &String| asked.as_ref().is_none_or(|a| a == is);
+    let mut workloads = state.control.all_workloads(&actor)?;
+    workloads.retain(|w| {
+        fits(&q.cluster, &w.key.cluster)
+            && fits(&q.namespace, &w.key.namespace)
+            && fits(&q.service, &w.service)
+            && fits(&q.environment, &w.environment)
+    });
+    Ok(Json(WorkloadList { workloads, as_of: state.control.age().cluster }))
+}
+
+/// Break glass: rolls any workload back to its last known good version, with or without a release.
+#[utoipa::path(post, path = "/api/v1/workloads/{cluster}/{namespace}/{kind}/{name}/rollback", tag = "workloads",
+    operation_id = "rollBackWorkload",
+    params(("cluster" = String, Path), ("namespace" = String, Path),
+           ("kind" = String, Path, description = "Rollout or Deployment"), ("name" = String, Path)),
+    request_body = Option<Reason>,
+    responses((status = 200, description = "The cluster has the patches", body = ReceiptBody),
+              (status = 401, response = ProblemResponse), (status = 403, response = ProblemResponse),
+              (status = 404, response = ProblemResponse), (status = 409, response = ProblemResponse),
+              (status = 503, response = ProblemResponse)))]
+pub async fn roll_back(
+    State(state): State<AppState>,
+    Who(actor): Who,
+    Place(key): Place,
+    Small(body): Small<Reason>,
+) -> Answer<Json<ReceiptBody>> {
+    Ok(Json(state.control.roll_back_workload(&actor, &key, body.reason).await?.into()))
+}
+
+/// A workload named by the address.
+#[derive(Debug)]
+pub struct Place(Key);
+
+impl<S: Send + Sync> FromRequestParts<S> for Place {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let Path((cluster, namespace, kind, name)) =
+            Path::<(String, String, String, String)>::from_request_parts(parts, state)
+                .await
+                .map_err(|_| Problem::not_found("There is no such workload."))?;
+        let kind: Kind = kind
+            .parse()
+            .map_err(|_| Problem::not_found(format!("There is no kind `{kind}`: use Rollout or Deployment.")))?;
+        Ok(Self(Key { cluster, namespace, kind, name }))
+    }
+}
