@@ -138,3 +138,49 @@ async fn another_replica_carries_on_when_the_first_dies_and_no_step_is_opened_tw
     assert_eq!(happened("release.step.reached").await, 2);
     assert_eq!(release.passed.len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_promoted_release_is_taken_back_in_one_press_without_walking_the_steps() {
+    let world = World::new().await;
+    let replica = world.replica("a");
+    let people = people(&replica.control).await;
+    let id = replica.release(&people, &world.plan("1.1.0", "[{weight: 50, bake: 1s}, {weight: 100}]")).await;
+    replica.wait_state(id, State::Succeeded).await;
+    let before = world.cluster.template(&world.key()).await.unwrap();
+    let receipt = replica.control.roll_back(&people.on_call, id, None).await.unwrap();
+    assert_eq!(receipt.to_version, "1.0.0");
+    replica.wait_state(id, State::RolledBack).await;
+    let w = world.wait_workload("good again", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    assert_eq!(w.images["app"], OLD);
+    let after = world.cluster.template(&world.key()).await.unwrap();
+    assert_eq!(after.steps, before.steps);
+    // The workload is free again: the next release may start.
+    let next = replica.release(&people, &world.plan("1.2.0", "[{weight: 50, bake: 1s}, {weight: 100}]")).await;
+    replica.wait_state(next, State::Succeeded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_workload_goes_back_without_a_release_of_ours() {
+    let world = World::new().await;
+    let replica = world.replica("a");
+    let people = people(&replica.control).await;
+    // Somebody deploys past Tidegate, and it stands at the Rollout's own first pause.
+    let rollouts = sandbox::rollouts(world.sandbox.admin().await.unwrap(), &world.namespace);
+    let patch = serde_json::json!([
+        {"op": "replace", "path": "/spec/template/spec/containers/0/image",
+         "value": "registry.example.com/shop/web:1.1.0"}
+    ]);
+    let patch: kube::core::params::Patch<()> =
+        kube::core::params::Patch::Json(serde_json::from_value(patch).unwrap());
+    rollouts.patch("web", &kube::api::PatchParams::default(), &patch).await.unwrap();
+    world.wait_workload("in flight", |w| w.in_flight() && w.phase == Phase::Paused).await;
+    let refused = replica.control.roll_back_workload(&people.viewer, &world.key(), None).await.unwrap_err();
+    assert_eq!(refused.status, Status::Forbidden);
+    let receipt = replica.control.roll_back_workload(&people.on_call, &world.key(), None).await.unwrap();
+    assert!(receipt.recorded && receipt.release.is_none());
+    let w = world.wait_workload("good again", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    assert_eq!((w.images["app"].as_str(), w.canary_share()), (OLD, 0));
+    let page = replica.control.audit(&people.viewer, model::view::AuditFilter::default()).await.unwrap();
+    let accepted = page.rows.iter().filter(|e| e.event.action == "rollback.accepted").count();
+    assert_eq!(accepted, 1);
+}

@@ -42,7 +42,7 @@ impl World {
         .manifest();
         sandbox.apply_yaml(&manifest).await.unwrap();
         sandbox.wait_healthy(&namespace, "web", DEADLINE).await.unwrap();
-        let kubeconfig = &sandbox.info().tidegate_kubeconfig;
+        let kubeconfig = &sandbox.info.tidegate_kubeconfig;
         let cluster = Cluster::connect("demo", Some(kubeconfig), None).await.unwrap();
         let world = Self { sandbox, db, namespace, cluster, data: tempfile::tempdir().unwrap() };
         world.wait_workload("in the cache", |w| w.phase == model::workload::Phase::Healthy).await;
@@ -60,7 +60,7 @@ impl World {
 
     /// A replica that runs until the returned handle is dropped.
     pub fn replica(&self, name: &str) -> Replica {
-        let prometheus = Prometheus::new(&self.sandbox.info().prometheus_url).unwrap();
+        let prometheus = Prometheus::new(&self.sandbox.info.prometheus_url).unwrap();
         let control = Control::new(Config {
             store: self.db.store.clone(),
             clusters: vec![self.cluster.clone()],
