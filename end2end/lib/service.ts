@@ -107,6 +107,21 @@ export class Service {
     return imageOf(await this.rollout());
   }
 
+  /** Brings a version past Tidegate, as somebody with kubectl would, and waits until it carries all traffic. */
+  async bring(tag: string): Promise<void> {
+    const before = await this.rollout();
+    const path = `/apis/argoproj.io/v1alpha1/namespaces/${this.namespace}/rollouts/${this.name}`;
+    const image = { op: 'replace', path: '/spec/template/spec/containers/0/image', value: this.image(tag) };
+    const patched = await this.kube.patch(path, [image], 'json');
+    // A full promotion sent before the controller has seen the new template is lost.
+    await until('the new template is observed', async () => {
+      const { status } = await this.rollout();
+      return Number(status.observedGeneration) >= patched.metadata.generation && status.currentPodHash !== before.status.currentPodHash;
+    });
+    await this.kube.patch(`${path}/status`, { status: { promoteFull: true } });
+    await this.settledOn(tag);
+  }
+
   /** Waits until all traffic is on `tag` and nothing moves. */
   settledOn(tag: string, seconds = 60): Promise<Obj> {
     return until(

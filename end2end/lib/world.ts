@@ -200,7 +200,8 @@ export class Replica {
       TIDEGATE_DEMO: this.#demo ? '1' : '0',
       KUBECONFIG: sandbox.tidegate_kubeconfig,
       DATABASE_URL: this.file.database,
-      RUST_LOG: process.env.RUST_LOG ?? 'info',
+      TIDEGATE_OWNER_DATABASE_URL: this.file.database,
+      ...(process.env.RUST_LOG ? { RUST_LOG: process.env.RUST_LOG } : {}),
       ...this.#env,
     };
   }
@@ -247,6 +248,20 @@ export class Replica {
       encoding: 'utf8',
       timeout: 30_000,
     });
+  }
+
+  /** Rollbacks that are on disk and not yet in the chain: those accepted less those merged. */
+  get unmerged(): number {
+    const open = new Set<string>();
+    for (const name of readdirSync(this.file.data)) {
+      if (!/^journal-.*\.ndjson$/.test(name)) continue;
+      for (const line of readFileSync(`${this.file.data}/${name}`, 'utf8').split('\n').filter(Boolean)) {
+        const record = JSON.parse(line);
+        if (record.intent) open.add(record.intent.attempt);
+        if (record.merged) open.delete(record.merged);
+      }
+    }
+    return open.size;
   }
 
   /** One token for each role, as the demo wrote them. */
