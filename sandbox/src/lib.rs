@@ -157,11 +157,14 @@ impl Sandbox {
     /// Use the running sandbox whose `sandbox.json` is at `file`.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file cannot be read, or that sandbox has ended.
     pub fn attach(file: &Path) -> Result<Self> {
         let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-        let info =
+        let info: Info =
             serde_json::from_str(&text).with_context(|| format!("{} is no sandbox.json", file.display()))?;
+        if info.pids.get("sandbox").is_some_and(|pid| !alive(*pid)) {
+            bail!("the sandbox of {} has ended. Start it again, or unset {SHARED}.", file.display());
+        }
         Ok(Self { info, running: None })
     }
 
