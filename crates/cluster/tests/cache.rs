@@ -1,0 +1,269 @@
+//! Invariant 8: after any gap in the watches the cache equals a fresh list. The API server is the real one.
+
+mod common;
+
+use cluster::{Change, Cluster, Error, Outcome};
+use common::gate::{Gate, Mode};
+use common::{RELEASE, SOON, World, attempt, image, plan};
+use kube::api::{DeleteParams, DynamicObject, ListParams};
+use kube::{Api, ResourceExt as _};
+use model::workload::{Key, Kind, Phase, Workload};
+use sandbox::{Sandbox, Strategy, rollout_manifest};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, timeout_at};
+
+async fn gated(prefix: &str) -> (World, Gate) {
+    let sandbox = Sandbox::shared().await.unwrap();
+    let gate = Gate::new(sandbox.tidegate().await.unwrap()).await;
+    (World::through(prefix, &gate.kubeconfig).await, gate)
+}
+
+/// What a list says now, in the cache's terms. `since` is the cache's own knowledge and left out.
+async fn listed(world: &World) -> BTreeMap<Key, Workload> {
+    let client = world.sandbox.admin().await.unwrap();
+    let list = async |group: &str, version: &str, kind: &str, plural: &str| -> Vec<Value> {
+        let gvk = kube::core::GroupVersionKind::gvk(group, version, kind);
+        let resource = kube::api::ApiResource::from_gvk_with_plural(&gvk, plural);
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &world.ns, &resource);
+        let list = api.list(&ListParams::default()).await.unwrap();
+        let with_kind = |mut o: DynamicObject| {
+            o.types = Some(kube::core::TypeMeta {
+                api_version: format!("{group}/{version}"),
+                kind: kind.to_owned(),
+            });
+            serde_json::to_value(o).unwrap()
+        };
+        list.items.into_iter().map(with_kind).collect()
+    };
+    let sets = list("apps", "v1", "ReplicaSet", "replicasets").await;
+    let mut objects = list("argoproj.io", "v1alpha1", "Rollout", "rollouts").await;
+    objects.extend(list("apps", "v1", "Deployment", "deployments").await);
+    let read =
+        |o: Value| cluster::observe("sandbox", &o, &sets, &BTreeMap::new(), Default::default()).unwrap();
+    objects.into_iter().map(read).map(|w| (w.key.clone(), timeless(w))).collect()
+}
+
+fn cached(world: &World) -> BTreeMap<Key, Workload> {
+    let all = world.cluster.workloads();
+    let own = all.iter().filter(|w| w.key.namespace == world.ns);
+    own.map(|w| (w.key.clone(), timeless((**w).clone()))).collect()
+}
+
+fn timeless(mut w: Workload) -> Workload {
+    w.since = Default::default();
+    w
+}
+
+/// The cache comes to equal a fresh list. Compared after each change, since the cluster moves on.
+async fn equals_a_fresh_list(world: &World) {
+    let deadline = Instant::now() + SOON;
+    let mut changes = world.cluster.changes();
+    loop {
+        let (list, cache) = (listed(world).await, cached(world));
+        if list == cache {
+            return;
+        }
+        match timeout_at(deadline, changes.recv()).await {
+            Ok(Ok(_) | Err(RecvError::Lagged(_))) => {}
+            Ok(Err(RecvError::Closed)) | Err(_) => {
+                assert_eq!(list, cache);
+            }
+        }
+    }
+}
+
+/// Changes of every sort while the cache does not see them.
+async fn meanwhile(world: &World, kept: &Key, doomed: &Key) {
+    world.deployed_elsewhere(kept, 2).await;
+    let api = world.objects(Kind::Rollout).await;
+    api.delete(&doomed.name, &DeleteParams::foreground()).await.unwrap();
+    let manifest = rollout_manifest(&world.ns, "newcomer", 1, &image(1), Strategy::Canary { nginx: false });
+    world.sandbox.apply_yaml(&manifest).await.unwrap();
+    world.sandbox.wait_healthy(&world.ns, "newcomer", SOON).await.unwrap();
+    sandbox::wait_for(&api, &kept.name, "its second version", SOON, |r| {
+        r.data["status"]["phase"] == "Paused"
+    })
+    .await
+    .unwrap();
+    let deadline = Instant::now() + SOON;
+    while api.get_opt(&doomed.name).await.unwrap().is_some() {
+        assert!(Instant::now() < deadline, "{} is not deleted", doomed.name);
+    }
+}
+
+#[tokio::test]
+async fn after_a_broken_connection_the_cache_equals_a_fresh_list() {
+    let (world, gate) = gated("gap").await;
+    let kept = world.rollout("kept", 2, Strategy::Canary { nginx: false }).await;
+    let doomed = world.rollout("doomed", 1, Strategy::Canary { nginx: false }).await;
+    equals_a_fresh_list(&world).await;
+    gate.set(Mode::Shut);
+    meanwhile(&world, &kept, &doomed).await;
+    assert!(world.cluster.workload(&doomed).is_some(), "nothing gets through a shut gate");
+    gate.set(Mode::Open);
+    equals_a_fresh_list(&world).await;
+    assert_eq!(world.cluster.workload(&doomed), None);
+    assert_eq!(world.cluster.workload(&kept).unwrap().images["app"], image(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_410_gone_the_cache_equals_a_fresh_list_and_never_shows_half_of_one() {
+    let (world, gate) = gated("gone").await;
+    let kept = world.rollout("kept", 2, Strategy::Canary { nginx: false }).await;
+    let doomed = world.rollout("doomed", 1, Strategy::Canary { nginx: false }).await;
+    equals_a_fresh_list(&world).await;
+    gate.set(Mode::Shut);
+    meanwhile(&world, &kept, &doomed).await;
+
+    let mut changes = world.cluster.changes();
+    // A reader that looks all the time: what stayed in the cluster is there whenever it looks.
+    let (cluster, stayed) = (world.cluster.clone(), kept.clone());
+    let done = Arc::new(AtomicBool::new(false));
+    let until = done.clone();
+    let reader = tokio::spawn(async move {
+        let mut looks = 0_u64;
+        while !until.load(Ordering::Relaxed) {
+            let w = cluster.workload(&stayed).expect("the cache showed half of a list");
+            assert!(!w.revisions.is_empty(), "the cache showed half of a list");
+            looks += 1;
+            tokio::task::yield_now().await;
+        }
+        looks
+    });
+    gate.forget();
+    gate.set(Mode::Open);
+    gate.told_gone(4).await;
+    equals_a_fresh_list(&world).await;
+    assert_eq!(world.cluster.workload(&doomed), None);
+    done.store(true, Ordering::Relaxed);
+    assert!(reader.await.unwrap() > 0);
+    let mut told = Vec::new();
+    while let Ok(change) = changes.try_recv() {
+        told.push(change);
+    }
+    assert!(told.contains(&Change::Resync), "a relist with differences is told as a resync: {told:?}");
+}
+
+#[tokio::test]
+async fn the_age_grows_while_the_api_server_is_silent() {
+    let (world, gate) = gated("silent").await;
+    let key = world.rollout("web", 1, Strategy::Canary { nginx: false }).await;
+    let synced = world.cluster.synced().unwrap();
+    assert!((chrono::Utc::now() - synced).num_seconds() < 8);
+    gate.set(Mode::Silent);
+    let shut = chrono::Utc::now();
+    // Nothing happens, and that is the point: only time can show that the age is not renewed.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    let stale = world.cluster.synced().unwrap();
+    assert!(stale <= shut + chrono::TimeDelta::seconds(1), "{stale} is after {shut}");
+    assert!(world.cluster.workload(&key).is_some(), "what was seen stays");
+    gate.set(Mode::Open);
+    let deadline = Instant::now() + SOON;
+    while world.cluster.synced().unwrap() <= stale {
+        assert!(Instant::now() < deadline, "the age is not renewed");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_unsure_and_the_attempt_is_not_done_twice() {
+    let (world, gate) = gated("lost").await;
+    let key = world.rollout("web", 2, Strategy::Canary { nginx: false }).await;
+    let good = world.cluster.template(&key).await.unwrap();
+    gate.set(Mode::Deaf);
+    let lost = world.cluster.deploy(&key, &attempt("d"), &plan(2), &good, RELEASE).await.unwrap();
+    assert!(matches!(lost, Outcome::Unsure { .. }), "{lost:?}");
+    gate.set(Mode::Open);
+    let seen = world.seen(&key, "deployed", |w| w.attempt.as_deref() == Some("test-d")).await;
+    let again = world.cluster.deploy(&key, &attempt("d"), &plan(2), &good, RELEASE).await.unwrap();
+    assert!(again.is_applied(), "{again:?}");
+    assert_eq!(world.cluster.fresh(&key).await.unwrap().generation, seen.generation);
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_not_there_is_said_so() {
+    let (world, gate) = gated("dead").await;
+    let text = std::fs::read_to_string(&gate.kubeconfig).unwrap();
+    let server = text.split('\'').nth(1).unwrap();
+    let dead = gate.kubeconfig.with_file_name("dead");
+    // Nobody listens on port 1.
+    std::fs::write(&dead, text.replace(server, "http://127.0.0.1:1")).unwrap();
+    let cluster = Cluster::connect("dead", Some(&dead), None).await.unwrap();
+    assert_eq!(cluster.synced(), None);
+    let error = cluster.version().await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    let words = error.to_string();
+    assert!(
+        words.starts_with("The API server of cluster dead does not answer (") && !words.contains('\n'),
+        "{words}"
+    );
+    let unsent = cluster.unpause(&world.key("web"), &attempt("x")).await.unwrap_err();
+    assert!(matches!(unsent, Error::Unreachable { .. }), "{unsent}");
+}
+
+#[tokio::test]
+async fn a_namespaces_label_gives_the_environment_and_the_workloads_own_wins() {
+    let world = World::new("env").await;
+    let key = world.rollout("web", 1, Strategy::Canary { nginx: false }).await;
+    assert_eq!(world.cluster.workload(&key).unwrap().environment, "production");
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> =
+        Api::all(world.sandbox.admin().await.unwrap());
+    let label = |value: Value| {
+        kube::api::Patch::Merge(json!({"metadata": {"labels": {"tidegate.dev/environment": value}}}))
+    };
+    namespaces.patch(&world.ns, &Default::default(), &label(json!("staging"))).await.unwrap();
+    world.seen(&key, "staging", |w| w.environment == "staging").await;
+    assert_eq!(world.cluster.fresh(&key).await.unwrap().environment, "staging");
+    world.elsewhere(&key, json!({"metadata": {"labels": {"tidegate.dev/environment": "canada"}}})).await;
+    world.seen(&key, "its own", |w| w.environment == "canada").await;
+    namespaces.patch(&world.ns, &Default::default(), &label(Value::Null)).await.unwrap();
+    world.elsewhere(&key, json!({"metadata": {"labels": {"tidegate.dev/environment": null}}})).await;
+    world.seen(&key, "production again", |w| w.environment == "production").await;
+}
+
+#[tokio::test]
+async fn a_workload_with_a_workload_ref_is_read_from_its_own_replica_sets_and_never_patched() {
+    let world = World::new("ref").await;
+    let pods = json!({"metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "app", "image": image(1)}]}});
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": world.ns},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": pods}});
+    let rollout = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+        "metadata": {"name": "web", "namespace": world.ns},
+        "spec": {"replicas": 2, "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "strategy": {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}}}});
+    world.sandbox.apply_yaml(&format!("{deployment}\n---\n{rollout}")).await.unwrap();
+    let key = world.key("web");
+    let w = world.seen(&key, "healthy", |w| w.phase == Phase::Healthy && w.ready == 2).await;
+    assert!(w.workload_ref);
+    assert_eq!(w.images["app"], image(1));
+    assert_eq!(w.revisions.len(), 1, "the Deployment's own ReplicaSet is not one of it: {:?}", w.revisions);
+    equals_a_fresh_list(&world).await;
+
+    let error = world.cluster.template(&key).await.unwrap_err();
+    assert!(error.to_string().contains("workloadRef"), "{error}");
+    let good = world.cluster.template(&world.key_of(Kind::Deployment, "web")).await.unwrap();
+    for window in [false, true] {
+        let outcome = world.cluster.revert(&key, &attempt("x"), &good, window).await.unwrap();
+        let Outcome::Refused { why } = outcome else { panic!("{outcome:?}") };
+        assert!(why.contains("workloadRef"), "{why}");
+    }
+    assert_eq!(world.object(&key).await["spec"].get("template"), None);
+    let names: Vec<String> = world
+        .objects(Kind::Rollout)
+        .await
+        .list(&Default::default())
+        .await
+        .unwrap()
+        .items
+        .iter()
+        .map(|o| o.name_any())
+        .collect();
+    assert_eq!(names, ["web"]);
+}
