@@ -50,9 +50,7 @@ impl Control {
         if !self.store().holds_lease(release.id, replica).await.or_problem()? {
             return Ok(());
         }
-        let Some(workload) =
-            self.cluster(&release.workload.cluster)?.workload(&release.workload)
-        else {
+        let Some(workload) = self.cluster(&release.workload.cluster)?.workload(&release.workload) else {
             return Ok(());
         };
         let stable = release.known_good.hash.as_str();
@@ -63,10 +61,8 @@ impl Control {
         self.store().insert_sample(release.id, &sample).await.or_problem()?;
         let samples = self.store().samples(release.id, Some(since), LOOKS).await.or_problem()?;
         let verdict = judge::verdict(&samples, step, &plan.spec.analysis.limits(), now);
-        let changed = release
-            .verdict
-            .as_ref()
-            .is_none_or(|v| v.class != verdict.class || v.step != verdict.step);
+        let changed =
+            release.verdict.as_ref().is_none_or(|v| v.class != verdict.class || v.step != verdict.step);
         if changed {
             self.conclude(release, verdict).await?;
         } else {

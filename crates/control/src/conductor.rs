@@ -94,6 +94,9 @@ impl Control {
             return Ok(None);
         };
         for _ in 0..STEPS_A_PASS {
+            if self.is_pressed(id) {
+                return Ok(None);
+            }
             let release = self.store().release(id).await.or_problem()?;
             if release.state.ended() {
                 self.remember(&release);
@@ -110,8 +113,7 @@ impl Control {
                 self.store().valid_approvals(release.plan, &release.digest, now).await.or_problem()?;
             let approved = u32::try_from(valid.len()).unwrap_or(u32::MAX) >= plan.spec.approvals.required
                 && plan.digest() == release.digest;
-            let input =
-                Input { plan: &plan, release: &release, seen: seen.as_deref(), approved, now };
+            let input = Input { plan: &plan, release: &release, seen: seen.as_deref(), approved, now };
             match next(&input) {
                 Decision::Wait { until, why } => {
                     tracing::trace!(release = %id, why, "waits");

@@ -73,8 +73,7 @@ impl Control {
             if !works {
                 let expires = self.now_utc() + TimeDelta::days(365);
                 let grants = vec![Grant { role: account.role, environment: None }];
-                let token =
-                    self.issue_token(system, account.name, Some(*id), grants, expires).await?;
+                let token = self.issue_token(system, account.name, Some(*id), grants, expires).await?;
                 tokens.insert((*key).to_owned(), token.secret);
             }
         }

@@ -33,8 +33,7 @@ impl Control {
         }
         if effect.raises() {
             // Read again inside the transaction: an approval taken back this moment stops the step (invariant 3).
-            let valid =
-                tx.valid_approvals(read.plan, &read.digest, now).await.or_problem()?.len();
+            let valid = tx.valid_approvals(read.plan, &read.digest, now).await.or_problem()?.len();
             if u32::try_from(valid).unwrap_or(u32::MAX) < plan.spec.approvals.required {
                 return Ok(());
             }

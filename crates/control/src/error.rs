@@ -20,9 +20,9 @@ impl<T> OrProblem<T> for Result<T, store::Error> {
                 )
             }
             store::Error::Conflict(words) => Problem::conflict(words),
-            store::Error::Fenced => Problem::conflict(
-                "Another replica has taken this release over in the meantime. Try again.",
-            ),
+            store::Error::Fenced => {
+                Problem::conflict("Another replica has taken this release over in the meantime. Try again.")
+            }
             store::Error::NotFound(what) => Problem::not_found(format!("There is no such {what}.")),
             other => bug(&other),
         })

@@ -2,8 +2,8 @@
 
 use crate::error::{OrProblem as _, bug};
 use crate::{Control, read_lock, write_lock};
-use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use chrono::{DateTime, TimeDelta, Utc};
 use model::audit::NewEvent;
 use model::{Action, Actor, Grant, PersonId, Problem, Role, Status, Via};
@@ -50,7 +50,12 @@ impl Control {
     /// # Errors
     /// 401 with the same words whether the address or the password is wrong; 429 after too many failures for the
     /// address it comes from or the account; 503 without a database.
-    pub async fn sign_in(&self, email: &str, password: &str, from: &str) -> Result<(PersonId, Actor), Problem> {
+    pub async fn sign_in(
+        &self,
+        email: &str,
+        password: &str,
+        from: &str,
+    ) -> Result<(PersonId, Actor), Problem> {
         let now = self.now_utc();
         let email = email.trim().to_ascii_lowercase();
         let since = now - TRY_WINDOW;
@@ -81,7 +86,8 @@ impl Control {
                 };
                 write_lock(&self.inner.identity.people).insert(person.id, (now, actor.clone()));
                 let tx = self.store().begin().await.or_problem()?;
-                let event = NewEvent::new(now, &actor, "person.signed_in", format!("{} signed in", actor.name));
+                let event =
+                    NewEvent::new(now, &actor, "person.signed_in", format!("{} signed in", actor.name));
                 tx.commit(event).await.or_problem()?;
                 Ok((person.id, actor))
             }
@@ -111,8 +117,7 @@ impl Control {
         }
         match self.store().person(id).await {
             Ok(p) if !p.disabled => {
-                let actor =
-                    Actor { person: Some(p.id), name: p.name, grants: p.grants, via: Via::Browser };
+                let actor = Actor { person: Some(p.id), name: p.name, grants: p.grants, via: Via::Browser };
                 write_lock(&self.inner.identity.people).insert(id, (now, actor.clone()));
                 Ok(actor)
             }
@@ -194,7 +199,12 @@ impl Control {
     ///
     /// # Errors
     /// 409 when somebody has an account already; 422 for a name, address or password that will not do.
-    pub async fn set_up(&self, name: &str, email: &str, password: &str) -> Result<(PersonId, Actor), Problem> {
+    pub async fn set_up(
+        &self,
+        name: &str,
+        email: &str,
+        password: &str,
+    ) -> Result<(PersonId, Actor), Problem> {
         if !self.needs_set_up().await? {
             return Err(Problem::conflict("Tidegate is set up already. Sign in, or ask an administrator."));
         }
@@ -250,9 +260,8 @@ impl Control {
             return Err(Problem::invalid(wrong));
         }
         let password = password.to_owned();
-        let hash = tokio::task::spawn_blocking(move || hash_password(&password))
-            .await
-            .map_err(|e| bug(&e))??;
+        let hash =
+            tokio::task::spawn_blocking(move || hash_password(&password)).await.map_err(|e| bug(&e))??;
         let now = self.now_utc();
         let mut tx = self.store().begin().await.or_problem()?;
         let new = NewPerson { email, name: name.clone(), password_hash: Some(hash), grants: grants.clone() };

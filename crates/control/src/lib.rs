@@ -32,11 +32,11 @@ use chrono::{DateTime, Utc};
 use cluster::{Cluster, Prometheus};
 use model::release::Release;
 use model::{Problem, ReleaseId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use store::Store;
 use tokio::sync::{Notify, broadcast};
 
@@ -88,6 +88,8 @@ struct Inner {
     nudge: Notify,
     status: RwLock<status::Known>,
     plans: RwLock<HashMap<(model::PlanId, i32), Arc<model::plan::Plan>>>,
+    /// Releases that a rollback's press is at work on right now.
+    pressed: Mutex<HashSet<ReleaseId>>,
     /// Postgres answered when it was last asked.
     database: AtomicBool,
     /// When the conductor last finished a look at all releases.
@@ -114,6 +116,7 @@ impl Control {
             nudge: Notify::new(),
             status: RwLock::default(),
             plans: RwLock::default(),
+            pressed: Mutex::default(),
             database: AtomicBool::new(false),
             passed: RwLock::default(),
         };

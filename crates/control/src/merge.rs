@@ -3,8 +3,9 @@
 use crate::Control;
 use crate::error::OrProblem as _;
 use crate::journal::{Entry, Intent, Outcome, Record};
-use crate::rollback::turn;
-use model::Problem;
+use crate::rollback::{can_go_back, turn};
+use model::workload::version_of;
+use model::{AttemptId, Problem};
 use std::time::Duration;
 
 /// How often a journal that could not be merged is tried again. Only the safety net of a database outage.
@@ -13,21 +14,17 @@ const RETRY: Duration = Duration::from_secs(2);
 const ABANDONED: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
 
 impl Control {
-    /// Records one rollback in the chain and turns its release's record back, in one transaction.
-    pub(crate) async fn merge_one(&self, intent: &Intent, outcome: Option<&Outcome>) -> Result<(), Problem> {
+    /// Records that a rollback was accepted and turns its release's record back, in one transaction; once.
+    pub(crate) async fn record_accepted(&self, intent: &Intent) -> Result<(), Problem> {
         let mut tx = self.store().begin().await.or_problem()?;
         if !tx.journal_merged(&intent.attempt).await.or_problem()? {
-            // Another try got as far as the commit.
-            drop(tx);
-            return self.journal_write(Record::Merged(intent.attempt.clone())).await;
+            return Ok(());
         }
         let mut turned = None;
         if let Some(id) = intent.release {
             let (mut release, _) = tx.lock_release(id).await.or_problem()?;
-            let effective = outcome.is_none_or(|o| o.applied) || !release.state.ended();
-            if effective && crate::rollback::can_go_back(&release).is_ok() {
-                let event = &intent.event;
-                turn(&mut release, &event.actor, event.reason.as_deref(), event.at);
+            if can_go_back(&release).is_ok() {
+                turn(&mut release, &intent.event.actor, intent.event.reason.as_deref(), intent.event.at);
                 tx.put_release(&release, None).await.or_problem()?;
                 turned = Some(release);
             }
@@ -39,14 +36,48 @@ impl Control {
             "good": intent.good.hash,
             "route": intent.route.calls,
             "pace": intent.route.pace,
-            "applied": outcome.map(|o| o.applied),
-            "calls": outcome.map(|o| o.words.clone()),
         });
-        tx.commit(event).await.or_problem()?;
+        match tx.commit(event).await {
+            // A later release of the workload is under way, so this one cannot be opened again: the fact is kept.
+            Err(store::Error::Conflict(why)) if turned.is_some() => {
+                tracing::warn!(why, attempt = %intent.attempt, "recorded without its release");
+                let alone = Intent { release: None, ..intent.clone() };
+                return Box::pin(self.record_accepted(&alone)).await;
+            }
+            other => other.or_problem()?,
+        };
         if let Some(release) = turned {
             self.remember(&release);
         }
+        Ok(())
+    }
+
+    /// Records a rollback and its outcome, each once, and takes it out of the journal.
+    pub(crate) async fn merge_one(&self, intent: &Intent, outcome: Option<&Outcome>) -> Result<(), Problem> {
+        self.record_accepted(intent).await?;
+        if let Some(outcome) = outcome {
+            self.record_outcome(intent, outcome).await?;
+        }
         self.journal_write(Record::Merged(intent.attempt.clone())).await
+    }
+
+    async fn record_outcome(&self, intent: &Intent, outcome: &Outcome) -> Result<(), Problem> {
+        let mut tx = self.store().begin().await.or_problem()?;
+        let once = AttemptId(format!("{}/outcome", intent.attempt));
+        if !tx.journal_merged(&once).await.or_problem()? {
+            return Ok(());
+        }
+        let mut event = intent.event.clone();
+        event.at = outcome.at;
+        event.reason = None;
+        (event.action, event.summary) = if outcome.applied {
+            let to = version_of(&intent.good.images);
+            ("rollback.applied".to_owned(), format!("The API server has the rollback to {to}"))
+        } else {
+            ("rollback.not_applied".to_owned(), format!("The cluster did not take it: {}", outcome.words))
+        };
+        event.detail = serde_json::json!({ "attempt": intent.attempt, "calls": outcome.words });
+        tx.commit(event).await.or_problem().map(drop)
     }
 
     pub(crate) async fn run_merger(&self) {

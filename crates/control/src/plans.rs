@@ -78,7 +78,8 @@ impl Control {
             )),
             (0, _) if plan.spec.workload.is_some() => Err(invalid(
                 "spec.workload",
-                "There is no such workload in the cluster. See GET /api/v1/workloads for those there are.".into(),
+                "There is no such workload in the cluster. See GET /api/v1/workloads for those there are."
+                    .into(),
             )),
             (0, _) => Err(invalid(
                 "metadata.service",
@@ -161,8 +162,7 @@ impl Control {
             return Ok(Created { id, version: old.version, digest, warnings });
         }
         let mut tx = self.store().begin().await.or_problem()?;
-        let version =
-            tx.insert_plan_version(id, expected, &plan, &digest, actor, now).await.or_problem()?;
+        let version = tx.insert_plan_version(id, expected, &plan, &digest, actor, now).await.or_problem()?;
         let voided = tx.valid_approvals(id, &old.digest, now).await.or_problem()?.len();
         let mut event = NewEvent::new(
             now,
@@ -233,7 +233,10 @@ impl Control {
         let valid = tx.valid_approvals(id, digest, now).await.or_problem()?.len();
         let required = plan.plan.spec.approvals.required;
         let (action, summary) = if approved {
-            ("plan.approved", format!("Approved, {valid} of {required}: digest {}, version {v}", digest.short()))
+            (
+                "plan.approved",
+                format!("Approved, {valid} of {required}: digest {}, version {v}", digest.short()),
+            )
         } else {
             ("plan.rejected", format!("Rejected: digest {}, version {v}", digest.short()))
         };
@@ -261,8 +264,12 @@ impl Control {
             Err(store::Error::NotFound(_)) => return Err(nothing()),
             other => other.or_problem()?,
         }
-        let mut event =
-            NewEvent::new(now, actor, "plan.approval_revoked", format!("Approval of {} taken back", plan.name));
+        let mut event = NewEvent::new(
+            now,
+            actor,
+            "plan.approval_revoked",
+            format!("Approval of {} taken back", plan.name),
+        );
         about(&mut event, id, &plan.plan);
         event.reason = reason;
         tx.commit(event).await.or_problem()?;

@@ -5,8 +5,8 @@ use crate::error::OrProblem as _;
 use crate::plans::tidy;
 use crate::{Control, write_lock};
 use model::audit::NewEvent;
-use model::plan::{Gate, Plan};
 use model::conductor as press;
+use model::plan::{Gate, Plan};
 use model::release::{Course, KnownGood, Release, State};
 use model::verdict::Class;
 use model::view::Deed;
@@ -230,7 +230,9 @@ fn may_go_on(release: &Release) -> Result<(), Problem> {
         return no("No step is being waited at: the weight is still moving.");
     };
     if release.verdict.as_ref().is_some_and(|v| v.step == step && v.class == Class::Fail) {
-        return no("The analysis of this step fails, and a failed analysis cannot be passed over. Roll back.");
+        return no(
+            "The analysis of this step fails, and a failed analysis cannot be passed over. Roll back.",
+        );
     }
     if release.waived.contains_key(&step) || release.passed.len() > step {
         return no("This step has been passed already.");
@@ -328,7 +330,10 @@ pub(crate) fn approved_enough(valid: usize, required: u32) -> Result<(), Problem
 pub(crate) fn startable(w: &Workload) -> Result<(), Problem> {
     let no = |words: String| Err(Problem::conflict(words));
     if w.in_flight() || w.abort {
-        return no(format!("{} is in the middle of another update. Let it end, or roll it back.", w.key.name));
+        return no(format!(
+            "{} is in the middle of another update. Let it end, or roll it back.",
+            w.key.name
+        ));
     }
     if w.spec_paused {
         return no(format!("{} is paused in the cluster (spec.paused). Resume it first.", w.key.name));

@@ -17,7 +17,7 @@ use model::rollback::{Pace, Route, route};
 use model::workload::{Key, Workload, version_of};
 use model::{Action, Actor, AttemptId, Problem, ReleaseId};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a press waits for Postgres after the effect. Beyond it the journal has the record.
@@ -70,6 +70,12 @@ impl Control {
             )));
         }
         let good = release.known_good.clone();
+        if route(&workload, &good.hash).pace == Pace::Now
+            && let Ok(fresh) = self.store().release(id).await
+        {
+            // Nothing is urgent, so what memory says may be checked: the release may just have ended.
+            can_go_back(&fresh)?;
+        }
         let mut event = event_for(self, actor, &workload, &good, reason);
         about(&mut event, &release);
         self.press(&workload, good, Some(id), event, begun).await
@@ -89,8 +95,7 @@ impl Control {
         let cluster = self.cluster(&key.cluster)?;
         let workload = cluster.workload(key).ok_or_else(|| gone(key))?;
         actor.require(Action::RollBack, &workload.environment)?;
-        let driving =
-            read_lock(&self.inner.active).values().find(|r| r.workload == *key).map(|r| r.id);
+        let driving = read_lock(&self.inner.active).values().find(|r| r.workload == *key).map(|r| r.id);
         if let Some(id) = driving {
             return self.roll_back(actor, id, reason).await;
         }
@@ -122,13 +127,13 @@ impl Control {
         let key = &workload.key;
         let route = route(workload, &good.hash);
         if route.pace == Pace::Now && release.is_none() {
-            return Err(Problem::conflict(format!("{} is on {} already.", key.name, version_of(&good.images))));
+            return Err(Problem::conflict(format!(
+                "{} is on {} already.",
+                key.name,
+                version_of(&good.images)
+            )));
         }
-        let attempt = AttemptId(format!(
-            "rb-{}-{:08x}",
-            event.at.timestamp_millis(),
-            rand::random::<u32>()
-        ));
+        let attempt = AttemptId(format!("rb-{}-{:08x}", event.at.timestamp_millis(), rand::random::<u32>()));
         let to_version = version_of(&good.images);
         let intent = Intent {
             attempt: attempt.clone(),
@@ -139,7 +144,13 @@ impl Control {
             event,
         };
         self.journal_write(Record::Intent(Box::new(intent.clone()))).await?;
-        let effect = self.cluster(&key.cluster)?.roll_back(key, &attempt, &good, &route).await;
+        // The effect and its record set out together: neither waits for the other, and the conductor learns at once
+        // that the abort it is about to see was ours.
+        let _pressed = self.pressed(release);
+        let (effect, recorded) = tokio::join!(
+            self.cluster(&key.cluster)?.roll_back(key, &attempt, &good, &route),
+            tokio::time::timeout(RECORD_WITHIN, self.record_accepted(&intent)),
+        );
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let outcome = Outcome {
             attempt: attempt.clone(),
@@ -156,9 +167,11 @@ impl Control {
             },
         };
         self.journal_write(Record::Outcome(outcome.clone())).await?;
-        let recorded =
-            tokio::time::timeout(RECORD_WITHIN, self.merge_one(&intent, Some(&outcome))).await;
-        let recorded = matches!(recorded, Ok(Ok(())));
+        let mut recorded = matches!(recorded, Ok(Ok(())));
+        if recorded {
+            let merged = tokio::time::timeout(RECORD_WITHIN, self.merge_one(&intent, Some(&outcome))).await;
+            recorded = matches!(merged, Ok(Ok(())));
+        }
         if !recorded {
             tracing::warn!(%attempt, "the rollback is in the journal; it is merged when Postgres answers");
         }
@@ -174,6 +187,19 @@ impl Control {
         }
     }
 
+    /// While this lives, the conductor leaves the release alone.
+    fn pressed(&self, release: Option<ReleaseId>) -> Pressed {
+        if let Some(id) = release {
+            self.inner.pressed.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        }
+        Pressed { control: self.clone(), release }
+    }
+
+    /// A press on this release is at work in this process.
+    pub(crate) fn is_pressed(&self, id: ReleaseId) -> bool {
+        self.inner.pressed.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
     async fn roll_back_unstarted(
         &self,
         actor: &Actor,
@@ -187,8 +213,12 @@ impl Control {
         can_go_back(&fresh)?;
         turn(&mut fresh, &actor.name, reason.as_deref(), now);
         tx.put_release(&fresh, None).await.or_problem()?;
-        let mut event =
-            NewEvent::new(now, actor, "rollback.accepted", "Rolled back before anything changed in the cluster");
+        let mut event = NewEvent::new(
+            now,
+            actor,
+            "rollback.accepted",
+            "Rolled back before anything changed in the cluster",
+        );
         about(&mut event, &fresh);
         event.reason = reason;
         tx.commit(event).await.or_problem()?;
@@ -219,11 +249,26 @@ impl Control {
     }
 }
 
-/// Turns a release's record back. Called for a press, and again when a journal is merged; twice is harmless.
-pub(crate) fn turn(release: &mut Release, who: &str, reason: Option<&str>, at: chrono::DateTime<chrono::Utc>) {
-    if release.course == Course::RollBack && !release.state.ended() {
-        return;
+struct Pressed {
+    control: Control,
+    release: Option<ReleaseId>,
+}
+
+impl Drop for Pressed {
+    fn drop(&mut self) {
+        if let Some(id) = self.release {
+            self.control.inner.pressed.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        }
     }
+}
+
+/// Turns a release's record back. Twice is harmless. A person's reason replaces Tidegate's own.
+pub(crate) fn turn(
+    release: &mut Release,
+    who: &str,
+    reason: Option<&str>,
+    at: chrono::DateTime<chrono::Utc>,
+) {
     if release.state.ended() {
         // What was promoted is taken back: the release goes on, in the other direction.
         release.state = State::RollingBack;
@@ -233,6 +278,7 @@ pub(crate) fn turn(release: &mut Release, who: &str, reason: Option<&str>, at: c
     }
     let why = reason.map_or_else(|| format!("Rolled back by {who}."), str::to_owned);
     leave(release, Course::RollBack, Some(&why), at);
+    release.reason = Some(why);
 }
 
 /// # Errors

@@ -44,13 +44,8 @@ impl Control {
                     Some((before, at)) if *before == status => *at,
                     _ => now,
                 };
-                let component = Component {
-                    id: w.service.clone(),
-                    name: w.service.clone(),
-                    status,
-                    words,
-                    updated,
-                };
+                let component =
+                    Component { id: w.service.clone(), name: w.service.clone(), status, words, updated };
                 // Several workloads of one service: the worst is what users feel.
                 match by_service.get(&w.service) {
                     Some(other) if other.status >= status => {}
@@ -172,7 +167,11 @@ fn notice(release: &Release, now: DateTime<Utc>) -> Notice {
     let resolved = release.ended.filter(|_| back);
     let mut updates = Vec::new();
     if let Some(at) = resolved {
-        updates.push((at, "resolved".to_owned(), "The update was taken back. The service works as before.".to_owned()));
+        updates.push((
+            at,
+            "resolved".to_owned(),
+            "The update was taken back. The service works as before.".to_owned(),
+        ));
     }
     updates.push((
         release.turned_back.unwrap_or(begun),

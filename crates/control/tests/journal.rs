@@ -64,12 +64,8 @@ fn a_torn_last_line_loses_nothing_before_it_and_spoils_nothing_after_it() {
     let journal = Journal::open(dir.path(), "a").unwrap();
     journal.append(&Record::Intent(Box::new(intent("rb-2")))).unwrap();
     drop(journal);
-    let ids: Vec<_> = Journal::open(dir.path(), "a")
-        .unwrap()
-        .unmerged()
-        .into_iter()
-        .map(|e| e.intent.attempt.0)
-        .collect();
+    let ids: Vec<_> =
+        Journal::open(dir.path(), "a").unwrap().unmerged().into_iter().map(|e| e.intent.attempt.0).collect();
     assert_eq!(ids, ["rb-1", "rb-2"]);
 }
 

@@ -45,10 +45,8 @@ async fn nothing_starts_without_an_approval_of_exactly_this_digest_by_somebody_e
     replica.approve(&people, plan.id, &plan.digest).await;
     // An edit voids the approval, and the old digest can neither be approved nor started any more.
     let steps = "[{weight: 10, bake: 2s}, {weight: 100}]";
-    let edited = control
-        .edit_plan(&people.manager, plan.id, Some(1), &world.plan("1.1.0", steps))
-        .await
-        .unwrap();
+    let edited =
+        control.edit_plan(&people.manager, plan.id, Some(1), &world.plan("1.1.0", steps)).await.unwrap();
     assert_eq!(edited.version, 2);
     let stale = control.decide(&people.approver, plan.id, &plan.digest, Decision::Approve, None).await;
     assert_eq!(stale.unwrap_err().status, Status::Conflict);
@@ -81,9 +79,7 @@ async fn one_press_in_flight_ends_at_the_known_good_revision() {
     let world = World::new().await;
     let replica = world.replica("a");
     let people = people(&replica.control).await;
-    let id = replica
-        .release(&people, &world.plan("1.1.0", "[{weight: 25, bake: 10m}, {weight: 100}]"))
-        .await;
+    let id = replica.release(&people, &world.plan("1.1.0", "[{weight: 25, bake: 10m}, {weight: 100}]")).await;
     let release = replica.wait(id, "first step", |r| r.step_since.is_some()).await;
     let refused = replica.control.roll_back(&people.viewer, id, None).await.unwrap_err();
     assert_eq!(refused.status, Status::Forbidden);
@@ -104,7 +100,8 @@ async fn a_failing_canary_goes_back_by_itself_and_its_weight_never_rose_after_th
     let world = World::new().await;
     let replica = world.replica("a");
     let people = people(&replica.control).await;
-    let steps = "[{weight: 20, bake: 60s, gates: [analysis]}, {weight: 50, gates: [analysis]}, {weight: 100}]";
+    let steps =
+        "[{weight: 20, bake: 60s, gates: [analysis]}, {weight: 50, gates: [analysis]}, {weight: 100}]";
     let id = replica.release(&people, &world.plan("1.1.0-errors-20pct", steps)).await;
     let release = replica.wait_state(id, State::RolledBack).await;
     assert_eq!(release.step, Some(0), "it never left the first step");
@@ -123,7 +120,10 @@ async fn another_replica_carries_on_when_the_first_dies_and_no_step_is_opened_tw
     let first = world.replica("first");
     let people = people(&first.control).await;
     let id = first
-        .release(&people, &world.plan("1.1.0", "[{weight: 10, bake: 8s}, {weight: 50, bake: 1s}, {weight: 100}]"))
+        .release(
+            &people,
+            &world.plan("1.1.0", "[{weight: 10, bake: 8s}, {weight: 50, bake: 1s}, {weight: 100}]"),
+        )
         .await;
     first.wait(id, "first step", |r| r.step_since.is_some()).await;
     let second = world.replica("second");
@@ -155,7 +155,8 @@ async fn a_promoted_release_is_taken_back_in_one_press_without_walking_the_steps
     let after = world.cluster.template(&world.key()).await.unwrap();
     assert_eq!(after.steps, before.steps);
     // The workload is free again: the next release may start.
-    let next = replica.release(&people, &world.plan("1.2.0", "[{weight: 50, bake: 1s}, {weight: 100}]")).await;
+    let next =
+        replica.release(&people, &world.plan("1.2.0", "[{weight: 50, bake: 1s}, {weight: 100}]")).await;
     replica.wait_state(next, State::Succeeded).await;
 }
 

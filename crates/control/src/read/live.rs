@@ -63,7 +63,12 @@ impl Control {
 }
 
 /// The verdict on the samples of the step in force, as judged at the last of them.
-fn current_verdict(release: &Release, plan: &Plan, samples: &[Sample], now: DateTime<Utc>) -> Option<Verdict> {
+fn current_verdict(
+    release: &Release,
+    plan: &Plan,
+    samples: &[Sample],
+    now: DateTime<Utc>,
+) -> Option<Verdict> {
     if !analysed(plan) {
         return None;
     }
@@ -194,7 +199,13 @@ fn steps(release: &Release, plan: &Plan, verdict: Option<&Verdict>, now: DateTim
     plan.steps().iter().enumerate().map(|(i, s)| step_view(i, s, release, verdict, now)).collect()
 }
 
-fn step_view(i: usize, s: &Step, release: &Release, verdict: Option<&Verdict>, now: DateTime<Utc>) -> StepView {
+fn step_view(
+    i: usize,
+    s: &Step,
+    release: &Release,
+    verdict: Option<&Verdict>,
+    now: DateTime<Utc>,
+) -> StepView {
     let passed = release.passed.get(i);
     let here = release.step == Some(i) && passed.is_none();
     let (state, words) = match passed {
@@ -263,10 +274,16 @@ fn analysis_gate(here: bool, passed: bool, verdict: Option<&Verdict>) -> GateVie
         (true, _, Some(Class::NoData) | None) => (GateState::NoData, "no data yet"),
         (false, ..) => (GateState::Closed, "guard"),
     };
-    let note = verdict.filter(|_| here).map(|v| {
-        format!("{:.0} requests, {:.0} errors", v.canary.requests, v.canary.errors)
-    });
-    GateView { kind: "analysis".to_owned(), name: "Analysis".to_owned(), state, figure: figure.to_owned(), note }
+    let note = verdict
+        .filter(|_| here)
+        .map(|v| format!("{:.0} requests, {:.0} errors", v.canary.requests, v.canary.errors));
+    GateView {
+        kind: "analysis".to_owned(),
+        name: "Analysis".to_owned(),
+        state,
+        figure: figure.to_owned(),
+        note,
+    }
 }
 
 fn revisions(release: &Release, seen: Option<&Workload>) -> Vec<model::workload::Revision> {

@@ -1,10 +1,10 @@
 //! `/` and the frame around every page.
 
 use super::services::{see, workload_row};
+use crate::Control;
 use crate::error::OrProblem as _;
 use crate::plans::may_decide;
 use crate::releases::{Ask, may};
-use crate::Control;
 use model::release::State;
 use model::view::{NowPage, Shell, Waiting};
 use model::workload::Phase;
@@ -100,13 +100,23 @@ impl Control {
             let (title, words, mine) = if valid.len() >= required {
                 (
                     format!("Start {}", plan.name),
-                    format!("Approved, {} of {required}. {} to {}", valid.len(), plan.service, plan.plan.version()),
+                    format!(
+                        "Approved, {} of {required}. {} to {}",
+                        valid.len(),
+                        plan.service,
+                        plan.plan.version()
+                    ),
                     actor.may(Action::Start, &plan.environment),
                 )
             } else {
                 (
                     format!("Approve {}", plan.name),
-                    format!("{} of {required} approvals. {} to {}", valid.len(), plan.service, plan.plan.version()),
+                    format!(
+                        "{} of {required} approvals. {} to {}",
+                        valid.len(),
+                        plan.service,
+                        plan.plan.version()
+                    ),
                     may_decide(actor, &plan).is_ok() && !mine_given,
                 )
             };

@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use model::plan::{Plan, diff, reach, read};
 use model::release::Release;
 use model::view::{
-    ApprovalState, ApprovalView, Deed, DraftTarget, PlanCheck, PlanDraft, PlanPage, PlanRow, PlanState, PlansPage,
-    VersionView,
+    ApprovalState, ApprovalView, Deed, DraftTarget, PlanCheck, PlanDraft, PlanPage, PlanRow, PlanState,
+    PlansPage, VersionView,
 };
 use model::workload::{Strategy, Workload};
 use model::{Action, Actor, PlanId, Problem, Span};
@@ -76,18 +76,18 @@ impl Control {
             None => Vec::new(),
         };
         let warnings = self.read_plan(&record.plan.to_yaml()).map_or_else(|p| p.fields, |r| r.warnings);
-        let mine = approvals
-            .iter()
-            .any(|a| Some(a.person) == actor.person && approval_state(a, &record, now) == ApprovalState::Approved);
+        let mine = approvals.iter().any(|a| {
+            Some(a.person) == actor.person && approval_state(a, &record, now) == ApprovalState::Approved
+        });
         let approve = match may_decide(actor, &record) {
             Ok(()) if mine => Deed::no("You have approved this version."),
             Ok(()) if current.is_some() => Deed::no("This version has been released already."),
             other => deed(other),
         };
         let edit = match actor.require(Action::WritePlan, &record.environment) {
-            Ok(()) if matches!(state, PlanState::Releasing) => {
-                Deed::no("A release of this version is under way; an edit would stop it before its next step.")
-            }
+            Ok(()) if matches!(state, PlanState::Releasing) => Deed::no(
+                "A release of this version is under way; an edit would stop it before its next step.",
+            ),
             other => deed(other),
         };
         Ok(PlanPage {
@@ -122,13 +122,7 @@ impl Control {
         })
     }
 
-    fn start_deed(
-        &self,
-        actor: &Actor,
-        record: &PlanRecord,
-        given: u32,
-        current: Option<&Release>,
-    ) -> Deed {
+    fn start_deed(&self, actor: &Actor, record: &PlanRecord, given: u32, current: Option<&Release>) -> Deed {
         let check = || -> Result<(), Problem> {
             actor.require(Action::Start, &record.environment)?;
             if let Some(release) = current {

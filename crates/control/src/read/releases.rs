@@ -35,12 +35,10 @@ impl Control {
         see(actor)?;
         match self.store().release(id).await {
             Ok(release) => Ok(release),
-            Err(e @ store::Error::Unavailable(_)) => {
-                match crate::read_lock(&self.inner.active).get(&id) {
-                    Some(release) => Ok((**release).clone()),
-                    None => Err(e).or_problem(),
-                }
-            }
+            Err(e @ store::Error::Unavailable(_)) => match crate::read_lock(&self.inner.active).get(&id) {
+                Some(release) => Ok((**release).clone()),
+                None => Err(e).or_problem(),
+            },
             Err(e) => Err(e).or_problem(),
         }
     }
@@ -83,10 +81,7 @@ impl Control {
         let approvals = match &record {
             Some(record) => {
                 let all = self.store().approvals(release.plan).await.unwrap_or_default();
-                all.iter()
-                    .filter(|a| a.digest == release.digest)
-                    .map(|a| approval(a, record, now))
-                    .collect()
+                all.iter().filter(|a| a.digest == release.digest).map(|a| approval(a, record, now)).collect()
             }
             None => Vec::new(),
         };

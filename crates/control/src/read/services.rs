@@ -21,13 +21,8 @@ impl Control {
         see(actor)?;
         let driving: HashMap<Key, ReleaseId> =
             read_lock(&self.inner.active).values().map(|r| (r.workload.clone(), r.id)).collect();
-        let words: Vec<String> = filter
-            .q
-            .as_deref()
-            .unwrap_or_default()
-            .split_whitespace()
-            .map(str::to_lowercase)
-            .collect();
+        let words: Vec<String> =
+            filter.q.as_deref().unwrap_or_default().split_whitespace().map(str::to_lowercase).collect();
         let mut phases: BTreeMap<Phase, usize> = BTreeMap::new();
         let mut environments = BTreeSet::new();
         let mut rows = Vec::new();
@@ -166,7 +161,9 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
     let mut steps = Vec::new();
     for call in &route.calls {
         match call {
-            Call::Unpause => steps.push("The pause set in the cluster is lifted: paused, nothing moves.".to_owned()),
+            Call::Unpause => {
+                steps.push("The pause set in the cluster is lifted: paused, nothing moves.".to_owned())
+            }
             Call::Abort => steps.push(format!("Canary weight {weight} % to 0 %.")),
             Call::Revert => steps.push(match route.pace {
                 Pace::Seconds => format!(
@@ -178,9 +175,13 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
                 }
             }),
             Call::RevertThroughWindow => {
-                steps.push(format!("The template of {to_version} is put back; the steps are not walked again."));
+                steps.push(format!(
+                    "The template of {to_version} is put back; the steps are not walked again."
+                ));
             }
-            Call::PromoteFull => steps.push(format!("{to_version} takes all traffic when its pods are ready.")),
+            Call::PromoteFull => {
+                steps.push(format!("{to_version} takes all traffic when its pods are ready."))
+            }
         }
     }
     let mut cannot_undo = Vec::new();
