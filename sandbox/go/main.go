@@ -1,6 +1,6 @@
-// Command kube is the sandbox's control plane in one binary: etcd, the Kubernetes API server, controller manager and
-// scheduler, and kubectl, chosen by the first argument. They share most of their code, so one binary is a third of
-// the size of five and links once.
+// Command kube is the sandbox's control plane in one binary: etcd, the Kubernetes API server, controller
+// manager and scheduler, and kubectl, chosen by the first argument. They share most of their code, so one
+// binary is a third of the size of five and links once.
 package main
 
 import (
@@ -55,8 +55,8 @@ func main() {
 	}
 }
 
-// etcd runs one member until SIGTERM or SIGINT. It embeds the server because etcd's own main lives in a module that
-// is not published apart from its tools.
+// etcd runs one member until SIGTERM or SIGINT. It embeds the server because etcd's own main lives in a
+// module that is not published apart from its tools.
 func etcd(args []string) error {
 	flags := flag.NewFlagSet("etcd", flag.ContinueOnError)
 	dir := flags.String("data-dir", "", "directory of the data")
@@ -77,7 +77,8 @@ func etcd(args []string) error {
 	c := embed.NewConfig()
 	c.Dir = *dir
 	c.LogLevel = "error"
-	// A sandbox survives the death of its processes, which the page cache does too; not the death of the machine.
+	// A sandbox survives the death of its processes, which the page cache does too; not the death of the
+	// machine.
 	c.UnsafeNoFsync = true
 	// One member on one machine elects itself: no reason to wait the default second for it.
 	c.TickMs, c.ElectionMs = 20, 200

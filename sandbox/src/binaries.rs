@@ -1,7 +1,7 @@
 //! The programs of the sandbox: built or fetched once into a cache, keyed by what they are built from.
 //!
-//! The Go sources and lock files are compiled into this crate, so the key is exact and no path of the checkout is
-//! needed at run time.
+//! The Go sources and lock files are compiled into this crate, so the key is exact and no path of the
+//! checkout is needed at run time.
 
 use std::{
     fs::{self, File},
@@ -49,8 +49,8 @@ const BUILDS: [(&str, &str, &[&str]); 3] = [
     ("kwok (nodes and pods without containers)", "kwok", &["sigs.k8s.io/kwok/cmd/kwok"]),
 ];
 
-/// Third-party manifests that belong to the pinned versions, copied out of their modules: module folder, files, and
-/// where they go.
+/// Third-party manifests that belong to the pinned versions, copied out of their modules: module folder,
+/// files, and where they go.
 const MANIFESTS: [(&str, &str, &[&str]); 2] = [
     (
         ".",
@@ -121,8 +121,8 @@ fn key() -> String {
     hex::encode(&hash.finalize()[..8])
 }
 
-/// Make sure that every program is there: build or fetch what is missing (six minutes on two cores the first time).
-/// Two processes that need the same thing at once build it once.
+/// Make sure that every program is there: build or fetch what is missing (six minutes on two cores the first
+/// time). Two processes that need the same thing at once build it once.
 ///
 /// # Errors
 /// When a tool is missing or a build fails; the message says what to do.
@@ -289,9 +289,7 @@ fn prometheus(root: &Path, bin: &Path, progress: Progress) -> Result<()> {
     }
     let Some(found) = on_path("prometheus") else {
         let why = why.map(|e| format!("{e:#}")).unwrap_or_default();
-        bail!(
-            "no Prometheus: install one so that `prometheus` is on PATH (e.g. apt-get install prometheus). {why}"
-        );
+        bail!("no Prometheus: install one, so that it is on PATH (apt-get install prometheus). {why}");
     };
     symlink(found, link)?;
     Ok(())

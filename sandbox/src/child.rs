@@ -1,7 +1,7 @@
 //! Child processes that never outlive this process, not even when it is killed with SIGKILL.
 //!
-//! Each child is started through `setpriv --pdeathsig KILL`. The kernel sends that signal when the *thread* that
-//! started the child ends, so one thread that lives as long as the process starts them all.
+//! Each child is started through `setpriv --pdeathsig KILL`. The kernel sends that signal when the *thread*
+//! that started the child ends, so one thread that lives as long as the process starts them all.
 
 use std::{
     fs::{self, File},
@@ -24,7 +24,8 @@ fn spawner() -> &'static mpsc::Sender<Job> {
         let (jobs, work) = mpsc::channel::<Job>();
         thread::spawn(move || {
             for (mut command, answer) in work {
-                // Whoever asked may have given up waiting; then the child is dropped, and dies with this process.
+                // Whoever asked may have given up waiting; then the child is dropped, and dies with this
+                // process.
                 let _ = answer.send(command.spawn());
             }
         });
@@ -47,8 +48,8 @@ pub(crate) struct User {
     pub(crate) gid: u32,
 }
 
-/// A `setpriv` invocation that kills the program when this process ends, in a process group of its own so that a
-/// Ctrl-C in the terminal reaches only this process, which then stops its children in order.
+/// A `setpriv` invocation that kills the program when this process ends, in a process group of its own so
+/// that a Ctrl-C in the terminal reaches only this process, which then stops its children in order.
 pub(crate) fn guarded(program: impl AsRef<Path>, user: Option<User>) -> Command {
     use std::os::unix::process::CommandExt as _;
     let mut command = Command::new("setpriv");

@@ -1,4 +1,5 @@
-//! Start of the control plane: which programs, with which flags, in which order, and how each is known to be ready.
+//! Start of the control plane: which programs, with which flags, in which order, and how each is known to be
+//! ready.
 
 use std::{
     fs,
@@ -76,7 +77,8 @@ impl Cluster {
     /// Start everything below `dir` and wait until workloads can be scheduled.
     ///
     /// # Errors
-    /// When a program cannot be started, ends early or is not ready in time; the message names it and shows its log.
+    /// When a program cannot be started, ends early or is not ready in time; the message names it and shows
+    /// its log.
     pub(crate) async fn start(dir: &Path, binaries: &Binaries, progress: Progress) -> Result<Self> {
         fs::create_dir_all(dir.join("log"))?;
         let ports = ports::choose(&dir.join("ports.json"), &PORTS)?;
@@ -137,8 +139,8 @@ impl Cluster {
         self.processes.iter().try_for_each(Process::check)
     }
 
-    /// Wait until `probe` says yes. There is no event to wait for while a server does not answer yet, so it asks
-    /// every 50 ms; a program that has ended meanwhile is reported at once.
+    /// Wait until `probe` says yes. There is no event to wait for while a server does not answer yet, so it
+    /// asks every 50 ms; a program that has ended meanwhile is reported at once.
     async fn until<F, Fut>(&self, what: &str, probe: F) -> Result<()>
     where
         F: Fn() -> Fut,
@@ -269,9 +271,9 @@ impl Cluster {
             format!("--healthzPort={}", self.ports["argo-health"]),
             format!("--metricsPort={}", self.ports["argo-metrics"]),
         ];
-        // AnalysisTemplates name Prometheus by its in-cluster DNS name, which this machine cannot resolve. The
-        // controller's plain-HTTP requests go through a proxy, and that proxy is Prometheus itself: it looks at the
-        // path only. Addresses on 127.0.0.1 are never proxied by Go programs.
+        // AnalysisTemplates name Prometheus by its in-cluster DNS name, which this machine cannot resolve.
+        // The controller's plain-HTTP requests go through a proxy, and that proxy is Prometheus itself: it
+        // looks at the path only. Addresses on 127.0.0.1 are never proxied by Go programs.
         let proxy = format!("http://127.0.0.1:{}", self.ports["prometheus"]);
         let env = [("KUBECONFIG", kubeconfig), ("HTTP_PROXY", proxy), ("NO_PROXY", String::new())];
         self.run("argo-rollouts", &binaries.path("rollouts-controller"), &flags, &env)
@@ -375,7 +377,8 @@ async fn established(api: &Api<CustomResourceDefinition>) -> bool {
     })
 }
 
-/// Whether a GET of `url` answers with success. Proxies of the environment are not for this machine's own servers.
+/// Whether a GET of `url` answers with success. Proxies of the environment are not for this machine's own
+/// servers.
 pub(crate) async fn http_ok(url: &str) -> bool {
     let Ok(client) = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build() else {
         return false;

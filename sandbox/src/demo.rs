@@ -1,6 +1,7 @@
 //! The demo world: created once, then left to whoever uses it.
 //!
-//! A second start must not undo what people released meanwhile, so an object that exists is never written again.
+//! A second start must not undo what people released meanwhile, so an object that exists is never written
+//! again.
 
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ const WORLD: [&str; 2] = [include_str!("../demo/shop.yaml"), include_str!("../de
 /// Names the image that ran before the manifest's, so that a fresh world has a revision to go back to.
 const EARLIER: &str = "sandbox.tidegate.dev/earlier-image";
 
-/// Marks a workload whose second revision has been released; whatever it runs from then on is somebody's wish.
+/// Marks a workload whose second revision has been released; whatever it runs from then on is somebody's
+/// wish.
 const SEEDED: &str = "sandbox.tidegate.dev/seeded";
 
 /// How long a demo workload may take to become Healthy.
@@ -56,7 +58,8 @@ pub(crate) async fn seed(client: &Client, progress: Progress) -> Result<()> {
     Ok(())
 }
 
-/// Bring one workload to its second revision, unless that was done before; say whether there was anything to do.
+/// Bring one workload to its second revision, unless that was done before; say whether there was anything to
+/// do.
 async fn workload(client: &Client, applier: &Applier, object: &DynamicObject) -> Result<bool> {
     let earlier = object.annotations().get(EARLIER).cloned();
     let mut first = object.clone();

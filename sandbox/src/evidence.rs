@@ -16,10 +16,11 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 impl Sandbox {
     /// The writes the API server took on one object, in its order: events of the audit log, each with `verb`,
-    /// `user.username`, `objectRef.subresource`, `responseStatus.code` and `requestObject` (the patch itself).
+    /// `user.username`, `objectRef.subresource`, `responseStatus.code` and `requestObject` (the patch
+    /// itself).
     ///
-    /// The API server appends a write shortly after it answers: whoever expects one more waits for it. Objects are
-    /// those of argoproj.io and apps, Ingresses, Services and ConfigMaps.
+    /// The API server appends a write shortly after it answers: whoever expects one more waits for it.
+    /// Objects are those of argoproj.io and apps, Ingresses, Services and ConfigMaps.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -29,7 +30,8 @@ impl Sandbox {
         let mut found = Vec::new();
         for line in BufReader::new(log).lines() {
             let line = line?;
-            // Most lines are about something else; they need not be parsed. The last may still be half written.
+            // Most lines are about something else; they need not be parsed. The last may still be half
+            // written.
             if !line.contains(name) {
                 continue;
             }

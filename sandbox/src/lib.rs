@@ -1,5 +1,6 @@
-//! A real Kubernetes control plane on one machine, without containers: etcd, API server, controllers, scheduler,
-//! Argo Rollouts, kwok's nodes and pods, Prometheus and simulated users. For `./run`, tests and benchmarks.
+//! A real Kubernetes control plane on one machine, without containers: etcd, API server, controllers,
+//! scheduler, Argo Rollouts, kwok's nodes and pods, Prometheus and simulated users. For `./run`, tests and
+//! benchmarks.
 //!
 //! Nothing it starts outlives the process that started it. See `sandbox/README.md`.
 
@@ -39,7 +40,8 @@ pub use manifest::{Strategy, Workload, rollout_manifest};
 
 use crate::{apply::Applier, cluster::Cluster, postgres::Postgres, traffic::Traffic};
 
-/// The environment variable that names the `sandbox.json` of a running sandbox to use instead of starting one.
+/// The environment variable that names the `sandbox.json` of a running sandbox to use instead of starting
+/// one.
 pub const SHARED: &str = "TIDEGATE_SANDBOX";
 
 /// What to start, and where.
@@ -96,11 +98,12 @@ struct Running {
 }
 
 impl Sandbox {
-    /// Build what is missing, start everything, wait until it is ready, and write `sandbox.json` into the data
-    /// directory.
+    /// Build what is missing, start everything, wait until it is ready, and write `sandbox.json` into the
+    /// data directory.
     ///
     /// # Errors
-    /// When another sandbox runs on the same data, a program cannot be built or started, or is not ready in time.
+    /// When another sandbox runs on the same data, a program cannot be built or started, or is not ready in
+    /// time.
     pub async fn start(options: Options) -> Result<Self> {
         let progress = Progress::new(options.quiet);
         Self::start_with(options, progress).await
@@ -168,8 +171,8 @@ impl Sandbox {
         Ok(Self { info, running: None })
     }
 
-    /// The sandbox of this test process: the one that TIDEGATE_SANDBOX names, else one started for this process in a
-    /// temporary directory, without the demo world. It ends with the process.
+    /// The sandbox of this test process: the one that TIDEGATE_SANDBOX names, else one started for this
+    /// process in a temporary directory, without the demo world. It ends with the process.
     ///
     /// # Errors
     /// As [`Sandbox::start`] and [`Sandbox::attach`].
@@ -186,8 +189,8 @@ impl Sandbox {
             .await
     }
 
-    /// A new client with the rights of a cluster-admin. Each test takes its own: a client belongs to the runtime
-    /// it was made in.
+    /// A new client with the rights of a cluster-admin. Each test takes its own: a client belongs to the
+    /// runtime it was made in.
     ///
     /// # Errors
     /// When the kubeconfig cannot be read.
@@ -273,8 +276,8 @@ impl Drop for Running {
     }
 }
 
-/// A directory of this process below the system's temporary one. Those of processes that ended are removed: a test
-/// process has no moment at its end to do it.
+/// A directory of this process below the system's temporary one. Those of processes that ended are removed: a
+/// test process has no moment at its end to do it.
 ///
 /// # Errors
 /// When it cannot be created.

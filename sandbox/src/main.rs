@@ -44,11 +44,13 @@ enum Command {
     },
     /// Run nothing but a Postgres until Ctrl-C; print one line of JSON (`url`, `pid`) when it is ready.
     Postgres {
-        /// Directory of its data. A second start on it finds the data again, and keeps the port if that is free.
+        /// Directory of its data. A second start on it finds the data again, and keeps the port if that is
+        /// free.
         #[arg(long)]
         data: PathBuf,
     },
-    /// Run the development world until Ctrl-C: Postgres, a cluster, and the server. `./run` builds and calls this.
+    /// Run the development world until Ctrl-C: Postgres, a cluster, and the server. `./run` builds and calls
+    /// this.
     Run {
         /// The server's binary.
         #[arg(long)]
@@ -89,8 +91,8 @@ async fn main() {
             until_stopped(run::run(world)).await
         }
     };
-    // Not by returning: the runtime would wait for a build that Ctrl-C was meant to end. Everything that has to be
-    // stopped in order was dropped above; the rest dies with this process.
+    // Not by returning: the runtime would wait for a build that Ctrl-C was meant to end. Everything that has
+    // to be stopped in order was dropped above; the rest dies with this process.
     match result {
         Ok(()) => std::process::exit(0),
         Err(e) => {

@@ -31,9 +31,9 @@ pub struct Workload {
     pub rps: f64,
 }
 
-/// YAML of a Rollout with Services and, for nginx, its Ingress. Its container is named `app`; its own canary steps are
-/// `setWeight 20`, an endless pause, `setWeight 50`, an endless pause. The second Service is `<name>-canary` or
-/// `<name>-preview`.
+/// YAML of a Rollout with Services and, for nginx, its Ingress. Its container is named `app`; its own canary
+/// steps are `setWeight 20`, an endless pause, `setWeight 50`, an endless pause. The second Service is
+/// `<name>-canary` or `<name>-preview`.
 #[must_use]
 pub fn rollout_manifest(ns: &str, name: &str, replicas: u32, image: &str, strategy: Strategy) -> String {
     let (namespace, name, image) = (ns.to_owned(), name.to_owned(), image.to_owned());
@@ -64,7 +64,8 @@ impl Workload {
             }
         };
         let service = |service: &str| {
-            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": service, "namespace": namespace},
+            json!({"apiVersion": "v1", "kind": "Service",
+                "metadata": {"name": service, "namespace": namespace},
                 "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]}})
         };
         let mut objects: Vec<Value> = vec![service(name)];
@@ -73,13 +74,15 @@ impl Workload {
             let backend = json!({"service": {"name": name, "port": {"number": 80}}});
             objects.push(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
                 "metadata": {"name": name, "namespace": namespace},
-                "spec": {"ingressClassName": "nginx", "rules": [{"host": format!("{name}.{namespace}.example.com"),
+                "spec": {"ingressClassName": "nginx", "rules": [{
+                    "host": format!("{name}.{namespace}.example.com"),
                     "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}}));
         }
         objects.push(json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
             "metadata": {"name": name, "namespace": namespace, "labels": {"app": name},
                 "annotations": {"sandbox.tidegate.dev/rps": self.rps.to_string()}},
-            "spec": {"replicas": self.replicas, "selector": {"matchLabels": {"app": name}}, "strategy": strategy,
+            "spec": {"replicas": self.replicas, "selector": {"matchLabels": {"app": name}},
+                "strategy": strategy,
                 "template": {"metadata": {"labels": {"app": name}},
                     "spec": {"containers": [{"name": "app", "image": self.image,
                         "ports": [{"containerPort": 8080}]}]}}}}));

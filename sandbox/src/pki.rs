@@ -1,4 +1,5 @@
-//! The sandbox's own certificate authority: TLS is verified everywhere, and each component has a user of its own.
+//! The sandbox's own certificate authority: TLS is verified everywhere, and each component has a user of its
+//! own.
 
 use std::{
     fs,
@@ -73,7 +74,8 @@ impl Pki {
             }
             sign(dir, subject.file, params, ExtendedKeyUsagePurpose::ClientAuth, &ca)?;
         }
-        // The key that signs service account tokens must outlive a restart, or all tokens given out would be void.
+        // The key that signs service account tokens must outlive a restart, or all tokens given out would be
+        // void.
         if !dir.join("sa.key").exists() {
             let key = KeyPair::generate()?;
             write_private(&dir.join("sa.pub"), &key.public_key_pem())?;

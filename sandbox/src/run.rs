@@ -1,4 +1,5 @@
-//! The development world of `./run`: Postgres, a cluster, and the server, started in order and stopped together.
+//! The development world of `./run`: Postgres, a cluster, and the server, started in order and stopped
+//! together.
 
 use std::{
     env,
@@ -76,7 +77,8 @@ impl Parts {
 
 impl Drop for Parts {
     fn drop(&mut self) {
-        // The server first: it must not see its database and its cluster vanish. The others follow as fields do.
+        // The server first: it must not see its database and its cluster vanish. The others follow as fields
+        // do.
         self.server.stop(Signal::TERM, GRACE);
     }
 }
@@ -89,12 +91,12 @@ struct Target {
     prometheus: String,
 }
 
-/// Start everything, say where it is, and keep it until something ends by itself, which is an error. To stop it, drop
-/// the future.
+/// Start everything, say where it is, and keep it until something ends by itself, which is an error. To stop
+/// it, drop the future.
 ///
 /// # Errors
-/// When a port is taken, a tool is missing, a given cluster, Prometheus or database does not answer, or a part ends;
-/// each as one line that says what to do.
+/// When a port is taken, a tool is missing, a given cluster, Prometheus or database does not answer, or a
+/// part ends; each as one line that says what to do.
 pub async fn run(world: World) -> Result<()> {
     let progress = Progress::new(false);
     free(world.listen)?;
@@ -240,9 +242,7 @@ async fn existing(world: &World, progress: Progress) -> Result<Target> {
         ),
     }
     if !http_ok(&format!("{}/api/v1/query?query=1", prometheus.trim_end_matches('/'))).await {
-        bail!(
-            "no Prometheus answers at {prometheus}. Give its base URL, as in --prometheus http://localhost:9090."
-        );
+        bail!("no Prometheus answers at {prometheus}. Give its base URL: --prometheus http://localhost:9090");
     }
     Ok(Target { name: context, kubeconfig, prometheus })
 }
@@ -258,7 +258,8 @@ fn serve(world: &World, data: &Path, target: &Target, database: &str, demo: bool
         .env("TIDEGATE_PROMETHEUS", &target.prometheus)
         .env("TIDEGATE_SITE", fs::canonicalize(&world.site)?)
         .env("TIDEGATE_DATA", data)
-        // A person's own cluster gets no accounts with a known password: the first-run page makes the first one.
+        // A person's own cluster gets no accounts with a known password: the first-run page makes the first
+        // one.
         .env_remove("TIDEGATE_DEMO");
     if demo {
         command.env("TIDEGATE_DEMO", "1");
@@ -343,7 +344,8 @@ mod tests {
 
     #[test]
     fn accounts_are_read_off_the_sign_in_page() {
-        let page = "<li>a.b@demo.tidegate.dev</li><input value=\"c@demo.tidegate.dev\">a.b@demo.tidegate.dev @demo.tidegate.dev";
+        let page = "<li>a.b@demo.tidegate.dev</li><input value=\"c@demo.tidegate.dev\">a.b@demo.tidegate.dev \
+            @demo.tidegate.dev";
         assert_eq!(accounts(page), ["a.b@demo.tidegate.dev", "c@demo.tidegate.dev"]);
     }
 

@@ -141,9 +141,10 @@ async fn the_controller_reaches_prometheus_by_its_name_in_the_cluster() {
     let sandbox = Sandbox::shared().await.unwrap();
     let namespace = healthy(sandbox, "analysis", Strategy::Canary { nginx: false }).await;
     let run = format!(
-        "{{apiVersion: argoproj.io/v1alpha1, kind: AnalysisRun, metadata: {{name: probe, namespace: {namespace}}},
-           spec: {{metrics: [{{name: requests, count: 1, successCondition: 'result[0] >= 0', provider: {{prometheus:
-           {{address: 'http://prometheus.monitoring.svc.cluster.local:9090', query: 'vector(1)'}}}}}}]}}}}"
+        "{{apiVersion: argoproj.io/v1alpha1, kind: AnalysisRun,
+           metadata: {{name: probe, namespace: {namespace}}},
+           spec: {{metrics: [{{name: requests, count: 1, successCondition: 'result[0] >= 0', provider:
+           {{prometheus: {{address: 'http://prometheus.monitoring.svc.cluster.local:9090', query: 'vector(1)'}}}}}}]}}}}"
     );
     sandbox.apply_yaml(&run).await.unwrap();
     let kind = kube::core::GroupVersionKind::gvk("argoproj.io", "v1alpha1", "AnalysisRun");

@@ -1,5 +1,5 @@
-//! The whole sandbox as its command line starts it: the demo world is healthy, nothing survives the parent, and a
-//! second start finds what the first left.
+//! The whole sandbox as its command line starts it: the demo world is healthy, nothing survives the parent,
+//! and a second start finds what the first left.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it cannot use")]
 

@@ -1,8 +1,9 @@
 //! How a version treats its users.
 //!
-//! By annotation of the pod template, `sandbox.tidegate.dev/behaviour: "errors=5%,latency=+300ms"`, and by the image
-//! tag, so that a release that changes only the image can bring a bad version: `1.43.0-errors-20pct` fails every
-//! fifth request, `1.43.0-slow-300ms` takes 300 ms longer; both may follow each other. The annotation wins.
+//! By annotation of the pod template, `sandbox.tidegate.dev/behaviour: "errors=5%,latency=+300ms"`, and by
+//! the image tag, so that a release that changes only the image can bring a bad version:
+//! `1.43.0-errors-20pct` fails every fifth request, `1.43.0-slow-300ms` takes 300 ms longer; both may follow
+//! each other. The annotation wins.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Simulated users. They go where the cluster really sends them (ready pods, the router's weights, the active
 //! Service), and Prometheus reads what they met.
 //!
-//! `http_requests_total` and `http_request_duration_seconds` carry the labels `service`, `namespace`, `code`, `version`
-//! (image tag) and `rollouts_pod_template_hash` (for a Deployment its `pod-template-hash`).
+//! `http_requests_total` and `http_request_duration_seconds` carry the labels `service`, `namespace`, `code`,
+//! `version` (image tag) and `rollouts_pod_template_hash` (for a Deployment its `pod-template-hash`).
 
 mod behaviour;
 mod metrics;
@@ -118,8 +118,8 @@ impl Users {
     }
 }
 
-/// The running simulator: a thread with a runtime of its own, so that it outlives the runtime of the test that
-/// happened to start it. Dropping it stops it.
+/// The running simulator: a thread with a runtime of its own, so that it outlives the runtime of the test
+/// that happened to start it. Dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     stop: Option<oneshot::Sender<()>>,

@@ -76,8 +76,8 @@ fn normal(rng: &mut StdRng) -> f64 {
     radius * (TAU * rng.random::<f64>()).cos()
 }
 
-/// A draw from the Poisson distribution: by products of uniforms while that is exact and quick, else by its normal
-/// approximation.
+/// A draw from the Poisson distribution: by products of uniforms while that is exact and quick, else by its
+/// normal approximation.
 fn poisson(rng: &mut StdRng, mean: f64) -> u64 {
     if mean > 60.0 {
         let drawn = (mean + mean.sqrt() * normal(rng)).round().max(0.0);

@@ -35,7 +35,8 @@ pub(crate) struct Share {
     pub(crate) served: bool,
 }
 
-/// Split a service's requests among its versions. The fractions sum to 1 unless there is nowhere to send anything.
+/// Split a service's requests among its versions. The fractions sum to 1 unless there is nowhere to send
+/// anything.
 pub(crate) fn shares(route: &Route, versions: &[Version]) -> Vec<Share> {
     let ready = |hash: &str| versions.iter().filter(|v| v.hash == hash).map(|v| v.ready).sum::<u32>();
     match route {

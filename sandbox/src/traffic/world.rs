@@ -179,8 +179,8 @@ impl Router {
         Some(Route::Split(vec![(stable, 1.0 - weight), (new, weight)]))
     }
 
-    /// The part of requests that ingress-nginx would send to the canary: by the annotations of the Ingress that the
-    /// controller keeps beside the stable one.
+    /// The part of requests that ingress-nginx would send to the canary: by the annotations of the Ingress
+    /// that the controller keeps beside the stable one.
     fn nginx_weight(&self, namespace: &str, rollout: &str, nginx: &Value) -> f64 {
         let stable = nginx["stableIngress"].as_str().or_else(|| nginx["stableIngresses"][0].as_str());
         let prefix = nginx["annotationPrefix"].as_str().unwrap_or("nginx.ingress.kubernetes.io");
@@ -220,17 +220,15 @@ mod tests {
     }
 
     fn pod(name: &str, set: &str, ready: &str) -> Arc<DynamicObject> {
-        object(
-            json!({"metadata": {"name": name, "namespace": "shop", "ownerReferences": [owner("ReplicaSet", set)]},
+        object(json!({"metadata": {"name": name, "namespace": "shop",
+                "ownerReferences": [owner("ReplicaSet", set)]},
             "status": {"conditions": [{"type": "Ready", "status": ready}],
-                "containerStatuses": [{"name": "app", "restartCount": 2}]}}),
-        )
+                "containerStatuses": [{"name": "app", "restartCount": 2}]}}))
     }
 
     fn selecting(name: &str, hash: &str) -> Arc<DynamicObject> {
-        object(
-            json!({"metadata": {"name": name, "namespace": "shop"}, "spec": {"selector": {ROLLOUT_HASH: hash}}}),
-        )
+        object(json!({"metadata": {"name": name, "namespace": "shop"},
+                "spec": {"selector": {ROLLOUT_HASH: hash}}}))
     }
 
     fn seen(strategy: Value) -> Seen {
@@ -238,7 +236,8 @@ mod tests {
             "nginx.ingress.kubernetes.io/canary-weight": "5"});
         Seen {
             rollouts: vec![object(json!({"metadata": {"name": "web", "namespace": "shop", "uid": "r"},
-                "spec": {"replicas": 2, "strategy": strategy, "template": {"metadata": {"labels": {"app": "site"}}}}}))],
+                "spec": {"replicas": 2, "strategy": strategy,
+                    "template": {"metadata": {"labels": {"app": "site"}}}}}))],
             replica_sets: vec![set("old", "a/web:1.0"), set("new", "a/web:1.1-errors-20pct")],
             pods: vec![
                 pod("a", "old", "True"),
