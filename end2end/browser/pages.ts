@@ -1,0 +1,39 @@
+/** Every page a person can open. */
+export interface Place {
+  name: string;
+  path: string;
+  /** Seen without an account. */
+  open?: boolean;
+  /** Status when it is not 200. */
+  status?: number;
+}
+
+export interface Ids {
+  plan: number;
+  running: number;
+  ended: number;
+  workload: string;
+}
+
+export function places(ids: Ids): Place[] {
+  return [
+    { name: 'now', path: '/' },
+    { name: 'services', path: '/services' },
+    { name: 'services-none', path: '/services?q=no-such-service' },
+    { name: 'service', path: `/services/${ids.workload}` },
+    { name: 'service-rollback', path: `/services/${ids.workload}/rollback` },
+    { name: 'plans', path: '/plans' },
+    { name: 'plan-new', path: '/plans/new' },
+    { name: 'plan', path: `/plans/${ids.plan}` },
+    { name: 'plan-edit', path: `/plans/${ids.plan}/edit` },
+    { name: 'releases', path: '/releases' },
+    { name: 'release', path: `/releases/${ids.running}` },
+    { name: 'release-ended', path: `/releases/${ids.ended}` },
+    { name: 'release-rollback', path: `/releases/${ids.running}/rollback` },
+    { name: 'audit', path: '/audit' },
+    { name: 'status', path: '/status', open: true },
+    { name: 'login', path: '/login', open: true },
+    { name: 'setup-done', path: '/setup', open: true, status: 410 },
+    { name: 'not-found', path: '/no-such-page', status: 404 },
+  ];
+}
