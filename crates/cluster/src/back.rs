@@ -289,7 +289,7 @@ fn cleaned(set: &Value) -> Value {
         .and_then(Value::as_str)
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
-    if let Some(metadata) = template["metadata"].as_object_mut() {
+    if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
         for part in ["labels", "annotations"] {
             let Some(map) = metadata.get_mut(part).and_then(Value::as_object_mut) else {
                 continue;
@@ -338,9 +338,12 @@ fn strip_anti_affinity(template: &mut Value) {
     if let Some(affinity) = template.pointer_mut("/spec/affinity").and_then(Value::as_object_mut) {
         affinity.remove("podAntiAffinity");
         if affinity.is_empty()
-            && let Some(spec) = template["spec"].as_object_mut()
+            && let Some(spec) = template.get_mut("spec").and_then(Value::as_object_mut)
         {
             spec.remove("affinity");
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

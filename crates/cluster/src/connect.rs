@@ -75,3 +75,39 @@ pub(crate) fn client(config: &Config) -> Result<Client, Error> {
         .service(hyper);
     Ok(Client::new(service, config.default_namespace.clone()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str, context: Option<&str>) -> String {
+        let dir =
+            std::env::temp_dir().join(format!("tidegate-kubeconfig-{}-{:p}", std::process::id(), &text));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("config");
+        std::fs::write(&path, text).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(config(Some(&path), context)).unwrap_err().to_string();
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert!(error.contains(&path.display().to_string()), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+        assert!(error.ends_with("`kubectl config get-contexts` shows what it holds."), "{error}");
+        error
+    }
+
+    #[test]
+    fn a_broken_kubeconfig_is_one_clear_line() {
+        let broken = words("users: [{name: a, user: {token: hunter2}\n", None);
+        assert!(!broken.contains("hunter2"), "{broken}");
+        words("", None);
+        let missing = words("{apiVersion: v1, kind: Config, contexts: []}", Some("prod"));
+        assert!(missing.contains("prod"), "{missing}");
+    }
+
+    #[test]
+    fn an_absent_kubeconfig_is_named() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(config(Some(Path::new("/nowhere/config")), None)).unwrap_err();
+        assert!(error.to_string().starts_with("The kubeconfig /nowhere/config cannot be used: "), "{error}");
+    }
+}

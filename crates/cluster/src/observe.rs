@@ -349,3 +349,6 @@ fn percent(weight: i64) -> u8 {
 fn last_transition(conditions: &[raw::Condition]) -> Option<DateTime<Utc>> {
     conditions.iter().filter_map(|c| c.last_transition_time).max()
 }
+
+#[cfg(test)]
+mod tests;

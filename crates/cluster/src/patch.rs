@@ -78,3 +78,25 @@ impl Patch {
 pub(crate) fn annotation(key: &str) -> String {
     format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_escapes_slash_and_tilde() {
+        assert_eq!(annotation("tidegate.dev/a~b"), "/metadata/annotations/tidegate.dev~1a~0b");
+    }
+
+    #[test]
+    fn the_first_failing_precondition_is_found() {
+        let patch = Patch::new()
+            .test("/status/stableRS", "aaa")
+            .replace("/spec/replicas", 3)
+            .test("/status/currentStepIndex", 1)
+            .test("/metadata/annotations", Value::Null);
+        let object = |step: i32| json!({"status": {"stableRS": "aaa", "currentStepIndex": step}});
+        assert_eq!(patch.first_failing(&object(1)), None);
+        assert_eq!(patch.first_failing(&object(2)), Some(("/status/currentStepIndex", &json!(1), &json!(2))));
+    }
+}

@@ -242,3 +242,6 @@ fn own_steps(patch: Patch, good: &KnownGood) -> Patch {
         None => patch.clear(STEPS),
     }
 }
+
+#[cfg(test)]
+mod tests;

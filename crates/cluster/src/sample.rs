@@ -111,3 +111,73 @@ fn one(series: &[Series], hash: &str) -> Result<Option<Option<f64>>, String> {
     }
     Ok(first.map(|s| s.value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::workload::{Key, Kind};
+    use std::collections::BTreeMap;
+
+    fn workload(service: &str) -> Workload {
+        let object = serde_json::json!({"kind": "Rollout", "metadata": {"name": "web", "namespace": "shop",
+            "annotations": {"tidegate.dev/service": service}}});
+        crate::observe("east", &object, &[], &BTreeMap::new(), Utc::now()).unwrap()
+    }
+
+    fn series(pairs: &[(&str, Option<f64>)]) -> Vec<Series> {
+        let one = |(hash, value): &(&str, Option<f64>)| Series {
+            labels: BTreeMap::from([(HASH.to_owned(), (*hash).to_owned())]),
+            value: *value,
+        };
+        pairs.iter().map(one).collect()
+    }
+
+    #[test]
+    fn one_query_asks_for_both_revisions() {
+        let w = workload("checkout");
+        assert_eq!(
+            w.key,
+            Key { cluster: "east".into(), namespace: "shop".into(), kind: Kind::Rollout, name: "web".into() }
+        );
+        assert_eq!(
+            requests(&w, ["bbb", "aaa"], 90),
+            r#"sum by (rollouts_pod_template_hash) (increase(http_requests_total{service="checkout",namespace="shop",rollouts_pod_template_hash=~"bbb|aaa"}[90s]))"#
+        );
+        assert_eq!(
+            errors(&w, ["bbb", "aaa"], 30),
+            r#"sum by (rollouts_pod_template_hash) (increase(http_requests_total{service="checkout",namespace="shop",rollouts_pod_template_hash=~"bbb|aaa",code=~"5.."}[30s]))"#
+        );
+        assert_eq!(
+            p95(&w, ["bbb", "aaa"], 30),
+            r#"histogram_quantile(0.95, sum by (rollouts_pod_template_hash, le) (increase(http_request_duration_seconds_bucket{service="checkout",namespace="shop",rollouts_pod_template_hash=~"bbb|aaa"}[30s])))"#
+        );
+    }
+
+    #[test]
+    fn a_label_cannot_break_out_of_its_quotes() {
+        let query = requests(&workload("a\"} or vector(1) #\\\n"), ["b|.*", "a"], 30);
+        assert!(query.contains(r#"service="a\"} or vector(1) #\\\n","#), "{query}");
+        assert!(query.contains(r#"=~"b|a""#), "{query}");
+    }
+
+    #[test]
+    fn a_revision_without_series_had_no_requests_and_no_errors() {
+        let all = series(&[("aaa", Some(120.0))]);
+        let stable = side(&all, &[], &series(&[("aaa", Some(0.25))]), "aaa").unwrap();
+        assert_eq!((stable.requests, stable.errors, stable.p95_ms), (120.0, 0.0, Some(250.0)));
+        assert_eq!(side(&all, &[], &[], "bbb").unwrap(), Side::default());
+    }
+
+    #[test]
+    fn nan_is_no_latency_and_errors_never_exceed_requests() {
+        let all = series(&[("aaa", Some(10.0))]);
+        let side = side(&all, &series(&[("aaa", Some(10.4))]), &series(&[("aaa", None)]), "aaa").unwrap();
+        assert_eq!((side.errors, side.p95_ms), (10.0, None));
+    }
+
+    #[test]
+    fn several_series_for_one_revision_are_said() {
+        let twice = series(&[("aaa", Some(1.0)), ("aaa", Some(2.0))]);
+        assert!(side(&twice, &[], &[], "aaa").unwrap_err().contains("several series for revision aaa"));
+    }
+}

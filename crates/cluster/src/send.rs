@@ -293,3 +293,36 @@ fn never_left(e: &kube::Error) -> bool {
     // Credentials that could not be had, a request that could not be built.
     matches!(e, kube::Error::Auth(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_422_is_cut_to_what_it_complains_about() {
+        let message = r#"Rollout "" is invalid: patch: Invalid value: "{\"spec\":{\"env\":[{\"value\":\"hunter2\"}]}}": strict decoding error: unknown field "spec.rollback""#;
+        assert_eq!(cut(message), r#"strict decoding error: unknown field "spec.rollback""#);
+    }
+
+    #[test]
+    fn an_object_that_is_quoted_some_other_way_is_cut_off() {
+        assert_eq!(
+            cut(r#"Invalid value: map[string]interface {}{"value":"hunter2"}"#),
+            "Invalid value: map[string]interface"
+        );
+        assert_eq!(cut("rollouts.argoproj.io is forbidden"), "rollouts.argoproj.io is forbidden");
+        assert_eq!(cut(&"é".repeat(1000)).chars().count(), 300);
+    }
+
+    #[test]
+    fn differences_are_words_and_templates_are_not_quoted() {
+        assert_eq!(
+            difference("/status/stableRS", &json!("aaa"), &json!("bbb")),
+            "its stable revision is bbb, no longer aaa"
+        );
+        let template = json!({"spec": {"env": "hunter2"}});
+        assert!(!difference("/spec/template", &template, &template).contains("hunter2"));
+        assert!(!difference("/spec/strategy", &template, &template).contains("hunter2"));
+    }
+}

@@ -1,4 +1,5 @@
 //! Invariant 8: after any gap in the watches the cache equals a fresh list. The API server is the real one.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
 mod common;
 
@@ -266,4 +267,24 @@ async fn a_workload_with_a_workload_ref_is_read_from_its_own_replica_sets_and_ne
         .map(|o| o.name_any())
         .collect();
     assert_eq!(names, ["web"]);
+}
+
+#[tokio::test]
+async fn an_object_without_annotations_gets_its_mark_all_the_same() {
+    let world = World::new("bare").await;
+    let key = world.key_of(Kind::Deployment, "mailer");
+    // Paused from the start, so that no controller annotates it.
+    let manifest = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "mailer", "namespace": world.ns},
+        "spec": {"replicas": 1, "paused": true, "selector": {"matchLabels": {"app": "mailer"}},
+            "template": {"metadata": {"labels": {"app": "mailer"}},
+                "spec": {"containers": [{"name": "app", "image": image(1)}]}}}});
+    world.sandbox.apply_yaml(&manifest.to_string()).await.unwrap();
+    world.seen(&key, "paused", |w| w.phase == Phase::Paused).await;
+    assert_eq!(world.object(&key).await["metadata"].get("annotations"), None);
+    let outcome = world.cluster.unpause(&key, &attempt("resume")).await.unwrap();
+    assert!(outcome.is_applied(), "{outcome:?}");
+    world
+        .seen(&key, "resumed", |w| w.phase == Phase::Healthy && w.attempt.as_deref() == Some("test-resume"))
+        .await;
 }

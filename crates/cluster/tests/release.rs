@@ -1,4 +1,5 @@
 //! A release, effect by effect, on the real Argo Rollouts controller.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
 mod common;
 
