@@ -16,20 +16,20 @@ use store::test_support::TestDb;
 use tokio::sync::Notify;
 
 /// Longest any single thing may take on a busy machine of two cores.
-pub const DEADLINE: Duration = Duration::from_secs(90);
-pub const OLD: &str = "registry.example.com/shop/web:1.0.0";
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+pub(crate) const OLD: &str = "registry.example.com/shop/web:1.0.0";
 
-pub struct World {
-    pub sandbox: &'static Sandbox,
-    pub db: TestDb,
-    pub namespace: String,
-    pub cluster: Arc<Cluster>,
-    pub data: tempfile::TempDir,
+pub(crate) struct World {
+    pub(crate) sandbox: &'static Sandbox,
+    pub(crate) db: TestDb,
+    pub(crate) namespace: String,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) data: tempfile::TempDir,
 }
 
 impl World {
     /// A namespace with a Healthy canary Rollout `web` behind nginx: four pods, a hundred requests a second.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let sandbox = Sandbox::shared().await.unwrap();
         let db = store::test_support::database().await;
         let namespace = sandbox.namespace("control").await.unwrap();
@@ -51,7 +51,7 @@ impl World {
         world
     }
 
-    pub fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         Key {
             cluster: "demo".into(),
             namespace: self.namespace.clone(),
@@ -61,7 +61,7 @@ impl World {
     }
 
     /// A replica that runs until the returned handle is dropped.
-    pub fn replica(&self, name: &str) -> Replica {
+    pub(crate) fn replica(&self, name: &str) -> Replica {
         let prometheus = Prometheus::new(&self.sandbox.info.prometheus_url).unwrap();
         let control = Control::new(Config {
             store: self.db.store.clone(),
@@ -78,7 +78,7 @@ impl World {
         Replica { control, task }
     }
 
-    pub fn plan(&self, tag: &str, steps: &str) -> String {
+    pub(crate) fn plan(&self, tag: &str, steps: &str) -> String {
         format!(
             "apiVersion: tidegate.dev/v1\nkind: Plan\nmetadata: {{name: web-{}, service: web, environment: production}}\n\
              spec:\n  change: {{images: {{app: 'registry.example.com/shop/web:{tag}'}}}}\n  strategy: {{canary: \
@@ -89,7 +89,7 @@ impl World {
         )
     }
 
-    pub async fn wait_workload(&self, what: &str, is: impl Fn(&Workload) -> bool) -> Arc<Workload> {
+    pub(crate) async fn wait_workload(&self, what: &str, is: impl Fn(&Workload) -> bool) -> Arc<Workload> {
         let key = self.key();
         let mut changes = self.cluster.changes();
         let found = async {
@@ -110,29 +110,29 @@ impl World {
     }
 }
 
-pub struct Replica {
-    pub control: Control,
+pub(crate) struct Replica {
+    pub(crate) control: Control,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Replica {
     /// Stops at once and hands nothing back, as a killed process does.
-    pub fn kill(self) {
+    pub(crate) fn kill(self) {
         self.task.abort();
     }
 
     /// Writes a plan, has it approved by another person and starts it.
-    pub async fn release(&self, people: &People, plan: &str) -> ReleaseId {
+    pub(crate) async fn release(&self, people: &People, plan: &str) -> ReleaseId {
         let created = self.control.create_plan(&people.manager, plan).await.unwrap();
         self.approve(people, created.id, &created.digest).await;
         self.control.start(&people.manager, created.id, Some(created.digest)).await.unwrap()
     }
 
-    pub async fn approve(&self, people: &People, id: PlanId, digest: &Digest) {
+    pub(crate) async fn approve(&self, people: &People, id: PlanId, digest: &Digest) {
         self.control.decide(&people.approver, id, digest, control::Decision::Approve, None).await.unwrap();
     }
 
-    pub async fn wait(&self, id: ReleaseId, what: &str, is: impl Fn(&Release) -> bool) -> Release {
+    pub(crate) async fn wait(&self, id: ReleaseId, what: &str, is: impl Fn(&Release) -> bool) -> Release {
         let viewer = actor(None, "Viewer", Role::Viewer);
         let mut heard = self.control.subscribe();
         let found = async {
@@ -153,7 +153,7 @@ impl Replica {
         }
     }
 
-    pub async fn wait_state(&self, id: ReleaseId, state: State) -> Release {
+    pub(crate) async fn wait_state(&self, id: ReleaseId, state: State) -> Release {
         self.wait(id, state.key(), |r| r.state == state).await
     }
 }
@@ -164,15 +164,15 @@ impl Drop for Replica {
     }
 }
 
-pub struct People {
-    pub manager: Actor,
-    pub approver: Actor,
-    pub on_call: Actor,
-    pub viewer: Actor,
+pub(crate) struct People {
+    pub(crate) manager: Actor,
+    pub(crate) approver: Actor,
+    pub(crate) on_call: Actor,
+    pub(crate) viewer: Actor,
 }
 
 /// Real accounts of the database: an approval is of a person.
-pub async fn people(control: &Control) -> People {
+pub(crate) async fn people(control: &Control) -> People {
     let cli = Actor { via: Via::Cli, ..Actor::system("test") };
     let mut made = Vec::new();
     for (name, role) in [
