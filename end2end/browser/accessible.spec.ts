@@ -1,5 +1,5 @@
 /** axe finds nothing on any page: light, dark, and at 390 px; no page scrolls sideways; no page complains. */
-import AxeBuilder from '@axe-core/playwright';
+import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { LONG, QUICK } from '../lib/plan.ts';
 import { expect, test } from '../lib/test.ts';

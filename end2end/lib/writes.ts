@@ -3,7 +3,10 @@ import { readFileSync } from 'node:fs';
 import type { Obj } from './kube.ts';
 
 export interface Write {
+  /** When the API server took the request. */
   at: Date;
+  /** When it had stored it and answered: milliseconds since 1970, with their fractions. */
+  stored: number;
   user: string;
   verb: string;
   resource: string;
@@ -24,6 +27,11 @@ export interface Wanted {
 
 const TIDEGATE = 'system:serviceaccount:tidegate:tidegate';
 
+/** RFC 3339 with microseconds, which `Date` would cut off. */
+function milliseconds(time: string): number {
+  return Date.parse(time) + Number(`0.${/\.\d{3}(\d+)/.exec(time)?.[1] ?? 0}`);
+}
+
 /** Every write that succeeded and matches, oldest first. */
 export function writes(auditLog: string, wanted: Wanted): Write[] {
   const found: Write[] = [];
@@ -38,6 +46,7 @@ export function writes(auditLog: string, wanted: Wanted): Write[] {
     const ref = event.objectRef ?? {};
     const write: Write = {
       at: new Date(event.requestReceivedTimestamp),
+      stored: milliseconds(event.stageTimestamp),
       user: event.user?.username ?? '',
       verb: event.verb,
       resource: ref.resource,
