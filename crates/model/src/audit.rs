@@ -88,10 +88,7 @@ pub fn hash(seq: Seq, previous: &str, event: &NewEvent) -> String {
         "reason": event.reason,
         "detail": event.detail,
     });
-    canonical::digest(&value)
-        .0
-        .trim_start_matches("sha256:")
-        .to_owned()
+    canonical::digest(&value).0.trim_start_matches("sha256:").to_owned()
 }
 
 /// What verifying a chain found.
@@ -124,11 +121,7 @@ pub struct Verifier {
 
 impl Default for Verifier {
     fn default() -> Self {
-        Self {
-            size: 0,
-            root: GENESIS.to_owned(),
-            broken: None,
-        }
+        Self { size: 0, root: GENESIS.to_owned(), broken: None }
     }
 }
 
@@ -137,17 +130,11 @@ impl Verifier {
         let expected = Seq(self.size + 1);
         if self.broken.is_none() {
             let why = if e.seq != expected {
-                Some(format!(
-                    "event {expected} is missing: {} follows {}",
-                    e.seq, self.size
-                ))
+                Some(format!("event {expected} is missing: {} follows {}", e.seq, self.size))
             } else if e.previous != self.root {
                 Some("it does not name the event before it".to_owned())
             } else if hash(e.seq, &e.previous, &e.event) != e.hash {
-                Some(
-                    "its content does not match its hash: it was changed after it was written"
-                        .to_owned(),
-                )
+                Some("its content does not match its hash: it was changed after it was written".to_owned())
             } else {
                 None
             };
@@ -158,11 +145,6 @@ impl Verifier {
     }
 
     pub fn finish(self) -> Verified {
-        Verified {
-            ok: self.broken.is_none(),
-            size: self.size,
-            root: self.root,
-            broken: self.broken,
-        }
+        Verified { ok: self.broken.is_none(), size: self.size, root: self.root, broken: self.broken }
     }
 }

@@ -15,10 +15,7 @@ pub fn to_string(value: &Value) -> String {
 
 /// SHA-256 of the canonical form.
 pub fn digest(value: &Value) -> Digest {
-    Digest(format!(
-        "sha256:{}",
-        hex::encode(Sha256::digest(to_string(value).as_bytes()))
-    ))
+    Digest(format!("sha256:{}", hex::encode(Sha256::digest(to_string(value).as_bytes()))))
 }
 
 fn write(value: &Value, out: &mut String) {

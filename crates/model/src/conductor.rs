@@ -9,6 +9,8 @@ mod forward;
 mod next;
 mod press;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use apply::{apply, begin};
@@ -49,9 +51,7 @@ impl Effect {
     pub fn raises(&self) -> bool {
         match self {
             Self::Deploy | Self::OpenPause { .. } => true,
-            Self::Unpause | Self::Abort | Self::Revert | Self::PromoteFull | Self::RestoreSteps => {
-                false
-            }
+            Self::Unpause | Self::Abort | Self::Revert | Self::PromoteFull | Self::RestoreSteps => false,
         }
     }
 
@@ -74,17 +74,11 @@ pub enum Record {
     /// All gates of the present step passed; the next step is allowed. `next` is its weight, `None` after the last.
     StepPassed { step: usize, next: Option<u8> },
     /// The state's word changes: running, waiting, paused.
-    Become {
-        state: crate::release::State,
-        why: String,
-    },
+    Become { state: crate::release::State, why: String },
     /// Leave the course: back to the known-good version.
     TurnBack { why: String },
     /// It is over.
-    End {
-        state: crate::release::State,
-        why: String,
-    },
+    End { state: crate::release::State, why: String },
 }
 
 /// The answer.

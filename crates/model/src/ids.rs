@@ -62,10 +62,7 @@ impl Digest {
     /// `9f2c61d0…41ab`: enough to compare by eye, never enough to approve by.
     pub fn short(&self) -> String {
         let hex = self.0.strip_prefix("sha256:").unwrap_or(&self.0);
-        match (
-            hex.get(..8),
-            hex.len().checked_sub(4).and_then(|n| hex.get(n..)),
-        ) {
+        match (hex.get(..8), hex.len().checked_sub(4).and_then(|n| hex.get(n..))) {
             (Some(head), Some(tail)) if hex.len() > 12 => format!("{head}…{tail}"),
             _ => hex.to_owned(),
         }

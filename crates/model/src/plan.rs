@@ -171,11 +171,7 @@ pub struct Approvals {
 
 impl Default for Approvals {
     fn default() -> Self {
-        Self {
-            required: 1,
-            from: vec![Role::Approver],
-            expire: Span(86_400),
-        }
+        Self { required: 1, from: vec![Role::Approver], expire: Span(86_400) }
     }
 }
 

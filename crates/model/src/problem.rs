@@ -14,10 +14,7 @@ pub struct FieldError {
 
 impl FieldError {
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            message: message.into(),
-        }
+        Self { field: field.into(), message: message.into() }
     }
 }
 
@@ -87,11 +84,7 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(status: Status, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            detail: detail.into(),
-            fields: Vec::new(),
-        }
+        Self { status, detail: detail.into(), fields: Vec::new() }
     }
     pub fn malformed(detail: impl Into<String>) -> Self {
         Self::new(Status::Malformed, detail)
@@ -110,16 +103,8 @@ impl Problem {
     }
     /// Breaks rules at the named fields. The detail repeats them for those who only read that.
     pub fn invalid(fields: Vec<FieldError>) -> Self {
-        let detail = fields
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" ");
-        Self {
-            status: Status::Invalid,
-            detail,
-            fields,
-        }
+        let detail = fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        Self { status: Status::Invalid, detail, fields }
     }
 }
 

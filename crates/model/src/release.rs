@@ -72,10 +72,7 @@ impl State {
     }
 
     pub fn ended(self) -> bool {
-        matches!(
-            self,
-            Self::RolledBack | Self::Succeeded | Self::Failed | Self::Cancelled
-        )
+        matches!(self, Self::RolledBack | Self::Succeeded | Self::Failed | Self::Cancelled)
     }
 }
 
@@ -190,9 +187,7 @@ impl Release {
         if self.course != Course::Forward {
             return 0;
         }
-        self.step
-            .and_then(|i| plan.steps().get(i))
-            .map_or(0, |s| s.weight)
+        self.step.and_then(|i| plan.steps().get(i)).map_or(0, |s| s.weight)
     }
 
     /// Time baked in the present step.

@@ -17,13 +17,8 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 5] = [
-        Self::Viewer,
-        Self::ReleaseManager,
-        Self::Approver,
-        Self::OnCall,
-        Self::Administrator,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Viewer, Self::ReleaseManager, Self::Approver, Self::OnCall, Self::Administrator];
 
     /// As written in plans, tokens and addresses: `release-manager`.
     pub fn key(self) -> &'static str {
@@ -54,13 +49,10 @@ impl fmt::Display for Role {
 impl FromStr for Role {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|r| r.key() == s || r.words() == s)
-            .ok_or_else(|| {
-                let known = Self::ALL.map(Self::key).join(", ");
-                format!("there is no role `{s}`: use one of {known}")
-            })
+        Self::ALL.into_iter().find(|r| r.key() == s || r.words() == s).ok_or_else(|| {
+            let known = Self::ALL.map(Self::key).join(", ");
+            format!("there is no role `{s}`: use one of {known}")
+        })
     }
 }
 
@@ -169,12 +161,7 @@ pub struct Actor {
 impl Actor {
     /// Tidegate acting by itself under a plan that people approved. Holds no role: it never asks the table.
     pub fn system(part: &str) -> Self {
-        Self {
-            person: None,
-            name: format!("Tidegate, {part}"),
-            grants: Vec::new(),
-            via: Via::System,
-        }
+        Self { person: None, name: format!("Tidegate, {part}"), grants: Vec::new(), via: Via::System }
     }
 
     pub fn holds(&self, role: Role, environment: &str) -> bool {
@@ -184,9 +171,7 @@ impl Actor {
     }
 
     pub fn may(&self, action: Action, environment: &str) -> bool {
-        Role::ALL
-            .into_iter()
-            .any(|r| allows(r, action) && self.holds(r, environment))
+        Role::ALL.into_iter().any(|r| allows(r, action) && self.holds(r, environment))
     }
 
     /// In at least one environment.
@@ -200,17 +185,9 @@ impl Actor {
         if self.may(action, environment) {
             return Ok(());
         }
-        let who: Vec<_> = Role::ALL
-            .into_iter()
-            .filter(|r| allows(*r, action))
-            .map(Role::words)
-            .collect();
+        let who: Vec<_> = Role::ALL.into_iter().filter(|r| allows(*r, action)).map(Role::words).collect();
         let mine: Vec<_> = self.grants.iter().map(|g| g.role.words()).collect();
-        let me = if mine.is_empty() {
-            "somebody without a role".to_owned()
-        } else {
-            mine.join(" and ")
-        };
+        let me = if mine.is_empty() { "somebody without a role".to_owned() } else { mine.join(" and ") };
         Err(Problem::forbidden(format!(
             "As {me} you may not {} in {environment}. Ask: {}.",
             action.verb(),
@@ -220,10 +197,6 @@ impl Actor {
 
     /// The roles in words, for the page's corner: `on-call`.
     pub fn roles(&self) -> String {
-        self.grants
-            .iter()
-            .map(|g| g.role.words())
-            .collect::<Vec<_>>()
-            .join(", ")
+        self.grants.iter().map(|g| g.role.words()).collect::<Vec<_>>().join(", ")
     }
 }

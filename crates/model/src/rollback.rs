@@ -47,8 +47,7 @@ pub fn route(w: &Workload, good: &str) -> Route {
     let mut calls = Vec::new();
     // Before the controller has seen the newest generation its hashes are about the template before it.
     let settled = w.observed() && !w.abort;
-    if w.current_hash.as_deref() == Some(good) && w.stable_hash.as_deref() == Some(good) && settled
-    {
+    if w.current_hash.as_deref() == Some(good) && w.stable_hash.as_deref() == Some(good) && settled {
         return Route {
             calls,
             pace: Pace::Now,
@@ -59,8 +58,7 @@ pub fn route(w: &Workload, good: &str) -> Route {
         return Route {
             calls: vec![Call::Revert],
             pace: Pace::PodStart,
-            because: "A Deployment goes back at its rolling pace: old pods start as new ones stop."
-                .into(),
+            because: "A Deployment goes back at its rolling pace: old pods start as new ones stop.".into(),
         };
     }
     if w.spec_paused {
@@ -72,16 +70,15 @@ pub fn route(w: &Workload, good: &str) -> Route {
             calls.push(Call::Abort);
         }
         calls.push(Call::Revert);
-        let fast =
-            (w.router.is_some() || w.strategy == Strategy::BlueGreen) && !w.dynamic_stable_scale;
+        let fast = (w.router.is_some() || w.strategy == Strategy::BlueGreen) && !w.dynamic_stable_scale;
         return Route {
             calls,
             pace: if fast { Pace::Seconds } else { Pace::PodStart },
             because: if fast {
-                "The update is in flight: the known-good pods are running, only the traffic moves."
-                    .into()
+                "The update is in flight: the known-good pods are running, only the traffic moves.".into()
             } else {
-                "The update is in flight, and pods carry the weight: it falls as known-good pods start.".into()
+                "The update is in flight, and pods carry the weight: it falls as known-good pods start."
+                    .into()
             },
         };
     }
@@ -90,7 +87,8 @@ pub fn route(w: &Workload, good: &str) -> Route {
     Route {
         calls,
         pace: Pace::PodStart,
-        because: "The update was fully promoted: known-good pods start, then take over without walking the steps."
-            .into(),
+        because:
+            "The update was fully promoted: known-good pods start, then take over without walking the steps."
+                .into(),
     }
 }

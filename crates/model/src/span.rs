@@ -21,11 +21,7 @@ impl Span {
     /// `2:00`, `1:05:00`: as a stopwatch shows it.
     pub fn clock(self) -> String {
         let (h, m, s) = (self.0 / 3600, self.0 / 60 % 60, self.0 % 60);
-        if h > 0 {
-            format!("{h}:{m:02}:{s:02}")
-        } else {
-            format!("{m}:{s:02}")
-        }
+        if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
     }
 }
 
@@ -52,17 +48,10 @@ impl FromStr for Span {
             };
             let n: u64 = number.parse().map_err(|_| bad())?;
             number.clear();
-            total = n
-                .checked_mul(unit)
-                .and_then(|n| total.checked_add(n))
-                .ok_or_else(bad)?;
+            total = n.checked_mul(unit).and_then(|n| total.checked_add(n)).ok_or_else(bad)?;
             seen = true;
         }
-        if !seen || !number.is_empty() {
-            Err(bad())
-        } else {
-            Ok(Self(total))
-        }
+        if !seen || !number.is_empty() { Err(bad()) } else { Ok(Self(total)) }
     }
 }
 
@@ -91,8 +80,6 @@ impl Serialize for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
     }
 }

@@ -56,12 +56,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            min_requests: 50,
-            max_error_percent: 2.0,
-            max_p95_ms: None,
-            max_p95_ratio: 1.5,
-        }
+        Self { min_requests: 50, max_error_percent: 2.0, max_p95_ms: None, max_p95_ratio: 1.5 }
     }
 }
 

@@ -54,15 +54,9 @@ pub struct Deed {
 
 impl Deed {
     pub fn yes() -> Self {
-        Self {
-            allowed: true,
-            why_not: None,
-        }
+        Self { allowed: true, why_not: None }
     }
     pub fn no(why: impl Into<String>) -> Self {
-        Self {
-            allowed: false,
-            why_not: Some(why.into()),
-        }
+        Self { allowed: false, why_not: Some(why.into()) }
     }
 }

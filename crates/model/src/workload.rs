@@ -43,14 +43,7 @@ pub struct Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}/{}/{}/{}",
-            self.cluster,
-            self.namespace,
-            self.kind.key(),
-            self.name
-        )
+        write!(f, "{}/{}/{}/{}", self.cluster, self.namespace, self.kind.key(), self.name)
     }
 }
 
@@ -164,8 +157,7 @@ pub struct Workload {
 impl Workload {
     /// The controller has acted on the newest generation: its status is about what the spec says now.
     pub fn observed(&self) -> bool {
-        self.observed_generation
-            .is_some_and(|o| o >= self.generation)
+        self.observed_generation.is_some_and(|o| o >= self.generation)
     }
 
     /// An update is in flight: the wanted version is not yet the stable one.
@@ -182,11 +174,7 @@ impl Workload {
             return self.weights.map_or(0, |w| w.canary);
         }
         if self.strategy == Strategy::BlueGreen {
-            return if self.active_hash.is_some() && self.active_hash == self.current_hash {
-                100
-            } else {
-                0
-            };
+            return if self.active_hash.is_some() && self.active_hash == self.current_hash { 100 } else { 0 };
         }
         if let (Some(w), true) = (self.weights, self.router.is_some()) {
             return w.canary;
@@ -198,11 +186,7 @@ impl Workload {
                 canary += r.ready;
             }
         }
-        if all == 0 {
-            0
-        } else {
-            u8::try_from((canary * 100 + all / 2) / all).unwrap_or(100)
-        }
+        if all == 0 { 0 } else { u8::try_from((canary * 100 + all / 2) / all).unwrap_or(100) }
     }
 
     pub fn revision(&self, hash: &str) -> Option<&Revision> {
@@ -225,10 +209,7 @@ impl Workload {
 
 /// Tag (or shortened digest) of the container `app`, else of the first container.
 pub fn version_of(images: &BTreeMap<String, String>) -> String {
-    let image = images
-        .get("app")
-        .or_else(|| images.values().next())
-        .map_or("", String::as_str);
+    let image = images.get("app").or_else(|| images.values().next()).map_or("", String::as_str);
     if let Some((_, digest)) = image.split_once("@sha256:") {
         return digest.chars().take(12).collect();
     }

@@ -14,11 +14,7 @@ pub fn begin(release: &mut Release, id: AttemptId, effect: Effect, now: DateTime
         release.step = Some(0);
     }
     release.attempts = release.attempts.saturating_add(1);
-    release.attempt = Some(Attempt {
-        id,
-        effect,
-        begun: now,
-    });
+    release.attempt = Some(Attempt { id, effect, begun: now });
 }
 
 /// Applies a record. A release that has ended never changes again.
@@ -46,7 +42,7 @@ pub fn apply(release: &mut Release, record: &Record, now: DateTime<Utc>) {
             release.state = *state;
             release.note = Some(why.clone());
         }
-        Record::TurnBack { why } => super::leave(release, Course::RollBack, Some(why)),
+        Record::TurnBack { why } => super::leave(release, Course::RollBack, Some(why), now),
         Record::End { state, why } => {
             release.state = *state;
             release.reason.get_or_insert_with(|| why.clone());
@@ -78,12 +74,5 @@ fn settle(release: &mut Release, happened: bool, words: &str, now: DateTime<Utc>
         _ => 1,
     };
     release.tried.retain(|t| !t.effect.same_kind(&effect));
-    release.tried.push(Tried {
-        id,
-        effect,
-        at: now,
-        happened,
-        times,
-        words: words.to_owned(),
-    });
+    release.tried.push(Tried { id, effect, at: now, happened, times, words: words.to_owned() });
 }

@@ -4,9 +4,7 @@
 //! needed. The end is judged by effect alone: a status code or "Healthy" proves nothing (the controller says Healthy
 //! for an instant about the version it is about to leave).
 
-use super::next::{
-    deployed, end, good_images, its_words, ours, reached, ready, stand, tried, wants_good,
-};
+use super::next::{deployed, end, good_images, its_words, ours, reached, ready, stand, tried, wants_good};
 use super::{Decision, Effect, Input};
 use crate::release::{Course, Release, State};
 use crate::rollback::{Call, route};
@@ -20,22 +18,16 @@ pub(super) fn back(i: &Input<'_>) -> Decision {
         return end(State::Cancelled, "Nothing had changed in the cluster.");
     }
     let Some(w) = i.seen else {
-        let why = format!(
-            "The workload {} is gone from the cluster: there is nothing to take back.",
-            r.workload
-        );
+        let why =
+            format!("The workload {} is gone from the cluster: there is nothing to take back.", r.workload);
         return end(State::Failed, why);
     };
-    if proved(i, w) && returned(r, w) {
+    if proved(r, w) && returned(r, w) {
         return match r.course {
-            Course::Abort => end(
-                State::Cancelled,
-                format!("All traffic is on {}.", r.good_version()),
-            ),
-            Course::RollBack | Course::Forward => end(
-                State::RolledBack,
-                format!("All traffic is on {}, confirmed.", r.good_version()),
-            ),
+            Course::Abort => end(State::Cancelled, format!("All traffic is on {}.", r.good_version())),
+            Course::RollBack | Course::Forward => {
+                end(State::RolledBack, format!("All traffic is on {}, confirmed.", r.good_version()))
+            }
         };
     }
     let mut soonest = None;
@@ -43,9 +35,7 @@ pub(super) fn back(i: &Input<'_>) -> Decision {
         match ready(r, &effect, i.now) {
             Ok(()) => return Decision::Act(effect),
             // The calls of a route go out back to back: the next does not wait until this one is seen.
-            Err(until) => {
-                soonest = Some(soonest.map_or(until, |s: chrono::DateTime<_>| s.min(until)))
-            }
+            Err(until) => soonest = Some(soonest.map_or(until, |s: chrono::DateTime<_>| s.min(until))),
         }
     }
     stand(r, State::RollingBack, soonest, waiting_for(r, w))
@@ -58,7 +48,7 @@ fn needed(i: &Input<'_>, w: &Workload) -> Vec<Effect> {
     if w.spec_paused {
         effects.push(Effect::Unpause);
     }
-    let reverted = reverted(i, w);
+    let reverted = reverted(r, w);
     if !reverted {
         // Sent before the new template was observed an abort is lost, so it would only cost time.
         let aborts = route(w, &r.known_good.hash).calls.contains(&Call::Abort);
@@ -76,10 +66,9 @@ fn needed(i: &Input<'_>, w: &Workload) -> Vec<Effect> {
 }
 
 /// The object wants the known-good template again, and what is seen is not from before the deploy.
-fn reverted(i: &Input<'_>, w: &Workload) -> bool {
-    let r = i.release;
-    let by_us = tried(r, &Effect::Revert).is_some_and(|t| reached(w, &t.id)) && !ours(r, w);
-    let by_effect = good_images(r, w) && (!w.observed() || wants_good(r, w)) && proved(i, w);
+fn reverted(r: &Release, w: &Workload) -> bool {
+    let by_us = tried(r, &Effect::Revert).is_some_and(|t| reached(w, &t.id)) && good_images(r, w);
+    let by_effect = good_images(r, w) && (!w.observed() || wants_good(r, w)) && proved(r, w);
     by_us || by_effect
 }
 
@@ -93,15 +82,11 @@ fn walks(r: &Release, w: &Workload) -> bool {
         && (w.abort || !w.pauses.is_empty() || w.step_index.unwrap_or(0) < w.step_count)
 }
 
-/// Is what is seen certainly from after the deploy? The canary's name was seen, or the object carries our revert.
-/// A revert whose mark cannot be found any more (somebody wrote since) counts once the watch must have caught up.
-fn proved(i: &Input<'_>, w: &Workload) -> bool {
-    let r = i.release;
-    r.canary_hash.is_some()
-        || tried(r, &Effect::Revert).is_some_and(|t| {
-            t.happened
-                && (reached(w, &t.id) || super::next::passed(t.at, super::next::UNSEEN, i.now))
-        })
+/// Is what is seen certainly from after the deploy? The canary's name was seen, or the object carries the mark of our
+/// revert. No lapse of time proves it: a watch may lag for as long as it likes, and until then the revert is sent
+/// again, which changes nothing where it has landed.
+fn proved(r: &Release, w: &Workload) -> bool {
+    r.canary_hash.is_some() || tried(r, &Effect::Revert).is_some_and(|t| reached(w, &t.id))
 }
 
 /// It is really done: the controller has acted on the newest generation (E1), wants the known-good revision and not
@@ -124,16 +109,14 @@ fn returned(r: &Release, w: &Workload) -> bool {
 fn waiting_for(r: &Release, w: &Workload) -> String {
     let good = r.good_version();
     if w.workload_ref {
-        return "The template lives in the workload that workloadRef names: put the old one back there.".into();
+        return "The template lives in the workload that workloadRef names: put the old one back there."
+            .into();
     }
     if !wants_good(r, w) || !w.observed() {
         return format!("Going back to {good}: waiting for the controller to see it.");
     }
     if w.phase == Phase::Degraded {
-        return format!(
-            "Going back to {good}; the controller says degraded{}",
-            its_words(w)
-        );
+        return format!("Going back to {good}; the controller says degraded{}", its_words(w));
     }
     format!("Going back to {good}: waiting until it carries all traffic.")
 }

@@ -42,10 +42,7 @@ pub fn next(input: &Input<'_>) -> Decision {
 }
 
 pub(super) fn wait(until: Option<DateTime<Utc>>, why: impl Into<String>) -> Decision {
-    Decision::Wait {
-        until,
-        why: why.into(),
-    }
+    Decision::Wait { until, why: why.into() }
 }
 
 pub(super) fn record(r: Record) -> Decision {
@@ -53,10 +50,7 @@ pub(super) fn record(r: Record) -> Decision {
 }
 
 pub(super) fn end(state: State, why: impl Into<String>) -> Decision {
-    record(Record::End {
-        state,
-        why: why.into(),
-    })
+    record(Record::End { state, why: why.into() })
 }
 
 /// Waits in a state: records the state's word first if it is not yet the release's own. What a person must do
@@ -68,13 +62,9 @@ pub(super) fn stand(
     why: impl Into<String>,
 ) -> Decision {
     let why = why.into();
-    let said =
-        r.state == state && (state == State::Running || r.note.as_deref() == Some(why.as_str()));
-    if said {
-        Decision::Wait { until, why }
-    } else {
-        record(Record::Become { state, why })
-    }
+    let moving = matches!(state, State::Running | State::RollingBack);
+    let said = r.state == state && (moving || r.note.as_deref() == Some(why.as_str()));
+    if said { Decision::Wait { until, why } } else { record(Record::Become { state, why }) }
 }
 
 /// Later by `d`, never beyond the calendar's end.
@@ -101,27 +91,13 @@ pub(super) fn ready(r: &Release, effect: &Effect, now: DateTime<Utc>) -> Result<
         return Ok(());
     };
     let pause = if t.happened {
-        if *effect == Effect::Abort {
-            LAG_OF_ABORT
-        } else {
-            LAG
-        }
+        if *effect == Effect::Abort { LAG_OF_ABORT } else { LAG }
     } else {
-        let most = if matches!(effect, Effect::Deploy | Effect::OpenPause { .. }) {
-            30
-        } else {
-            2
-        };
-        let doubled = 1i64
-            .checked_shl(t.times.saturating_sub(1).min(10))
-            .unwrap_or(most);
+        let most = if matches!(effect, Effect::Deploy | Effect::OpenPause { .. }) { 30 } else { 2 };
+        let doubled = 1i64.checked_shl(t.times.saturating_sub(1).min(10)).unwrap_or(most);
         TimeDelta::seconds(doubled.min(most))
     };
-    if passed(t.at, pause, now) {
-        Ok(())
-    } else {
-        Err(after(t.at, pause))
-    }
+    if passed(t.at, pause, now) { Ok(()) } else { Err(after(t.at, pause)) }
 }
 
 /// Has the change reached the cluster, by our own record?
@@ -131,10 +107,7 @@ pub(super) fn deployed(r: &Release) -> bool {
 
 /// The object wants the plan's images.
 pub(super) fn ours(r: &Release, w: &Workload) -> bool {
-    !r.images.is_empty()
-        && r.images
-            .iter()
-            .all(|(name, image)| w.images.get(name) == Some(image))
+    !r.images.is_empty() && r.images.iter().all(|(name, image)| w.images.get(name) == Some(image))
 }
 
 /// The object wants the known-good images.
@@ -157,10 +130,7 @@ pub(super) fn reached(w: &Workload, id: &crate::ids::AttemptId) -> bool {
 
 /// Index in the Rollout's steps of the pause that follows the plan's step `i`.
 pub(super) fn pause_of(i: usize) -> i32 {
-    i32::try_from(i)
-        .unwrap_or(i32::MAX / 4)
-        .saturating_mul(2)
-        .saturating_add(1)
+    i32::try_from(i).unwrap_or(i32::MAX / 4).saturating_mul(2).saturating_add(1)
 }
 
 pub(super) fn at_pause(w: &Workload) -> bool {
@@ -169,8 +139,5 @@ pub(super) fn at_pause(w: &Workload) -> bool {
 
 /// The controller's own words, as a sentence after a colon, or nothing.
 pub(super) fn its_words(w: &Workload) -> String {
-    w.message
-        .as_deref()
-        .filter(|m| !m.is_empty())
-        .map_or_else(|| ".".into(), |m| format!(": {m}"))
+    w.message.as_deref().filter(|m| !m.is_empty()).map_or_else(|| ".".into(), |m| format!(": {m}"))
 }

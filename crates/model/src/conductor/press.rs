@@ -10,11 +10,7 @@ pub fn hold(release: &mut Release, by: &str, why: Option<String>, now: DateTime<
         return;
     }
     release.baked = release.baked_at(now);
-    release.hold = Some(Hold {
-        since: now,
-        by: by.to_owned(),
-        why,
-    });
+    release.hold = Some(Hold { since: now, by: by.to_owned(), why });
     release.state = State::Paused;
     release.note = Some(super::words::held(release));
 }
@@ -28,11 +24,7 @@ pub fn resume(release: &mut Release, now: DateTime<Utc>) {
         release.step_since = Some(now);
     }
     if release.course == Course::Forward {
-        release.state = if super::next::deployed(release) {
-            State::Running
-        } else {
-            State::Queued
-        };
+        release.state = if super::next::deployed(release) { State::Running } else { State::Queued };
         release.note = None;
     }
 }
@@ -49,7 +41,7 @@ pub fn open_gate(release: &mut Release, step: usize, by: &str) {
 }
 
 /// Leaves the course forward, for good. A rollback outranks an abort; nothing leads forward again.
-pub fn leave(release: &mut Release, course: Course, why: Option<&str>) {
+pub fn leave(release: &mut Release, course: Course, why: Option<&str>, now: DateTime<Utc>) {
     if release.state.ended() || course == Course::Forward {
         return;
     }
@@ -59,6 +51,7 @@ pub fn leave(release: &mut Release, course: Course, why: Option<&str>) {
     if let Some(why) = why {
         release.reason.get_or_insert_with(|| why.to_owned());
     }
+    release.turned_back.get_or_insert(now);
     release.state = State::RollingBack;
     release.hold = None;
 }

@@ -1,9 +1,7 @@
 //! Closing an announced effect by what is seen. After a crash nobody remembers whether the call went out: the
 //! cluster does.
 
-use super::next::{
-    UNSEEN, after, at_pause, ours, passed, pause_of, reached, record, wait, wants_good,
-};
+use super::next::{UNSEEN, after, at_pause, ours, passed, pause_of, reached, record, wait, wants_good};
 use super::{Decision, Effect, Input, Record};
 use crate::release::{Attempt, Course, Release};
 use crate::workload::Workload;
@@ -20,30 +18,18 @@ pub(super) fn pending(i: &Input<'_>) -> Option<Decision> {
     // A raise that has not landed cannot land after an abort (its patch tests the step), so the way back need not
     // wait for it. A deploy can: whether it reached the cluster must be known.
     let moot = i.release.course != Course::Forward
-        && matches!(
-            attempt.effect,
-            Effect::OpenPause { .. } | Effect::RestoreSteps
-        );
+        && matches!(attempt.effect, Effect::OpenPause { .. } | Effect::RestoreSteps);
     if moot {
         return Some(settle(false, "Not seen when the release turned back."));
     }
     if passed(attempt.begun, UNSEEN, i.now) {
-        return Some(settle(
-            false,
-            "Not seen in the cluster within 5 s: taken as not done.",
-        ));
+        return Some(settle(false, "Not seen in the cluster within 5 s: taken as not done."));
     }
-    Some(wait(
-        Some(after(attempt.begun, UNSEEN)),
-        "Waiting to see the last change in the cluster.",
-    ))
+    Some(wait(Some(after(attempt.begun, UNSEEN)), "Waiting to see the last change in the cluster."))
 }
 
 fn settle(happened: bool, words: &str) -> Decision {
-    record(Record::Settle {
-        happened,
-        words: words.into(),
-    })
+    record(Record::Settle { happened, words: words.into() })
 }
 
 fn visible(i: &Input<'_>, attempt: &Attempt, w: &Workload) -> bool {

@@ -38,27 +38,17 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
                 Some(e) => (settled(e, *happened), did(e, *happened, release, plan)),
                 None => ("release.attempt.settled", "An attempt was closed.".into()),
             };
-            (
-                action,
-                if *happened {
-                    what
-                } else {
-                    format!("{what} {words}")
-                },
-            )
+            (action, if *happened { what } else { format!("{what} {words}") })
         }
-        Record::CanaryNamed(hash) => (
-            "release.canary.named",
-            format!("The pods of {} carry the hash {hash}.", release.version()),
-        ),
+        Record::CanaryNamed(hash) => {
+            ("release.canary.named", format!("The pods of {} carry the hash {hash}.", release.version()))
+        }
         Record::StepReached { step, weight } => {
             let asked = plan.steps().get(*step).map_or(*weight, |s| s.weight);
             let words = if asked == *weight {
                 format!("{asked} % confirmed: bake and analysis start.")
             } else {
-                format!(
-                    "{weight} % confirmed, as near to {asked} % as pods allow: bake and analysis start."
-                )
+                format!("{weight} % confirmed, as near to {asked} % as pods allow: bake and analysis start.")
             };
             ("release.step.reached", words)
         }
@@ -84,10 +74,9 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
             };
             (action, why.clone())
         }
-        Record::TurnBack { why } => (
-            "release.turned_back",
-            format!("Back to {}: {why}", release.good_version()),
-        ),
+        Record::TurnBack { why } => {
+            ("release.turned_back", format!("Back to {}: {why}", release.good_version()))
+        }
         Record::End { state, why } => {
             let action = match state {
                 State::RolledBack => "release.rolled_back",
@@ -126,11 +115,7 @@ fn settled(effect: &Effect, happened: bool) -> &'static str {
 
 fn did(effect: &Effect, happened: bool, release: &Release, plan: &Plan) -> String {
     let announced = announce(effect, release, plan);
-    if happened {
-        announced
-    } else {
-        format!("Not done: {announced}")
-    }
+    if happened { announced } else { format!("Not done: {announced}") }
 }
 
 /// Who holds a release, and why: the note beside a held one.

@@ -17,19 +17,14 @@ pub fn lines(old: &str, new: &str) -> Vec<DiffLine> {
             };
         }
     }
-    let line = |kind, index: usize, text: &str| DiffLine {
-        kind,
-        number: index + 1,
-        text: text.to_owned(),
-    };
+    let line = |kind, index: usize, text: &str| DiffLine { kind, number: index + 1, text: text.to_owned() };
     let (mut i, mut j, mut out) = (0, 0, Vec::new());
     while i < a.len() || j < b.len() {
         if i < a.len() && j < b.len() && a[i] == b[j] {
             out.push(line(DiffKind::Same, j, b[j]));
             i += 1;
             j += 1;
-        } else if i < a.len()
-            && (j == b.len() || longest[(i + 1) * width + j] >= longest[i * width + j + 1])
+        } else if i < a.len() && (j == b.len() || longest[(i + 1) * width + j] >= longest[i * width + j + 1])
         {
             out.push(line(DiffKind::Removed, i, a[i]));
             i += 1;

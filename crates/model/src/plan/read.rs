@@ -19,11 +19,8 @@ pub struct Read {
 /// # Errors
 /// 400 when the text is not YAML, naming line and column; 422 with every broken rule at its field.
 pub fn from_yaml(text: &str) -> Result<Read, Problem> {
-    let value: Value = serde_yaml_ng::from_str(text).map_err(|e| {
-        Problem::malformed(format!(
-            "This is not YAML: {e}. Correct it and send it again."
-        ))
-    })?;
+    let value: Value = serde_yaml_ng::from_str(text)
+        .map_err(|e| Problem::malformed(format!("This is not YAML: {e}. Correct it and send it again.")))?;
     from_value(&value)
 }
 
@@ -34,8 +31,5 @@ pub fn from_yaml(text: &str) -> Result<Read, Problem> {
 pub fn from_value(value: &Value) -> Result<Read, Problem> {
     let plan: Plan = serde_json::from_value(value.clone())
         .map_err(|e| Problem::invalid(vec![FieldError::new("", e.to_string())]))?;
-    Ok(Read {
-        plan,
-        warnings: Vec::new(),
-    })
+    Ok(Read { plan, warnings: Vec::new() })
 }

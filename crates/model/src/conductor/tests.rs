@@ -1,0 +1,10 @@
+//! The decision under test: sentences about single looks (`looks`), properties over random inputs (`properties`),
+//! and whole releases driven against a small model of the controller (`sim`, `drive`).
+
+mod chaos;
+mod drive;
+mod looks;
+mod properties;
+mod sim;
+mod turning;
+mod world;

@@ -1,0 +1,132 @@
+//! What can happen around a release: presses, crashes, lost calls, clocks, and people who meddle in the cluster.
+
+use super::world::{plan, step};
+use crate::plan::{Gate, Plan};
+use crate::role::Role;
+use crate::verdict::Class;
+use proptest::prelude::*;
+
+/// What happens besides the conductor's own work.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    /// The controller reconciles, the watch catches up, the conductor looks once.
+    Turn,
+    /// The same, without the watch: the conductor looks at old news.
+    Blind,
+    Tick,
+    Wait(i64),
+    Press(Press),
+    Approve(bool),
+    Judge(Class),
+    /// How the next effect goes.
+    Fate(Fate),
+    Outside(Outside),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Press {
+    Hold,
+    Resume,
+    Waive,
+    Open,
+    Abort,
+    RollBack,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Fate {
+    Fine,
+    /// Carried out, and the process dies before it can record that.
+    Orphaned,
+    /// The process dies before the call goes out.
+    Lost,
+    /// The API server refuses it.
+    Refused,
+    /// Unanswered; it lands some turns later.
+    Late,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outside {
+    Abort,
+    Pause,
+    Unpause,
+    Undo,
+    ThirdImage,
+    BadPods,
+}
+
+fn gates() -> impl Strategy<Value = Vec<Gate>> {
+    prop_oneof![
+        Just(vec![]),
+        Just(vec![Gate::Analysis]),
+        Just(vec![Gate::Analysis, Gate::Approval(Role::OnCall)]),
+        Just(vec![Gate::Approval(Role::OnCall)]),
+    ]
+}
+
+pub(super) fn any_plan() -> impl Strategy<Value = Plan> {
+    let step_of = (1u8..100, 0u64..30, gates());
+    (proptest::collection::vec(step_of, 0..4), 0u64..10, gates()).prop_map(|(mut steps, bake, last)| {
+        steps.sort_by_key(|s| s.0);
+        steps.dedup_by_key(|s| s.0);
+        let mut steps: Vec<_> = steps.into_iter().map(|(w, b, g)| step(w, b, &g)).collect();
+        steps.push(step(100, bake, &last));
+        plan(steps)
+    })
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![Just(Fate::Orphaned), Just(Fate::Lost), Just(Fate::Refused), Just(Fate::Late)]
+}
+
+fn press() -> impl Strategy<Value = Press> {
+    prop_oneof![
+        3 => Just(Press::Hold),
+        3 => Just(Press::Resume),
+        2 => Just(Press::Waive),
+        3 => Just(Press::Open),
+        1 => Just(Press::Abort),
+        1 => Just(Press::RollBack),
+    ]
+}
+
+pub(super) fn any_class() -> impl Strategy<Value = Class> {
+    prop_oneof![6 => Just(Class::Pass), 1 => Just(Class::Marginal), 1 => Just(Class::NoData), 1 => Just(Class::Fail)]
+}
+
+/// What goes on inside Tidegate and between it and the cluster; without people who meddle in the cluster.
+pub(super) fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        30 => Just(Op::Turn),
+        6 => Just(Op::Blind),
+        4 => Just(Op::Tick),
+        4 => (1i64..20).prop_map(Op::Wait),
+        1 => prop_oneof![Just(-7200i64), Just(-30), Just(3600), Just(86_400)].prop_map(Op::Wait),
+        3 => press().prop_map(Op::Press),
+        2 => any::<bool>().prop_map(Op::Approve),
+        8 => any_class().prop_map(Op::Judge),
+        4 => fate().prop_map(Op::Fate),
+    ]
+}
+
+pub(super) fn meddling() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        12 => op(),
+        1 => prop_oneof![
+            Just(Outside::Abort),
+            Just(Outside::Pause),
+            Just(Outside::Unpause),
+            Just(Outside::Undo),
+            Just(Outside::ThirdImage),
+            Just(Outside::BadPods),
+        ]
+        .prop_map(Op::Outside),
+    ]
+}
+
+/// Cases of each of the two great properties; more by `TIDEGATE_CASES`.
+pub(super) fn cases(default: u32) -> ProptestConfig {
+    let cases = std::env::var("TIDEGATE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(default);
+    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 4000, ..ProptestConfig::default() }
+}

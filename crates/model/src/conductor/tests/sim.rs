@@ -1,0 +1,289 @@
+//! A small model of the Argo Rollouts controller and of the API server in front of it: the transitions that were
+//! seen on the real one, as far as the conductor's decisions depend on them.
+
+use super::super::Effect;
+use super::super::next::AT_PAUSE;
+use super::world::{CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, healthy, images, revision};
+use crate::plan::Plan;
+use crate::workload::{Phase, Weights, Workload};
+
+pub(super) const THIRD: &str = "third-hash";
+pub(super) const THIRD_IMAGE: &str = "registry.example.com/checkout:9.9.9";
+
+/// The Rollout as the API server holds it, with the controller's inner state.
+#[derive(Clone, Debug)]
+pub(super) struct Sim {
+    pub image: &'static str,
+    /// Weights of the steps in the spec; each is followed by a pause.
+    pub steps: Vec<u8>,
+    pub paused: bool,
+    pub generation: i64,
+    pub attempt: Option<String>,
+    pub window: bool,
+    pub replicas: i32,
+    router: bool,
+    // status
+    pub observed: i64,
+    pub current: &'static str,
+    pub stable: &'static str,
+    pub abort: bool,
+    pub promote_full: bool,
+    pub pause_condition: bool,
+    pub controller_pause: bool,
+    pub index: usize,
+    pub weight: u8,
+    pub phase: Phase,
+    seen_steps: Vec<u8>,
+    /// Ticks until the pods the controller asked for are ready.
+    pods: u8,
+    /// Pods of the new version never get ready.
+    pub bad_pods: bool,
+    // what the API server was really made to do
+    pub deploys: u32,
+    pub opened: Vec<i32>,
+}
+
+impl Sim {
+    pub(super) fn new(router: bool) -> Self {
+        Self {
+            image: OLD_IMAGE,
+            steps: vec![50],
+            paused: false,
+            generation: 5,
+            attempt: None,
+            window: false,
+            replicas: 8,
+            router,
+            observed: 5,
+            current: GOOD,
+            stable: GOOD,
+            abort: false,
+            promote_full: false,
+            pause_condition: false,
+            controller_pause: false,
+            index: 2,
+            weight: 0,
+            phase: Phase::Healthy,
+            seen_steps: vec![50],
+            pods: 0,
+            bad_pods: false,
+            deploys: 0,
+            opened: Vec::new(),
+        }
+    }
+
+    /// One call as the driver sends it, with its preconditions. `false`: refused.
+    pub(super) fn apply(&mut self, effect: &Effect, id: &str, plan: &Plan) -> bool {
+        match effect {
+            Effect::Deploy => {
+                if self.stable != GOOD {
+                    return false;
+                }
+                let steps: Vec<u8> = plan.steps().iter().map(|s| s.weight).collect();
+                if self.image != NEW_IMAGE || self.steps != steps {
+                    self.generation += 1;
+                    self.deploys += 1;
+                }
+                self.image = NEW_IMAGE;
+                self.steps = steps;
+                self.attempt = Some(id.to_owned());
+            }
+            Effect::OpenPause { from } => {
+                if i32::try_from(self.index).unwrap() != *from
+                    || self.current != CANARY
+                    || !self.pause_condition
+                {
+                    return false;
+                }
+                self.pause_condition = false;
+                self.opened.push(*from);
+            }
+            Effect::Unpause => self.set_paused(false),
+            Effect::Abort => {
+                if self.current == GOOD {
+                    return false;
+                }
+                self.abort = true;
+                self.promote_full = false;
+            }
+            Effect::Revert => {
+                if self.image != OLD_IMAGE || self.steps != [50] {
+                    self.generation += 1;
+                }
+                self.window = self.stable != GOOD;
+                self.image = OLD_IMAGE;
+                self.steps = vec![50];
+                self.attempt = Some(id.to_owned());
+            }
+            Effect::PromoteFull => self.promote_full = true,
+            Effect::RestoreSteps => {
+                if self.steps != [50] {
+                    self.generation += 1;
+                }
+                self.steps = vec![50];
+                self.attempt = Some(id.to_owned());
+            }
+        }
+        true
+    }
+
+    pub(super) fn set_paused(&mut self, paused: bool) {
+        if self.paused != paused {
+            self.paused = paused;
+            self.generation += 1;
+        }
+    }
+
+    fn hash(&self) -> &'static str {
+        match self.image {
+            OLD_IMAGE => GOOD,
+            NEW_IMAGE => CANARY,
+            _ => THIRD,
+        }
+    }
+
+    /// One pass of the controller.
+    pub(super) fn tick(&mut self) {
+        let changed = self.current != self.hash();
+        let restepped = self.seen_steps != self.steps && self.current != self.stable;
+        self.current = self.hash();
+        self.seen_steps.clone_from(&self.steps);
+        self.observed = self.generation;
+        if changed || restepped {
+            self.abort = false;
+            self.promote_full = false;
+            self.pause_condition = false;
+            self.controller_pause = false;
+            self.pods = 2;
+            let skips = self.current == self.stable || self.window && self.current == GOOD;
+            self.index = if skips { self.last() } else { 0 };
+            self.phase = Phase::Progressing;
+            return;
+        }
+        if self.current == self.stable {
+            self.abort = false;
+            self.promote_full = false;
+            self.pause_condition = false;
+            self.index = self.last();
+            self.weight = 0;
+            self.phase = Phase::Progressing;
+            if self.ripe() {
+                self.phase = Phase::Healthy;
+            }
+            return;
+        }
+        if self.promote_full {
+            self.abort = false;
+            if self.ripe() {
+                self.promote();
+            }
+            return;
+        }
+        if self.abort {
+            self.index = 0;
+            self.pause_condition = false;
+            self.controller_pause = false;
+            if self.router || !self.paused {
+                self.weight = 0;
+            }
+            self.phase = Phase::Degraded;
+            return;
+        }
+        if self.paused {
+            self.phase = Phase::Paused;
+            return;
+        }
+        self.walk();
+    }
+
+    fn walk(&mut self) {
+        self.phase = Phase::Progressing;
+        if self.index >= self.last() {
+            if self.ripe() {
+                self.promote();
+            }
+            return;
+        }
+        if self.index.is_multiple_of(2) {
+            let asked = self.steps[self.index / 2];
+            if self.weight != asked {
+                self.weight = asked;
+                self.pods = 1;
+            } else if self.ripe() {
+                self.index += 1;
+            }
+            return;
+        }
+        match (self.controller_pause, self.pause_condition) {
+            (false, _) => {
+                self.controller_pause = true;
+                self.pause_condition = true;
+                self.phase = Phase::Paused;
+            }
+            (true, true) => self.phase = Phase::Paused,
+            (true, false) => {
+                self.controller_pause = false;
+                self.index += 1;
+            }
+        }
+    }
+
+    /// Are the pods that were asked for ready? Bad ones end in a degraded update.
+    fn ripe(&mut self) -> bool {
+        if self.bad_pods && self.current == CANARY {
+            self.phase = Phase::Degraded;
+            return false;
+        }
+        self.pods = self.pods.saturating_sub(1);
+        self.pods == 0
+    }
+
+    fn promote(&mut self) {
+        self.stable = self.current;
+        self.weight = 0;
+        self.promote_full = false;
+        self.pods = 1;
+        self.phase = Phase::Progressing;
+    }
+
+    fn last(&self) -> usize {
+        self.steps.len() * 2
+    }
+
+    /// Share of users on the new version, really.
+    pub(super) fn on_new(&self) -> u8 {
+        if self.stable == CANARY {
+            return if self.current == CANARY { 100 } else { 100 - self.weight };
+        }
+        if self.current == CANARY { self.weight } else { 0 }
+    }
+
+    pub(super) fn observe(&self) -> Workload {
+        let mut w = healthy();
+        let mut revisions = Vec::new();
+        if self.current != self.stable {
+            let pods = (i32::from(self.weight) * self.replicas + 99) / 100;
+            let mut r = revision(self.current, self.image, 42, pods.max(i32::from(self.weight > 0)));
+            r.ready = if self.bad_pods || self.pods > 0 { 0 } else { r.desired };
+            revisions.push(r);
+        }
+        revisions.push(revision(self.stable, OLD_IMAGE, 41, self.replicas));
+        w.generation = self.generation;
+        w.observed_generation = Some(self.observed);
+        w.phase = if self.observed == self.generation { self.phase } else { Phase::Unknown };
+        w.images = images(self.image);
+        w.spec_paused = self.paused;
+        w.abort = self.abort;
+        w.promote_full = self.promote_full;
+        w.pauses = if self.pause_condition { vec![AT_PAUSE.into()] } else { Vec::new() };
+        w.step_index = i32::try_from(self.index).ok();
+        w.step_count = i32::try_from(self.last()).unwrap();
+        w.stable_hash = Some(self.stable.into());
+        w.current_hash = Some(self.current.into());
+        w.router = self.router.then(|| "nginx".to_owned());
+        w.weights = self.router.then(|| Weights { canary: self.weight, stable: 100 - self.weight });
+        w.attempt.clone_from(&self.attempt);
+        w.revisions = revisions;
+        w
+    }
+}

@@ -1,0 +1,210 @@
+//! Plans, releases and workloads to test with.
+
+use crate::ids::{AttemptId, PlanId, ReleaseId};
+use crate::plan::{
+    API_VERSION, Analysis, Approvals, Canary, Change, Gate, Metadata, Plan, Rollback, Spec, Step,
+    Strategy as PlanStrategy,
+};
+use crate::release::{Course, KnownGood, Release, State, Tried};
+use crate::span::Span;
+use crate::verdict::{Class, Limits, Side, Verdict};
+use crate::workload::{Key, Kind, Phase, Revision, Strategy, Weights, Workload};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+pub(super) const GOOD: &str = "good-hash";
+pub(super) const CANARY: &str = "canary-hash";
+pub(super) const OLD_IMAGE: &str = "registry.example.com/checkout:1.41.3";
+pub(super) const NEW_IMAGE: &str = "registry.example.com/checkout:1.42.0";
+
+pub(super) fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_790_000_000, 0).unwrap() + TimeDelta::seconds(seconds)
+}
+
+pub(super) fn images(image: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([("app".to_owned(), image.to_owned())])
+}
+
+pub(super) fn step(weight: u8, bake: u64, gates: &[Gate]) -> Step {
+    Step { weight, bake: Span(bake), gates: gates.to_vec() }
+}
+
+pub(super) fn plan(steps: Vec<Step>) -> Plan {
+    Plan {
+        api_version: API_VERSION.into(),
+        kind: "Plan".into(),
+        metadata: Metadata {
+            name: "checkout-1-42-0".into(),
+            service: "checkout".into(),
+            environment: "production".into(),
+        },
+        spec: Spec {
+            change: Change { images: images(NEW_IMAGE), reference: None, migrations: Vec::new() },
+            strategy: PlanStrategy { canary: Canary { steps } },
+            analysis: Analysis::default(),
+            rollback: Rollback::default(),
+            approvals: Approvals::default(),
+            window: None,
+            workload: None,
+        },
+    }
+}
+
+pub(super) fn key() -> Key {
+    Key { cluster: "demo".into(), namespace: "shop".into(), kind: Kind::Rollout, name: "checkout".into() }
+}
+
+pub(super) fn queued(plan: &Plan) -> Release {
+    Release {
+        id: ReleaseId(318),
+        plan: PlanId(7),
+        plan_version: 1,
+        digest: plan.digest(),
+        service: "checkout".into(),
+        environment: "production".into(),
+        workload: key(),
+        images: images(NEW_IMAGE),
+        state: State::Queued,
+        course: Course::Forward,
+        reason: None,
+        known_good: KnownGood {
+            template: json!({"spec": {"containers": [{"name": "app", "image": OLD_IMAGE}]}}),
+            steps: Some(json!([{"setWeight": 50}])),
+            hash: GOOD.into(),
+            images: images(OLD_IMAGE),
+            revision: Some(41),
+        },
+        canary_hash: None,
+        step: None,
+        step_since: None,
+        baked: Span::ZERO,
+        passed: Vec::new(),
+        opened: BTreeMap::new(),
+        waived: BTreeMap::new(),
+        hold: None,
+        verdict: None,
+        attempt: None,
+        tried: Vec::new(),
+        attempts: 0,
+        started_by: "Mara Lind".into(),
+        created: at(0),
+        started: None,
+        ended: None,
+        turned_back: None,
+        note: None,
+    }
+}
+
+/// A release whose deploy is done and whose pods are named.
+pub(super) fn running(plan: &Plan) -> Release {
+    let mut r = queued(plan);
+    r.state = State::Running;
+    r.step = Some(0);
+    r.started = Some(at(1));
+    r.canary_hash = Some(CANARY.into());
+    r.tried.push(Tried {
+        id: AttemptId("a-1".into()),
+        effect: super::super::Effect::Deploy,
+        at: at(1),
+        happened: true,
+        times: 1,
+        words: String::new(),
+    });
+    r
+}
+
+pub(super) fn healthy() -> Workload {
+    Workload {
+        key: key(),
+        service: "checkout".into(),
+        environment: "production".into(),
+        uid: "u".into(),
+        resource_version: "1".into(),
+        generation: 5,
+        observed_generation: Some(5),
+        strategy: Strategy::Canary,
+        phase: Phase::Healthy,
+        message: None,
+        replicas: 8,
+        ready: 8,
+        updated: 8,
+        available: 8,
+        images: images(OLD_IMAGE),
+        spec_paused: false,
+        abort: false,
+        promote_full: false,
+        pauses: Vec::new(),
+        step_index: Some(1),
+        step_count: 1,
+        stable_hash: Some(GOOD.into()),
+        current_hash: Some(GOOD.into()),
+        weights: Some(Weights { canary: 0, stable: 100 }),
+        router: Some("nginx".into()),
+        active_hash: None,
+        preview_hash: None,
+        workload_ref: false,
+        dynamic_stable_scale: false,
+        attempt: None,
+        gitops: false,
+        revisions: vec![revision(GOOD, OLD_IMAGE, 41, 8)],
+        created: at(-1000),
+        since: at(-1000),
+    }
+}
+
+pub(super) fn revision(hash: &str, image: &str, number: i64, pods: i32) -> Revision {
+    Revision {
+        hash: hash.into(),
+        number,
+        images: images(image),
+        desired: pods,
+        ready: pods,
+        available: pods,
+        created: at(-1000),
+    }
+}
+
+/// The canary standing at the pause of the plan's step `i`.
+pub(super) fn standing(plan: &Plan, i: usize) -> Workload {
+    let weight = plan.steps()[i].weight;
+    let mut w = healthy();
+    w.generation = 6;
+    w.observed_generation = Some(6);
+    w.phase = Phase::Paused;
+    w.images = images(NEW_IMAGE);
+    w.pauses = vec![super::super::next::AT_PAUSE.into()];
+    w.step_index = Some(super::super::next::pause_of(i));
+    w.step_count = i32::try_from(plan.steps().len() * 2).unwrap();
+    w.current_hash = Some(CANARY.into());
+    w.weights = Some(Weights { canary: weight, stable: 100 - weight });
+    w.attempt = Some("a-1".into());
+    w.revisions = vec![revision(CANARY, NEW_IMAGE, 42, 2), revision(GOOD, OLD_IMAGE, 41, 8)];
+    w
+}
+
+/// The new version promoted and healthy.
+pub(super) fn promoted(plan: &Plan) -> Workload {
+    let mut w = standing(plan, plan.steps().len() - 1);
+    w.phase = Phase::Healthy;
+    w.pauses.clear();
+    w.step_index = Some(w.step_count);
+    w.stable_hash = Some(CANARY.into());
+    w.weights = Some(Weights { canary: 0, stable: 100 });
+    w
+}
+
+pub(super) fn verdict(class: Class, step: usize, t: DateTime<Utc>) -> Verdict {
+    Verdict {
+        at: t,
+        step,
+        class,
+        words: "Canary errors 4.1 % against 0.3 % on stable: 13 times as many.".into(),
+        metrics: Vec::new(),
+        chance: None,
+        limits: Limits::default(),
+        canary: Side::default(),
+        stable: Side::default(),
+        watched: Span(60),
+    }
+}
