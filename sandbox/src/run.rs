@@ -24,6 +24,7 @@ use crate::{
     Options, Sandbox,
     child::{Process, Progress, guarded},
     cluster::http_ok,
+    pki::write_private,
     postgres::Postgres,
 };
 
@@ -111,7 +112,7 @@ pub async fn run(world: World) -> Result<()> {
 
     // Somebody's own cluster is asked before anything is started: it is the likeliest to refuse.
     let own = match world.cluster {
-        true => Some(existing(&world, progress).await?),
+        true => Some(existing(&world, &data, progress).await?),
         false => None,
     };
     let ((database, postgres), (target, sandbox)) =
@@ -197,7 +198,7 @@ async fn cluster(own: Option<Target>, data: &Path, progress: Progress) -> Result
 }
 
 /// The cluster of KUBECONFIG, once its API server and its Prometheus answer.
-async fn existing(world: &World, progress: Progress) -> Result<Target> {
+async fn existing(world: &World, data: &Path, progress: Progress) -> Result<Target> {
     let Some(prometheus) = world.prometheus.clone() else {
         bail!("--cluster needs the cluster's Prometheus too: ./run --cluster --prometheus http://host:9090");
     };
@@ -214,12 +215,21 @@ async fn existing(world: &World, progress: Progress) -> Result<Target> {
         let why = one_line(&e.to_string());
         anyhow!("the kubeconfig {kubeconfig} cannot be used: {why}. Correct it, or leave --cluster out.")
     };
-    // Several files may be named, as kubectl allows; the first to say something wins.
+    // Several files may be named, as kubectl allows; the first to say something wins. The server reads one.
+    let files: Vec<PathBuf> = env::split_paths(&kubeconfig).filter(|p| !p.as_os_str().is_empty()).collect();
     let mut merged = Kubeconfig::default();
-    for path in env::split_paths(&kubeconfig) {
-        let file = Kubeconfig::read_from(path).map_err(|e| broken(&e))?;
-        merged = merged.merge(file).map_err(|e| broken(&e))?;
+    for file in &files {
+        let next = Kubeconfig::read_from(file).map_err(|e| broken(&e))?;
+        merged = merged.merge(next).map_err(|e| broken(&e))?;
     }
+    let one = match &files[..] {
+        [one] => one.clone(),
+        _ => {
+            let one = data.join("cluster.kubeconfig");
+            write_private(&one, &serde_json::to_string(&merged)?)?;
+            one
+        }
+    };
     let Some(context) = merged.current_context.clone() else {
         return Err(broken(&"it has no current context (kubectl config use-context NAME sets one)"));
     };
@@ -244,7 +254,7 @@ async fn existing(world: &World, progress: Progress) -> Result<Target> {
     if !http_ok(&format!("{}/api/v1/query?query=1", prometheus.trim_end_matches('/'))).await {
         bail!("no Prometheus answers at {prometheus}. Give its base URL: --prometheus http://localhost:9090");
     }
-    Ok(Target { name: context, kubeconfig, prometheus })
+    Ok(Target { name: context, kubeconfig: one.display().to_string(), prometheus })
 }
 
 fn serve(world: &World, data: &Path, target: &Target, database: &str, demo: bool) -> Result<Process> {
