@@ -1,0 +1,381 @@
+//! The editor's two halves: the form and the document, brought in step.
+//!
+//! The rule: if the document was edited, it is right and the form is filled from it; otherwise the form is right and
+//! is written into the document, which keeps everything that the form does not show. Nothing here judges: a weight of
+//! `abc` is written as it is, so that the check can name it at its field.
+
+use super::plans::{Draft, ImageForm, PlanForm, StepForm};
+use serde::Deserialize;
+use serde_yaml_ng::{Mapping, Value};
+
+/// Steps that the form will make at most; the document may hold more.
+const MOST_STEPS: usize = 50;
+/// Longest query that is sent back to a browser, in bytes: what proxies are known to carry.
+const LONGEST_QUERY: usize = 60_000;
+
+/// What the editor's page was asked for by its query.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) service: Option<String>,
+    pub(crate) from: Option<i64>,
+    pub(crate) draft: Option<Draft>,
+}
+
+impl Asked {
+    pub(crate) fn read(search: &str) -> Self {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Query {
+            service: Option<String>,
+            from: Option<i64>,
+            base: Option<String>,
+            yaml: String,
+            form: PlanForm,
+            op: Option<String>,
+        }
+        let search = search.trim_start_matches('?');
+        // An unreadable query is no reason to refuse the page: it opens with a fresh draft.
+        let q: Query = serde_qs::Config::new(5, false).deserialize_str(search).unwrap_or_default();
+        let draft = q.base.map(|base| Draft { base, yaml: q.yaml, form: q.form, op: q.op });
+        Self { service: q.service.filter(|s| !s.is_empty()), from: q.from, draft }
+    }
+}
+
+/// The query that brings a draft back; `None` when it is too long for an address.
+pub(crate) fn query(draft: &Draft) -> Option<String> {
+    serde_qs::to_string(draft).ok().filter(|q| q.len() <= LONGEST_QUERY)
+}
+
+/// Both halves of a document as it is.
+pub(crate) fn begin(yaml: &str) -> (PlanForm, String) {
+    (form_of(&parse(yaml)), yaml.to_owned())
+}
+
+/// Both halves of a draft in step.
+pub(crate) fn settle(draft: Draft) -> (PlanForm, String) {
+    let edited = lines(&draft.yaml) != lines(&draft.base);
+    let mut form = if edited { form_of(&parse(&draft.yaml)) } else { draft.form };
+    let moved = draft.op.as_deref().is_some_and(|op| apply(&mut form, op));
+    if edited && !moved {
+        return (form, draft.yaml.replace("\r\n", "\n"));
+    }
+    let mut document = parse(if edited { &draft.yaml } else { &draft.base });
+    write(&form, &mut document);
+    let text = serde_yaml_ng::to_string(&document).unwrap_or(draft.base);
+    (form_of(&document), text)
+}
+
+/// Browsers send line ends as CRLF, and trim nothing.
+fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n").trim_end().to_owned()
+}
+
+fn parse(yaml: &str) -> Value {
+    match serde_yaml_ng::from_str(yaml) {
+        Ok(value @ Value::Mapping(_)) => value,
+        _ => Value::Mapping(Mapping::new()),
+    }
+}
+
+/// Adds, removes or moves a step. Returns whether anything changed.
+fn apply(form: &mut PlanForm, op: &str) -> bool {
+    if op == "add" {
+        if form.steps.len() >= MOST_STEPS {
+            return false;
+        }
+        // Before the last step, which is 100 %: halfway between its neighbours.
+        let at = form.steps.len().saturating_sub(1);
+        let weight = |i: usize| form.steps.get(i).and_then(|s| s.weight.parse::<u32>().ok());
+        let below = at.checked_sub(1).and_then(weight).unwrap_or(0);
+        let above = weight(at).unwrap_or(100);
+        let step = StepForm {
+            weight: (below.midpoint(above)).to_string(),
+            bake: "5m".into(),
+            analysis: true,
+            ..StepForm::default()
+        };
+        form.steps.insert(at, step);
+        return true;
+    }
+    let Some((verb, at)) = op.split_once('-').and_then(|(v, n)| Some((v, n.parse::<usize>().ok()?))) else {
+        return false;
+    };
+    let last = form.steps.len();
+    match verb {
+        "remove" if at < last => {
+            form.steps.remove(at);
+            true
+        }
+        "up" if at > 0 && at < last => {
+            form.steps.swap(at, at - 1);
+            true
+        }
+        "down" if at + 1 < last => {
+            form.steps.swap(at, at + 1);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// What the form shows of a document, right or wrong.
+fn form_of(document: &Value) -> PlanForm {
+    let at = |path: &[&str]| path.iter().try_fold(document, |v, key| v.get(*key));
+    let text = |path: &[&str]| at(path).map(scalar).unwrap_or_default();
+    let images = at(&["spec", "change", "images"])
+        .and_then(Value::as_mapping)
+        .map(|m| m.iter().map(|(k, v)| ImageForm { container: scalar(k), image: scalar(v) }).collect());
+    let steps = at(&["spec", "strategy", "canary", "steps"])
+        .and_then(Value::as_sequence)
+        .map(|s| s.iter().map(step_of).collect());
+    PlanForm {
+        name: text(&["metadata", "name"]),
+        service: text(&["metadata", "service"]),
+        environment: text(&["metadata", "environment"]),
+        images: images.unwrap_or_default(),
+        reference: text(&["spec", "change", "reference"]),
+        steps: steps.unwrap_or_default(),
+        min_requests: text(&["spec", "analysis", "minRequests"]),
+        max_error_percent: text(&["spec", "analysis", "maxErrorPercent"]),
+        max_p95_ratio: text(&["spec", "analysis", "maxP95Ratio"]),
+        required: text(&["spec", "approvals", "required"]),
+        expire: text(&["spec", "approvals", "expire"]),
+    }
+}
+
+fn step_of(step: &Value) -> StepForm {
+    let gates = step.get("gates").and_then(Value::as_sequence).map(Vec::as_slice).unwrap_or_default();
+    let asks = |role: &str| {
+        gates.iter().any(|g| g.get("approval").and_then(Value::as_str).is_some_and(|r| r == role))
+    };
+    StepForm {
+        weight: step.get("weight").map(scalar).unwrap_or_default(),
+        bake: step.get("bake").map(scalar).unwrap_or_default(),
+        analysis: gates.iter().any(|g| g.as_str() == Some("analysis")),
+        on_call: asks("on-call"),
+        approver: asks("approver"),
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.clone(),
+        Value::Number(n) => n.to_string(),
+        Value::Bool(b) => b.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// A number where it is one, else the text as typed: the check says what is wrong with it.
+fn typed(text: &str) -> Value {
+    let text = text.trim();
+    if let Ok(n) = text.parse::<i64>() {
+        return Value::Number(n.into());
+    }
+    match text.parse::<f64>() {
+        Ok(n) if n.is_finite() => Value::Number(n.into()),
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+/// Writes the form into a document, leaving alone what the form does not show.
+fn write(form: &PlanForm, document: &mut Value) {
+    let string = |s: &str| Value::String(s.trim().to_owned());
+    let root = mapping(document);
+    root.entry("apiVersion".into()).or_insert_with(|| string(model::plan::API_VERSION));
+    root.entry("kind".into()).or_insert_with(|| string("Plan"));
+
+    let metadata = child(root, "metadata");
+    for (key, value) in [("name", &form.name), ("service", &form.service), ("environment", &form.environment)]
+    {
+        metadata.insert(key.into(), string(value));
+    }
+
+    let spec = child(root, "spec");
+    let change = child(spec, "change");
+    let images = form.images.iter().filter(|i| !i.container.trim().is_empty());
+    let images: Mapping = images.map(|i| (string(&i.container), string(&i.image))).collect();
+    change.insert("images".into(), Value::Mapping(images));
+    put(change, "reference", (!form.reference.trim().is_empty()).then(|| string(&form.reference)));
+
+    let canary = child(child(spec, "strategy"), "canary");
+    let before = canary.get("steps").and_then(Value::as_sequence).cloned().unwrap_or_default();
+    let steps = form.steps.iter().enumerate().map(|(i, s)| write_step(s, before.get(i))).collect();
+    canary.insert("steps".into(), Value::Sequence(steps));
+
+    let number = |s: &str| (!s.trim().is_empty()).then(|| typed(s));
+    let limits = [
+        ("minRequests", &form.min_requests),
+        ("maxErrorPercent", &form.max_error_percent),
+        ("maxP95Ratio", &form.max_p95_ratio),
+    ];
+    if spec.contains_key("analysis") || limits.iter().any(|(_, v)| !v.trim().is_empty()) {
+        let analysis = child(spec, "analysis");
+        for (key, value) in limits {
+            put(analysis, key, number(value));
+        }
+    }
+    let approvals = child(spec, "approvals");
+    if approvals.is_empty() {
+        approvals.insert("required".into(), Value::Null);
+        approvals.insert("from".into(), Value::Sequence(vec![string("approver")]));
+    }
+    approvals.insert("required".into(), typed(&form.required));
+    approvals.insert("expire".into(), string(&form.expire));
+}
+
+fn write_step(step: &StepForm, before: Option<&Value>) -> Value {
+    let mut out = before.and_then(Value::as_mapping).cloned().unwrap_or_default();
+    out.insert("weight".into(), typed(&step.weight));
+    if step.bake.trim().is_empty() {
+        out.shift_remove("bake");
+    } else {
+        out.insert("bake".into(), Value::String(step.bake.trim().to_owned()));
+    }
+    let mut gates = Vec::new();
+    if step.analysis {
+        gates.push(Value::String("analysis".into()));
+    }
+    for (asked, role) in [(step.on_call, "on-call"), (step.approver, "approver")] {
+        if asked {
+            let gate: Mapping = [("approval".into(), Value::String(role.into()))].into_iter().collect();
+            gates.push(Value::Mapping(gate));
+        }
+    }
+    if gates.is_empty() {
+        out.shift_remove("gates");
+    } else {
+        out.insert("gates".into(), Value::Sequence(gates));
+    }
+    Value::Mapping(out)
+}
+
+fn put(map: &mut Mapping, key: &str, value: Option<Value>) {
+    match value {
+        Some(value) => {
+            map.insert(key.into(), value);
+        }
+        None => {
+            map.shift_remove(key);
+        }
+    }
+}
+
+fn child<'a>(map: &'a mut Mapping, key: &str) -> &'a mut Mapping {
+    mapping(map.entry(key.into()).or_insert(Value::Null))
+}
+
+/// The value as a mapping, made one where it is something else.
+fn mapping(value: &mut Value) -> &mut Mapping {
+    if !value.is_mapping() {
+        *value = Value::Mapping(Mapping::new());
+    }
+    match value {
+        Value::Mapping(map) => map,
+        _ => unreachable!("made a mapping just above"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: &str = "\
+apiVersion: tidegate.dev/v1
+kind: Plan
+metadata:
+  name: checkout-1-42-0
+  service: checkout
+  environment: production
+spec:
+  change:
+    images:
+      app: registry.example.com/checkout:1.42.0
+    migrations:
+    - 0087_add_tax_region.sql
+  strategy:
+    canary:
+      steps:
+      - weight: 5
+        bake: 2m
+        gates:
+        - analysis
+      - weight: 25
+        bake: 5m
+        gates:
+        - analysis
+        - approval: on-call
+      - weight: 100
+  approvals:
+    required: 2
+    from:
+    - approver
+    expire: 24h
+  window: business-hours
+";
+
+    fn untouched() -> Draft {
+        let (form, yaml) = begin(PLAN);
+        Draft { base: yaml.clone(), yaml, form, op: None }
+    }
+
+    #[test]
+    fn an_untouched_draft_stays_the_same_document() {
+        let (form, yaml) = settle(untouched());
+        assert_eq!(yaml, PLAN);
+        assert_eq!(form, untouched().form);
+        assert!(form.steps[1].on_call && form.steps[1].analysis && !form.steps[2].analysis);
+    }
+
+    #[test]
+    fn the_form_is_written_into_the_document_and_keeps_what_it_does_not_show() {
+        let mut draft = untouched();
+        draft.form.steps[1].weight = "30".into();
+        draft.form.steps[0].analysis = false;
+        draft.form.min_requests = "120".into();
+        let (form, yaml) = settle(draft);
+        assert!(yaml.contains("weight: 30") && yaml.contains("minRequests: 120"));
+        assert!(yaml.contains("0087_add_tax_region.sql") && yaml.contains("window: business-hours"));
+        assert!(!form.steps[0].analysis);
+    }
+
+    #[test]
+    fn an_edited_document_fills_the_form() {
+        let mut draft = untouched();
+        draft.yaml = draft.yaml.replace("weight: 25", "weight: 40").replace('\n', "\r\n");
+        draft.form.steps[1].weight = "30".into();
+        let (form, yaml) = settle(draft);
+        assert_eq!(form.steps[1].weight, "40");
+        assert!(yaml.contains("weight: 40") && !yaml.contains('\r'));
+    }
+
+    #[test]
+    fn what_somebody_typed_wrong_is_kept_for_the_check_to_name() {
+        let mut draft = untouched();
+        draft.form.steps[1].weight = "a quarter".into();
+        let (form, yaml) = settle(draft);
+        assert_eq!(form.steps[1].weight, "a quarter");
+        assert!(yaml.contains("weight: a quarter"));
+    }
+
+    #[test]
+    fn steps_are_added_removed_and_moved() {
+        let op = |op: &str| settle(Draft { op: Some(op.into()), ..untouched() }).0.steps;
+        let weights = |steps: Vec<StepForm>| steps.into_iter().map(|s| s.weight).collect::<Vec<_>>();
+        assert_eq!(weights(op("add")), ["5", "25", "62", "100"]);
+        assert_eq!(weights(op("remove-1")), ["5", "100"]);
+        assert_eq!(weights(op("up-1")), ["25", "5", "100"]);
+        assert_eq!(weights(op("down-2")), ["5", "25", "100"]);
+        assert_eq!(weights(op("nonsense")), ["5", "25", "100"]);
+    }
+
+    #[test]
+    fn a_draft_survives_the_address_and_back() {
+        let draft = untouched();
+        let query = query(&draft).unwrap();
+        let asked = Asked::read(&query);
+        assert_eq!(asked.draft, Some(draft));
+        assert!(Asked::read("service=checkout&from=7").draft.is_none());
+        assert_eq!(Asked::read("?service=checkout").service.as_deref(), Some("checkout"));
+    }
+}

@@ -1,0 +1,48 @@
+//! Workloads: the list, one of them, and the rollback that needs no release.
+
+use crate::Fault;
+use leptos::prelude::*;
+use leptos::server_fn::codec::GetUrl;
+use model::view::{ServiceFilter, ServicePage, ServicesPage};
+use model::workload::Kind;
+
+/// One page of the list.
+#[server(prefix = "/read", endpoint = "services", input = GetUrl)]
+pub async fn services(#[server(default)] filter: ServiceFilter) -> Result<ServicesPage, Fault> {
+    use super::door::{self, OrFault as _};
+    let (control, actor) = door::enter()?;
+    control.services(&actor, filter).await.or_fault()
+}
+
+/// One workload with everything around it.
+#[server(prefix = "/read", endpoint = "service", input = GetUrl)]
+pub async fn service(
+    cluster: String,
+    namespace: String,
+    kind: Kind,
+    name: String,
+) -> Result<ServicePage, Fault> {
+    use super::door::{self, OrFault as _};
+    let (control, actor) = door::enter()?;
+    control.service(&actor, &model::workload::Key { cluster, namespace, kind, name }).await.or_fault()
+}
+
+/// Back to the known-good version of a workload, whether a release drives it or not.
+#[server(prefix = "/do", endpoint = "rollback-workload")]
+pub async fn roll_back_workload(
+    cluster: String,
+    namespace: String,
+    kind: Kind,
+    name: String,
+    #[server(default)] reason: Option<String>,
+) -> Result<u64, Fault> {
+    use super::door::{self, OrFault as _};
+    let (control, actor) = door::enter()?;
+    let key = model::workload::Key { cluster, namespace, kind, name };
+    let receipt = control.roll_back_workload(&actor, &key, reason).await.or_fault()?;
+    door::go(&match receipt.release {
+        Some(id) => format!("/releases/{id}"),
+        None => format!("/services/{key}"),
+    });
+    Ok(receipt.took_ms)
+}

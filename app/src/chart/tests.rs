@@ -1,0 +1,133 @@
+use super::*;
+use chrono::TimeZone as _;
+use model::verdict::Class;
+
+fn at(second: i64) -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 11, 18, 14, 2, 0).unwrap() + TimeDelta::seconds(second)
+}
+
+fn side(requests: f64, errors: f64, p95: f64) -> Side {
+    Side { requests, errors, p95_ms: Some(p95) }
+}
+
+fn sample(second: i64, canary_errors: f64, seen: f64) -> Sample {
+    Sample {
+        at: at(second),
+        step: 0,
+        weight: 5,
+        stable: side(900.0, 3.0, 180.0),
+        canary: side(seen, canary_errors, 190.0),
+        stable_recent: side(300.0, 1.0, 180.0),
+        canary_recent: side(100.0, canary_errors, 190.0),
+        error: None,
+    }
+}
+
+fn window() -> Window {
+    Window::new(at(0), at(120), None, None)
+}
+
+fn limits() -> Limits {
+    Limits { min_requests: 100, max_error_percent: 1.0, max_p95_ms: Some(250.0), max_p95_ratio: 1.5 }
+}
+
+fn polylines(svg: &str, class: &str) -> usize {
+    svg.matches(&format!("class=\"{class}\"")).filter(|_| true).count()
+}
+
+#[test]
+fn no_colour_and_no_style_leave_the_drawing() {
+    let samples: Vec<_> = (0..20).map(|i| sample(i * 5, 4.0, 500.0)).collect();
+    let marks = [(at(3), "deploy, 5 %".to_owned()), (at(60), "25 %".to_owned())];
+    for metric in [Metric::Errors, Metric::Latency] {
+        let svg = svg(metric, &samples, &marks, &limits(), &window());
+        assert!(!svg.contains("=\"#"), "a plain colour is left: {svg}");
+        assert!(!svg.contains("style="), "{svg}");
+        assert_eq!(svg.matches("<polyline").count(), 2, "{svg}");
+        assert!(svg.contains("var(--series-stable)") && svg.contains("var(--series-canary)"));
+        assert!(svg.contains("class=\"limit\""));
+    }
+}
+
+#[test]
+fn below_the_minimum_of_requests_there_is_no_canary_line() {
+    let few: Vec<_> = (0..10).map(|i| sample(i * 5, 4.0, 99.0)).collect();
+    let svg = svg(Metric::Errors, &few, &[], &limits(), &window());
+    assert_eq!(svg.matches("<polyline").count(), 1);
+    assert!(svg.contains("begins at 100 requests"));
+    assert!(label(Metric::Errors, &few, &limits()).contains("too few requests yet"));
+}
+
+#[test]
+fn a_gap_is_a_gap() {
+    let samples: Vec<_> = (0..8).chain(20..28).map(|i| sample(i * 5, 1.0, 500.0)).collect();
+    let svg = svg(Metric::Errors, &samples, &[], &limits(), &Window::new(at(0), at(140), None, None));
+    assert_eq!(svg.matches("<polyline").count(), 4, "two runs a series");
+    assert!(svg.contains("no data 1:05"), "{svg}");
+    assert!(svg.contains("class=\"shut\""));
+}
+
+#[test]
+fn a_sample_without_metrics_breaks_the_line_and_says_why() {
+    let mut samples: Vec<_> = (0..9).map(|i| sample(i * 5, 1.0, 500.0)).collect();
+    samples[8].error = Some("Prometheus <did> not answer in 5 s".into());
+    let svg = svg(Metric::Errors, &samples, &[], &limits(), &window());
+    assert!(svg.contains("No metrics: Prometheus &lt;did&gt; not answer in 5 s"), "{svg}");
+}
+
+#[test]
+fn nothing_yet_is_said() {
+    let svg = svg(Metric::Latency, &[], &[], &Limits::default(), &window());
+    assert!(svg.contains("No samples yet"));
+    assert_eq!(svg.matches("<polyline").count(), 0);
+    assert_eq!(label(Metric::Latency, &[], &Limits::default()), "Latency p95: no samples yet.");
+}
+
+#[test]
+fn the_figures_at_the_line_ends_do_not_overlap() {
+    let samples: Vec<_> = (0..9).map(|i| sample(i * 5, 0.4, 500.0)).collect();
+    let svg = svg(Metric::Errors, &samples, &[], &limits(), &window());
+    let y = |class: &str| -> f64 {
+        let text = svg.split(&format!("class=\"{class}\"")).nth(1).unwrap();
+        text.split("y=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
+    };
+    assert!((y("lc") - y("ls")).abs() >= 13.0);
+}
+
+#[test]
+fn what_is_due_soon_is_in_the_window_and_what_is_far_is_not() {
+    let soon = Window::new(at(0), at(120), None, Some((at(168), "auto rollback".into())));
+    assert!(soon.to > at(168) && soon.due.is_some());
+    let far = Window::new(at(0), at(120), None, Some((at(7200), "gate".into())));
+    assert!(far.due.is_none() && far.to < at(300));
+    let ended = Window::new(at(0), at(500), Some(at(120)), None);
+    assert!(ended.now.is_none() && ended.to < at(200));
+}
+
+#[test]
+fn scales_are_round() {
+    let scale = Scale::new(Metric::Errors, 4.1, Some(1.0));
+    assert_eq!(scale.ticks().collect::<Vec<_>>(), [0.0, 2.0, 4.0, 6.0]);
+    let all = Scale::new(Metric::Errors, 97.0, Some(1.0));
+    assert!(all.top <= 100.0 && all.top >= 97.0);
+    let scale = Scale::new(Metric::Latency, 191.0, Some(250.0));
+    assert_eq!(scale.ticks().last(), Some(400.0));
+}
+
+#[test]
+fn the_strip_shows_the_gravest_verdict_of_a_crowd() {
+    let many: Vec<_> = (0..120).map(|i| (at(i), if i == 60 { Class::Fail } else { Class::Pass })).collect();
+    let svg = strip(&many, &window());
+    assert_eq!(svg.matches("data-s=\"degraded\"").count(), 1);
+    assert!(svg.matches("data-s=").count() < 45);
+    assert!(svg.contains("pass 14:03:59"));
+    assert!(strip(&[], &window()).contains("No verdict yet"));
+}
+
+#[test]
+fn drawing_is_the_same_twice() {
+    let samples: Vec<_> = (0..20).map(|i| sample(i * 5, 4.0, 500.0)).collect();
+    let draw = || svg(Metric::Errors, &samples, &[(at(3), "5 %".into())], &limits(), &window());
+    assert_eq!(draw(), draw());
+    assert!(polylines(&draw(), "stable") >= 1);
+}

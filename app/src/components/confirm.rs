@@ -1,0 +1,120 @@
+//! ROLL BACK with its consequences: a panel over the page, and a page of its own for browsers without panels.
+
+use super::icon::icon;
+use super::post::Post;
+use leptos::prelude::*;
+use model::view::{Deed, RollbackPreview};
+
+/// What a rollback is of, and how its form is sent.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rollback {
+    pub(crate) service: String,
+    pub(crate) preview: Option<RollbackPreview>,
+    pub(crate) hidden: Vec<(&'static str, String)>,
+    /// What the other button says: `Keep the canary at 25 %`.
+    pub(crate) keep: String,
+    /// Where the other button leads on the page of its own.
+    pub(crate) back: String,
+    /// `on-call`: how the act will be recorded.
+    pub(crate) who: String,
+}
+
+/// Name of the panel in the document.
+pub(crate) const PANEL: &str = "rollback";
+
+/// The panel over the page. Opens without script, by the browser itself.
+pub(crate) fn panel(post: Post, r: &Rollback) -> AnyView {
+    let title = title(r);
+    let keep = view! {
+        <button class="btn" type="button" popovertarget=PANEL popovertargetaction="hide">{r.keep.clone()}</button>
+    };
+    let inside = inside(post, r, keep.into_any());
+    view! {
+        <div class="confirm" id=PANEL popover role="dialog" aria-labelledby="rollback-h">
+            <h2 id="rollback-h">{title}</h2>
+            {inside}
+        </div>
+    }
+    .into_any()
+}
+
+/// The same as a page's content.
+pub(crate) fn in_place(post: Post, r: &Rollback) -> AnyView {
+    let title = title(r);
+    let keep = view! { <a class="btn" href=r.back.clone()>{r.keep.clone()}</a> };
+    let inside = inside(post, r, keep.into_any());
+    view! {
+        <div class="confirm here mt"><h1 class="ask">{title}</h1>{inside}</div>
+    }
+    .into_any()
+}
+
+fn title(r: &Rollback) -> String {
+    match &r.preview {
+        Some(p) => format!("Roll {} back to {}?", r.service, p.to_version),
+        None => format!("Roll {} back?", r.service),
+    }
+}
+
+fn inside(post: Post, r: &Rollback, keep: AnyView) -> AnyView {
+    let words = match &r.preview {
+        Some(p) => format!("Roll back to {} now", p.to_version),
+        None => format!("Roll {} back now", r.service),
+    };
+    let consequences = r.preview.as_ref().map(consequences);
+    let recorded = format!("Needs no approval. Works during a freeze. Recorded as {}.", r.who);
+    let form = view! {
+        <div class="field mt">
+            <label for="rollback-why">"Reason (optional)"</label>
+            <input class="in" id="rollback-why" name="reason" maxlength="500" autocomplete="off"/>
+        </div>
+        <footer>
+            {post.button("rollback", "btn danger big", "undo", words, "Rolling back…")}
+            {keep}
+            <p class="xs ink2">{recorded}</p>
+        </footer>
+    };
+    view! { {consequences}{post.form("rollback", "", r.hidden.clone(), form.into_any())} }.into_any()
+}
+
+fn consequences(p: &RollbackPreview) -> AnyView {
+    let steps = p.steps.iter().map(|s| view! { <li>{s.clone()}</li> }).collect_view();
+    let stays = (!p.cannot_undo.is_empty()).then(|| {
+        let list = p
+            .cannot_undo
+            .iter()
+            .map(|w| view! { <li class="note" data-s="waiting">{icon("warn")}<span>{w.clone()}</span></li> })
+            .collect_view();
+        view! { <h3>"What it cannot undo"</h3><ul role="list">{list}</ul> }
+    });
+    view! {
+        <dl class="sum">
+            <div><dt>"Now"</dt><dd><span class="rev">{p.from_version.clone()}</span>{format!(" at {}\u{a0}%", p.weight)}</dd></div>
+            <div><dt>"After"</dt><dd><span class="rev">{p.to_version.clone()}</span>" at 100\u{a0}%"</dd></div>
+            <div><dt>"Takes"</dt><dd>{p.takes.clone()}</dd></div>
+        </dl>
+        <h3>"What happens"</h3>
+        <ol class="seq" role="list">{steps}</ol>
+        {stays}
+    }
+    .into_any()
+}
+
+/// The button that opens the panel; a link to the page of its own where the browser knows no panels. Where the role
+/// or the state forbids it, the button says why and does nothing.
+pub(crate) fn opener(deed: &Deed, page: String, class: &'static str, id: Option<&'static str>) -> AnyView {
+    if !deed.allowed {
+        let why = deed.why_not.clone().unwrap_or_default();
+        return view! {
+            <button class=class id=id type="button" aria-disabled="true" title=why.clone()>
+                {icon("undo")}"ROLL BACK"<span class="vh">{format!(", not now: {why}")}</span>
+            </button>
+        }
+        .into_any();
+    }
+    view! {
+        <button class=format!("{class} pop") id=id type="button" popovertarget=PANEL>{icon("undo")}"ROLL BACK"</button>
+        <a class=format!("{class} no-pop") href=page>{icon("undo")}"ROLL BACK"</a>
+    }
+    .into_any()
+}

@@ -1,0 +1,111 @@
+//! A page whose data is read on the server before the first byte, and again in the browser when it must.
+
+use super::icon::icon;
+use super::post::refusal;
+use crate::Fault;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use std::future::Future;
+use std::sync::Arc;
+
+/// What a page reads.
+pub(crate) type Read<T> = Resource<Result<T, Fault>>;
+
+/// Reads with `fetch` whenever `source` changes. The response waits for it: status and title depend on it.
+pub(crate) fn read<S, T, Fut>(
+    source: impl Fn() -> S + Send + Sync + 'static,
+    fetch: impl Fn(S) -> Fut + Send + Sync + 'static,
+) -> Read<T>
+where
+    S: PartialEq + Clone + Send + Sync + 'static,
+    T: serde::Serialize + serde::de::DeserializeOwned + Send + Sync + 'static,
+    Fut: Future<Output = Result<T, Fault>> + Send + 'static,
+{
+    Resource::new_blocking(source, fetch)
+}
+
+/// The page once its data is there, the reason why not, or grey bars while a browser waits.
+pub(crate) fn loaded<T>(read: Read<T>, show: impl Fn(T) -> AnyView + Send + Sync + 'static) -> AnyView
+where
+    T: Clone + Send + Sync + 'static,
+{
+    let show = Arc::new(show);
+    let made = move || {
+        let show = show.clone();
+        Suspend::new(async move {
+            match read.await {
+                Ok(data) => show(data),
+                Err(fault) => fault_page(&fault),
+            }
+        })
+    };
+    view! { <Transition fallback=|| bones()>{made}</Transition> }.into_any()
+}
+
+/// The place of a page's content while it is read, at its final size.
+fn bones() -> AnyView {
+    view! {
+        <main class="main" id="main" tabindex="-1">
+            <div class="head"><div><h1>"Reading…"</h1></div></div>
+            <div class="bones" role="status" aria-label="Loading"><i></i><i></i><i></i><i></i><i></i><i></i></div>
+        </main>
+    }
+    .into_any()
+}
+
+/// The page in place of one that cannot be shown.
+pub(crate) fn fault_page(fault: &Fault) -> AnyView {
+    #[cfg(feature = "ssr")]
+    if fault.status != 401 && fault.status != 0 {
+        crate::api::door::status(fault.status);
+    }
+    let Words { title, tone, icon: name, sentence } = Words::of(fault.status);
+    let number = fault.request.clone().map(|r| {
+        view! {
+            <dl class="facts"><dt>"Number"</dt><dd><span class="mono">{r}</span>", already in the log"</dd></dl>
+        }
+    });
+    let badge = if fault.status == 0 { title.to_owned() } else { format!("{}, {title}", fault.status) };
+    let detail = if fault.status == 401 { refusal(fault) } else { fault.detail.clone().into_any() };
+    view! {
+        <Title text=sentence/>
+        <main class="main" id="main" tabindex="-1">
+            <section class="sect">
+                <div class="row mt"><span class="badge" data-s=tone>{icon(name)}{badge}</span></div>
+                <div class="head"><h1>{sentence}</h1></div>
+                <p class="ink2">{detail}</p>
+                <div class="acts mt">
+                    <a class="btn primary" href="">"Try again"</a>
+                    <a class="btn" href="/">"Now"</a>
+                    <a class="btn" href="/services">"Services"</a>
+                </div>
+                {number}
+            </section>
+        </main>
+    }
+    .into_any()
+}
+
+struct Words {
+    title: &'static str,
+    tone: &'static str,
+    icon: &'static str,
+    sentence: &'static str,
+}
+
+impl Words {
+    fn of(status: u16) -> Self {
+        let (title, tone, icon, sentence) = match status {
+            0 => ("no connection", "unknown", "status", "The server cannot be reached"),
+            401 => ("not signed in", "waiting", "lock", "Sign in to see this"),
+            403 => ("not allowed", "waiting", "lock", "You may not see this"),
+            404 => ("not found", "unknown", "search", "There is nothing here"),
+            409 => ("changed meanwhile", "waiting", "copy", "This changed before you"),
+            429 => ("too fast", "waiting", "clock", "Too many requests from here"),
+            503 => ("temporarily unavailable", "degraded", "db", "Reading is off for the moment"),
+            400 | 422 => ("cannot be read", "waiting", "warn", "This address does not say what to show"),
+            _ => ("our fault", "degraded", "warn", "This page could not be made"),
+        };
+        Self { title, tone, icon, sentence }
+    }
+}

@@ -1,0 +1,328 @@
+//! What can be done with a release: in the head, in panels, in the phone's bottom bar.
+
+use super::Seen;
+use crate::components::age::STALE;
+use crate::components::common::{nothing, percent};
+use crate::components::confirm::{self, Rollback};
+use crate::components::icon::icon;
+use crate::components::post::Post;
+use crate::live::Live;
+use crate::when;
+use leptos::prelude::*;
+use model::ReleaseId;
+use model::release::State;
+use model::view::{Deed, ReleaseLive, ReleasePage};
+
+/// One deed and its words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Verb {
+    /// As the server function reads it.
+    key: &'static str,
+    icon: &'static str,
+    label: &'static str,
+    busy: &'static str,
+    class: &'static str,
+    /// Would let the weight rise: off while the data is stale.
+    raises: bool,
+    /// Asks once more in a panel, with what it does.
+    ask: Option<Ask>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ask {
+    panel: &'static str,
+    title: &'static str,
+    does: &'static [&'static str],
+    button: &'static str,
+    class: &'static str,
+}
+
+const PAUSE: Verb = Verb {
+    key: "pause",
+    icon: "pause",
+    label: "Pause",
+    busy: "Pausing…",
+    class: "btn",
+    raises: false,
+    ask: None,
+};
+const RESUME: Verb = Verb {
+    key: "resume",
+    icon: "play",
+    label: "Resume",
+    busy: "Resuming…",
+    class: "btn",
+    raises: true,
+    ask: None,
+};
+const PROMOTE: Verb = Verb {
+    key: "promote",
+    icon: "play",
+    label: "Promote",
+    busy: "Promoting…",
+    class: "btn",
+    raises: true,
+    ask: Some(Ask {
+        panel: "do-promote",
+        title: "Promote this step now?",
+        does: &[
+            "The rest of this step's bake is waived, and the next step begins.",
+            "The next step bakes and is judged as the plan says.",
+        ],
+        button: "Promote this step",
+        class: "btn primary big",
+    }),
+};
+const SKIP: Verb = Verb {
+    key: "skip",
+    icon: "skip",
+    label: "Skip step",
+    busy: "Skipping…",
+    class: "btn",
+    raises: true,
+    ask: Some(Ask {
+        panel: "do-skip",
+        title: "Skip this step?",
+        does: &[
+            "This step's bake and gates are waived, and the next step begins.",
+            "The history says that you skipped it, and why.",
+        ],
+        button: "Skip this step",
+        class: "btn primary big",
+    }),
+};
+const ABORT: Verb = Verb {
+    key: "abort",
+    icon: "stop",
+    label: "Abort",
+    busy: "Aborting…",
+    class: "btn stop",
+    raises: false,
+    ask: Some(Ask {
+        panel: "do-abort",
+        title: "Abort this release?",
+        does: &[
+            "All traffic goes back to the stable version, and the release ends as aborted.",
+            "The plan stays as it is; a new release of it may be started later.",
+        ],
+        button: "Abort the release",
+        class: "btn stop big",
+    }),
+};
+const OPEN_GATE: Verb = Verb {
+    key: "open-gate",
+    icon: "check",
+    label: "Open the gate",
+    busy: "Opening…",
+    class: "btn primary",
+    raises: true,
+    ask: Some(Ask {
+        panel: "do-open-gate",
+        title: "Open the gate?",
+        does: &[
+            "You vouch for this step. When its other gates have passed, the next step begins.",
+            "It is recorded with your name.",
+        ],
+        button: "Open the gate",
+        class: "btn primary big",
+    }),
+};
+
+/// The deeds that this state offers, in reading order.
+fn offered(l: &ReleaseLive) -> Vec<(Verb, Deed)> {
+    if l.state.ended() || l.state == State::RollingBack {
+        return Vec::new();
+    }
+    let held = if l.state == State::Paused { (RESUME, l.resume.clone()) } else { (PAUSE, l.pause.clone()) };
+    let mut out = vec![held];
+    // A gate that waits for a person makes promoting it beside the point.
+    match &l.open_gate {
+        Some(deed) => out.push((OPEN_GATE, deed.clone())),
+        None => out.push((PROMOTE, l.promote.clone())),
+    }
+    out.push((SKIP, l.skip.clone()));
+    out.push((ABORT, l.abort.clone()));
+    out
+}
+
+/// Refuses what would raise the weight while nobody knows where it is.
+fn cautious(verb: Verb, deed: Deed, stale: bool) -> Deed {
+    if stale && verb.raises && deed.allowed {
+        return Deed::no(format!("the data is more than {} old", when::span(STALE)));
+    }
+    deed
+}
+
+/// The head's deeds, and beside them why some are not possible.
+pub(super) fn acts(p: &ReleasePage, seen: Seen, act: Post, _roll_back: Post) -> AnyView {
+    let live = Live::get();
+    let id = p.id;
+    let age = seen.age();
+    let stale = Memo::new(move |_| live.stale(&age));
+    let verbs = Memo::new(move |_| seen.live.with(offered));
+    let buttons = move || {
+        let stale = stale.get();
+        verbs
+            .get()
+            .into_iter()
+            .map(|(verb, deed)| button(act, id, verb, &cautious(verb, deed, stale)))
+            .collect_view()
+    };
+    let rollback = move || {
+        let (deed, ended) = seen.live.with(|l| (l.roll_back.clone(), l.state.ended()));
+        if ended && !deed.allowed {
+            return nothing();
+        }
+        confirm::opener(&deed, format!("/releases/{id}/rollback"), "btn danger big only-l", Some("rb"))
+    };
+    let reasons = move || {
+        let stale = stale.get();
+        let list: Vec<_> =
+            verbs.get().into_iter().map(|(verb, deed)| (verb, cautious(verb, deed, stale))).collect();
+        why_not(&list, &seen.live.with(|l| l.roll_back.clone()))
+    };
+    view! { <div class="acts">{buttons}{rollback}</div>{reasons} }.into_any()
+}
+
+fn button(act: Post, id: ReleaseId, verb: Verb, deed: &Deed) -> AnyView {
+    if !deed.allowed {
+        return view! {
+            <button class="btn" type="button" aria-disabled="true" aria-describedby="why-not">
+                {icon(verb.icon)}{verb.label}
+            </button>
+        }
+        .into_any();
+    }
+    match verb.ask {
+        Some(ask) => view! {
+            <button class=verb.class type="button" popovertarget=ask.panel>{icon(verb.icon)}{verb.label}</button>
+        }
+        .into_any(),
+        None => {
+            let button = act.button(verb.key, verb.class, verb.icon, verb.label.to_owned(), verb.busy);
+            act.form(verb.key, "", hidden(id, verb), button)
+        }
+    }
+}
+
+fn hidden(id: ReleaseId, verb: Verb) -> Vec<(&'static str, String)> {
+    vec![("release", id.to_string()), ("deed", verb.key.to_owned())]
+}
+
+/// `Promote, Skip step: as on-call you may not …`: each reason once, with the deeds it is for.
+fn why_not(deeds: &[(Verb, Deed)], roll_back: &Deed) -> AnyView {
+    let mut reasons: Vec<(String, Vec<&'static str>)> = Vec::new();
+    let all = deeds.iter().map(|(v, d)| (v.label, d)).chain([("ROLL BACK", roll_back)]);
+    for (label, deed) in all {
+        let Some(why) = deed.why_not.as_ref().filter(|_| !deed.allowed) else { continue };
+        match reasons.iter_mut().find(|(w, _)| w == why) {
+            Some((_, labels)) => labels.push(label),
+            None => reasons.push((why.clone(), vec![label])),
+        }
+    }
+    if reasons.is_empty() {
+        return nothing();
+    }
+    let list = reasons
+        .into_iter()
+        .map(|(why, labels)| view! { <span><b>{labels.join(", ")}</b>": "{why}" "</span> })
+        .collect_view();
+    view! { <p class="why xs ink2 full" id="why-not">{list}</p> }.into_any()
+}
+
+/// The panels that ask once more. All stand in the page, so that they open without script.
+pub(super) fn panels(p: &ReleasePage, seen: Seen, act: Post, roll_back: Post) -> AnyView {
+    let id = p.id;
+    let service = p.service.clone();
+    let verbs = Memo::new(move |_| {
+        seen.live
+            .with(|l| offered(l).into_iter().filter(|(_, d)| d.allowed).map(|(v, _)| v).collect::<Vec<_>>())
+    });
+    let asks = move || verbs.get().into_iter().map(|v| panel(act, id, v)).collect_view();
+    let who = Live::get();
+    let rollback = move || {
+        let (deed, preview, weight) = seen.live.with(|l| (l.roll_back.clone(), l.rollback.clone(), l.weight));
+        if !deed.allowed {
+            return nothing();
+        }
+        let roles = who.shell().map_or_else(|| "you".to_owned(), |s| s.name);
+        confirm::panel(
+            roll_back,
+            &Rollback {
+                service: service.clone(),
+                preview,
+                hidden: vec![("release", id.to_string())],
+                keep: format!("Keep the canary at {}", percent(weight)),
+                back: format!("/releases/{id}"),
+                who: roles,
+            },
+        )
+    };
+    view! { {asks}{rollback} }.into_any()
+}
+
+fn panel(act: Post, id: ReleaseId, verb: Verb) -> AnyView {
+    let Some(ask) = verb.ask else { return nothing() };
+    let heading = format!("{}-h", ask.panel);
+    let field = format!("{}-why", ask.panel);
+    let does = ask
+        .does
+        .iter()
+        .map(|w| view! { <li class="note">{icon(verb.icon)}<span>{*w}</span></li> })
+        .collect_view();
+    let form = view! {
+        <div class="field mt">
+            <label for=field.clone()>"Reason (optional)"</label>
+            <input class="in" id=field name="reason" maxlength="500" autocomplete="off"/>
+        </div>
+        <footer>
+            {act.button(verb.key, ask.class, verb.icon, ask.button.to_owned(), verb.busy)}
+            <button class="btn" type="button" popovertarget=ask.panel popovertargetaction="hide">"Leave it as it is"</button>
+        </footer>
+    };
+    view! {
+        <div class="confirm calm" id=ask.panel popover role="dialog" aria-labelledby=heading.clone()>
+            <h2 id=heading.clone()>{ask.title}</h2>
+            <ul class="mt" role="list">{does}</ul>
+            {act.form(verb.key, "", hidden(id, verb), form.into_any())}
+        </div>
+    }
+    .into_any()
+}
+
+/// The phone's bottom bar: hold it, or ROLL BACK.
+pub(super) fn bar(p: &ReleasePage, seen: Seen, act: Post) -> AnyView {
+    let id = p.id;
+    let inside = move || {
+        let (held, roll_back, ended) = seen.live.with(|l| {
+            (offered(l).into_iter().next().filter(|(_, d)| d.allowed), l.roll_back.clone(), l.state.ended())
+        });
+        if ended && !roll_back.allowed {
+            return None;
+        }
+        let hold = held.map(|(verb, deed)| button(act, id, verb, &deed));
+        let roll_back =
+            confirm::opener(&roll_back, format!("/releases/{id}/rollback"), "btn danger big", None);
+        Some(view! { <div class="bar only-s" role="region" aria-label="Main action">{hold}{roll_back}</div> })
+    };
+    view! { {inside} }.into_any()
+}
+
+/// That the press arrived, and how fast.
+pub(super) fn done(roll_back: Post) -> AnyView {
+    let words = move || {
+        roll_back.done.get().map(|done| {
+            let cluster =
+                done.answer.parse::<u64>().ok().map(|ms| format!("the cluster took it within {ms}\u{a0}ms"));
+            let words = cluster.unwrap_or_else(|| "it was accepted".to_owned());
+            view! {
+                <p class="note box mt" data-s="rolled-back" role="status">
+                    {icon("undo")}
+                    <span><b>"Rolling back: "</b>{words}{format!(", {}\u{a0}ms after the press. ", done.took)}
+                        "What follows is what is seen in the cluster."</span>
+                </p>
+            }
+        })
+    };
+    view! { {words} }.into_any()
+}

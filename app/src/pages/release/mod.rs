@@ -1,0 +1,253 @@
+//! `/releases/{id}`: one release, live. The outline of the page; its parts are in the files beside this one.
+
+mod charts;
+mod deeds;
+mod side;
+mod timeline;
+mod verdict;
+
+pub(crate) use side::{facts as facts_of_rollback, ready as ready_to_roll_back, reference};
+pub(crate) use timeline::look;
+
+use crate::api;
+use crate::components::common::percent;
+use crate::components::gate::{steps, tide};
+use crate::components::load::{loaded, read};
+use crate::components::post::Post;
+use crate::components::tone::{self, badge};
+use crate::live::{Heard, Live};
+use crate::when;
+use chrono::{DateTime, Utc};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_params_map;
+use model::release::State;
+use model::verdict::{Class, Sample};
+use model::view::{Age, ReleaseDelta, ReleaseLive, ReleasePage, TimelineItem};
+
+pub(crate) fn page() -> AnyView {
+    let params = use_params_map();
+    let id =
+        Memo::new(move |_| params.with(|p| p.get("id")).and_then(|id| id.parse::<i64>().ok()).unwrap_or(0));
+    let page = read(move || id.get(), api::releases::release);
+    // Deltas go to whichever page stands now; it is replaced when the page is read again.
+    let seen = StoredValue::new(None::<Seen>);
+    Live::get().listen(
+        move || format!("release:{}", id.get()),
+        move |heard| match (heard, seen.try_get_value().flatten()) {
+            (Heard::Release(delta), Some(seen)) => seen.hear(*delta),
+            (Heard::Again | Heard::Changed(_), _) => page.refetch(),
+            _ => {}
+        },
+    );
+    loaded(page, move |p| {
+        let now = Seen::new(&p);
+        seen.set_value(Some(now));
+        view(&p, now, move || page.refetch())
+    })
+}
+
+/// What moves on the page.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    live: RwSignal<ReleaseLive>,
+    samples: RwSignal<Vec<Sample>>,
+    marks: RwSignal<Vec<(DateTime<Utc>, String)>>,
+    verdicts: RwSignal<Vec<(DateTime<Utc>, Class)>>,
+    timeline: RwSignal<Vec<TimelineItem>>,
+    /// When the page's content was read: what every age counts from.
+    base: DateTime<Utc>,
+}
+
+/// As many samples as the server sends at most.
+const MOST_SAMPLES: usize = 720;
+
+impl Seen {
+    fn new(p: &ReleasePage) -> Self {
+        Self {
+            live: RwSignal::new(p.live.clone()),
+            samples: RwSignal::new(p.samples.clone()),
+            marks: RwSignal::new(p.marks.clone()),
+            verdicts: RwSignal::new(p.verdicts.clone()),
+            timeline: RwSignal::new(p.timeline.clone()),
+            base: p.live.age.now,
+        }
+    }
+
+    /// Takes a delta in. What is there already comes twice after a reconnect, and is not shown twice.
+    fn hear(self, delta: ReleaseDelta) {
+        // A newer age alone redraws nothing here.
+        let aged =
+            self.live.try_with_untracked(|l| ReleaseLive { age: l.age.clone(), ..delta.live.clone() } != *l);
+        if aged == Some(true) {
+            self.live.set(delta.live);
+        }
+        grow(self.samples, delta.samples, |s| s.at);
+        grow(self.marks, delta.marks, |m| m.0);
+        grow(self.verdicts, delta.verdicts, |v| v.0);
+        if !delta.timeline.is_empty() {
+            self.timeline.try_update(|all| {
+                for item in delta.timeline {
+                    if !all.iter().any(|t| t.seq == item.seq) {
+                        all.push(item);
+                    }
+                }
+                all.sort_by_key(|t| std::cmp::Reverse(t.seq));
+            });
+        }
+    }
+
+    fn age(self) -> Age {
+        self.live.with_untracked(|l| l.age.clone())
+    }
+}
+
+/// Appends what is newer than the last.
+fn grow<T: Send + Sync + 'static>(all: RwSignal<Vec<T>>, new: Vec<T>, at: fn(&T) -> DateTime<Utc>) {
+    if new.is_empty() {
+        return;
+    }
+    all.try_update(|all| {
+        let last = all.last().map(at);
+        all.extend(new.into_iter().filter(|n| last.is_none_or(|l| at(n) > l)));
+        let over = all.len().saturating_sub(MOST_SAMPLES);
+        all.drain(..over);
+    });
+}
+
+fn view(p: &ReleasePage, seen: Seen, again: impl Fn() + Send + Sync + Clone + 'static) -> AnyView {
+    let act = Post::new("/do/release").then(again.clone());
+    let roll_back = Post::new("/do/rollback").then(again);
+    let subject = format!("{} {}", p.service, p.version);
+    let title = {
+        let subject = subject.clone();
+        move || seen.live.with(|l| format!("{subject}, {}", lower(&l.badge)))
+    };
+    view! {
+        <Title text=title/>
+        <main class="main has-bar" id="main" tabindex="-1">
+            {head(p, seen, &subject, act, roll_back)}
+            {act.refusal()}
+            {roll_back.refusal()}
+            {deeds::done(roll_back)}
+            {sentence(seen)}
+            <div class="cols rel">
+                <div class="wide">{gate(seen)}</div>
+                <div class="aside">{verdict::section(p, seen)}{side::if_you_roll_back(seen)}</div>
+                <div class="stack">{charts::section(p, seen)}{timeline::section(p, seen)}</div>
+                <div class="aside">{side::plan(p)}{side::pods(p, seen)}</div>
+            </div>
+        </main>
+        {deeds::panels(p, seen, act, roll_back)}
+        {deeds::bar(p, seen, act)}
+    }
+    .into_any()
+}
+
+/// The badge within a sentence: `Failing, held` reads on as `failing, held`.
+fn lower(words: &str) -> String {
+    let mut chars = words.chars();
+    chars.next().map(|c| c.to_lowercase().collect::<String>() + chars.as_str()).unwrap_or_default()
+}
+
+fn head(p: &ReleasePage, seen: Seen, subject: &str, act: Post, roll_back: Post) -> AnyView {
+    let live = Live::get();
+    let state = move || seen.live.with(|l| badge(tone::of_release(l), l.badge.clone()));
+    let place = format!("{} / {}", p.workload.namespace, p.workload.cluster);
+    view! {
+        <div class="head stick">
+            <div>
+                <h1>{subject.to_owned()}" "{state}</h1>
+                <p class="meta">
+                    <span>{p.environment.clone()}</span>
+                    <span>{place}</span>
+                    <span>"release "<span class="rev">"#"{p.id.0}</span></span>
+                    <span class="only-l">{move || format!("{} UTC", when::clock(live.now(seen.base)))}</span>
+                </p>
+            </div>
+            {deeds::acts(p, seen, act, roll_back)}
+        </div>
+    }
+    .into_any()
+}
+
+/// What is, what follows by itself, when.
+fn sentence(seen: Seen) -> AnyView {
+    let live = Live::get();
+    let s = move || seen.live.with(|l| tone::of_release(l).s);
+    let words = move || {
+        seen.live.with(|l| {
+            let small = l.headline_small.clone().map(|w| view! { <small>{w}</small> });
+            view! { <strong>{l.headline.clone()}</strong>{small} }.into_any()
+        })
+    };
+    let count = move || {
+        seen.live.with(|l| l.due.clone()).map(|(at, what)| {
+            let left = move || when::left(live.now(seen.base), at);
+            let spoken = {
+                let what = what.clone();
+                move || format!("{} until: {what}", when::left_spoken(live.now(seen.base), at))
+            };
+            view! { <div class="count" role="timer" aria-label=spoken>{left}<small>{what}</small></div> }
+        })
+    };
+    view! { <div class="say" data-s=s><p role="status">{words}</p>{count}</div> }.into_any()
+}
+
+fn gate(seen: Seen) -> AnyView {
+    let live = Live::get();
+    let picture = move || {
+        seen.live.with(|l| {
+            let tone = tone::of_release(l);
+            let s = (!matches!(tone.s, "progressing" | "healthy")).then_some(tone.s);
+            // The plate is what the plan allows; after the end it is what was reached.
+            let ceiling = if l.state == State::Succeeded { 100 } else { l.ceiling };
+            view! { {tide(l.weight, ceiling, &l.steps, l.step, s)}{steps(&l.steps, l.step, Some(tone))} }
+                .into_any()
+        })
+    };
+    let figures = move || {
+        seen.live.with(|l| {
+            let allowed =
+                if l.rising { percent(l.ceiling) } else { format!("{}, may only fall", percent(l.ceiling)) };
+            let allowed = (!l.state.ended()).then(|| {
+                view! { <div class="fig"><span>"allowed now"<br/><strong>{allowed}</strong></span></div> }
+            });
+            let next = l.next.clone().map(|(bold, words)| {
+                view! { <p class="next"><strong>{bold}</strong><br/>{words}</p> }
+            });
+            view! {
+                <div class="fig">
+                    <b>{percent(l.weight)}</b>
+                    <span>"of traffic on the canary"<br/>{confirmed(l)}</span>
+                </div>
+                {allowed}
+                {next}
+            }
+            .into_any()
+        })
+    };
+    let age = seen.age();
+    let stale = Memo::new(move |_| live.stale(&age));
+    view! {
+        <section class="gate" aria-labelledby="gate-h" class:stale=move || stale.get()>
+            <h2 class="vh" id="gate-h">"The gate: traffic and steps"</h2>
+            <div class="now">{figures}</div>
+            {picture}
+        </section>
+    }
+    .into_any()
+}
+
+/// Whose word the weight is.
+fn confirmed(l: &ReleaseLive) -> String {
+    let ready = |hash: &Option<String>| {
+        hash.as_ref().and_then(|h| l.revisions.iter().find(|r| r.hash == *h)).map(|r| (r.ready, r.desired))
+    };
+    match ready(&l.canary_hash) {
+        Some((ready, desired)) if !l.state.ended() => {
+            format!("confirmed; {ready} of {desired}\u{a0}pods ready")
+        }
+        _ => "confirmed".to_owned(),
+    }
+}

@@ -1,0 +1,128 @@
+//! `/releases/{id}/rollback` and `/services/…/rollback`: ROLL BACK as a page of its own. Linked from lists, and
+//! where a browser knows no panels.
+
+use crate::api;
+use crate::components::common::{nothing, percent, service_path};
+use crate::components::confirm::{self, Rollback};
+use crate::components::load::{loaded, read};
+use crate::components::post::Post;
+use crate::components::tone::{self, badge, of_release};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_params_map;
+use model::view::{Deed, ReleasePage, RollbackPreview, ServicePage};
+use model::workload::{Key, Kind};
+
+/// Back from a release.
+pub(crate) fn of_release_page() -> AnyView {
+    let params = use_params_map();
+    let id = move || params.with(|p| p.get("id")).and_then(|id| id.parse::<i64>().ok()).unwrap_or(0);
+    let page = read(id, api::releases::release);
+    let post = Post::new("/do/rollback");
+    loaded(page, move |p| release_asked(&p, post))
+}
+
+fn release_asked(p: &ReleasePage, post: Post) -> AnyView {
+    let back = format!("/releases/{}", p.id);
+    let subject = format!("{} {}", p.service, p.version);
+    let state = badge(of_release(&p.live), p.live.badge.clone());
+    let ask = Rollback {
+        service: p.service.clone(),
+        preview: p.live.rollback.clone(),
+        hidden: vec![("release", p.id.to_string())],
+        keep: format!("Keep the canary at {}", percent(p.live.weight)),
+        back: back.clone(),
+        who: "you".into(),
+    };
+    page(&subject, state, p.live.headline.clone(), &p.live.roll_back, post, &ask, back)
+}
+
+/// Back for a workload, whether a release drives it or not.
+pub(crate) fn of_workload_page() -> AnyView {
+    let key = crate::pages::service::key_of_route();
+    let page = read(
+        move || key.get(),
+        |k: Option<Key>| async move {
+            match k {
+                Some(Key { cluster, namespace, kind, name }) => {
+                    api::services::service(cluster, namespace, kind, name).await
+                }
+                None => Err(crate::pages::service::no_such_kind()),
+            }
+        },
+    );
+    let post = Post::new("/do/rollback-workload");
+    loaded(page, move |p| workload_asked(&p, post))
+}
+
+fn workload_asked(p: &ServicePage, post: Post) -> AnyView {
+    let back = service_path(&p.row.key);
+    let state = tone::st_workload(&p.row);
+    let ask = Rollback {
+        service: p.row.service.clone(),
+        preview: p.rollback.clone(),
+        hidden: hidden(&p.row.key),
+        keep: keep(p.rollback.as_ref(), &p.row.version),
+        back: back.clone(),
+        who: "you".into(),
+    };
+    let words = p.row.message.clone().unwrap_or_default();
+    page(&p.row.service, state, words, &p.roll_back, post, &ask, back)
+}
+
+/// A workload's place as a form sends it.
+pub(crate) fn hidden(key: &Key) -> Vec<(&'static str, String)> {
+    let kind = match key.kind {
+        Kind::Rollout => "Rollout",
+        Kind::Deployment => "Deployment",
+    };
+    vec![
+        ("cluster", key.cluster.clone()),
+        ("namespace", key.namespace.clone()),
+        ("kind", kind.to_owned()),
+        ("name", key.name.clone()),
+    ]
+}
+
+/// What the other button says.
+pub(crate) fn keep(preview: Option<&RollbackPreview>, version: &str) -> String {
+    let version = preview.map_or(version, |p| &p.from_version);
+    format!("Keep {version}")
+}
+
+fn page(
+    subject: &str,
+    state: AnyView,
+    words: String,
+    deed: &Deed,
+    post: Post,
+    ask: &Rollback,
+    back: String,
+) -> AnyView {
+    let content = if deed.allowed {
+        confirm::in_place(post, ask)
+    } else {
+        let why = deed.why_not.clone().unwrap_or_else(|| "There is nothing to roll back.".into());
+        view! {
+            <section class="sect">
+                <h1>{format!("{} cannot be rolled back now", ask.service)}</h1>
+                <p class="ink2 mt">{why}</p>
+                <div class="acts mt"><a class="btn primary" href=back.clone()>"Back"</a></div>
+            </section>
+        }
+        .into_any()
+    };
+    let words = if words.is_empty() { nothing() } else { view! { <p class="ink2">{words}</p> }.into_any() };
+    view! {
+        <Title text=format!("Roll back {subject}?")/>
+        <main class="main" id="main" tabindex="-1">
+            <div class="plain ask">
+                <p class="row mt"><a href=back>{subject.to_owned()}</a>{state}</p>
+                {words}
+                {post.refusal()}
+                {content}
+            </div>
+        </main>
+    }
+    .into_any()
+}

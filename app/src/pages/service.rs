@@ -1,0 +1,258 @@
+//! `/services/{cluster}/{namespace}/{kind}/{name}`: one workload, its versions, its history, its way back.
+
+use crate::components::common::{ago, empty, fact, fact_text, nothing, percent, scroll, sect, service_path};
+use crate::components::confirm::{self, Rollback};
+use crate::components::icon::icon;
+use crate::components::load::{Read, loaded, read};
+use crate::components::post::Post;
+use crate::components::tone::{Tone, badge};
+use crate::components::{gate, rows};
+use crate::live::Live;
+use crate::pages::release::{facts_of_rollback, ready_to_roll_back};
+use crate::pages::rollback::{hidden, keep};
+use crate::{Fault, api, when};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_params_map;
+use model::Problem;
+use model::view::ServicePage;
+use model::workload::{Key, Kind, Revision, Strategy, Workload, version_of};
+
+pub(crate) fn page() -> AnyView {
+    let key = key_of_route();
+    let page: Read<ServicePage> = read(
+        move || key.get(),
+        |k: Option<Key>| async move {
+            match k {
+                Some(Key { cluster, namespace, kind, name }) => {
+                    api::services::service(cluster, namespace, kind, name).await
+                }
+                None => Err(no_such_kind()),
+            }
+        },
+    );
+    let topics = move || key.get().map(|k| format!("workload:{k},releases")).unwrap_or_default();
+    Live::get().follow(topics, move || page.refetch());
+    let post = Post::new("/do/rollback-workload").then(move || page.refetch());
+    loaded(page, move |p| view(&p, post))
+}
+
+/// The workload that the address names; `None` for a kind that is not known.
+pub(crate) fn key_of_route() -> Memo<Option<Key>> {
+    let params = use_params_map();
+    Memo::new(move |_| {
+        params.with(|p| {
+            Some(Key {
+                cluster: p.get("cluster")?,
+                namespace: p.get("namespace")?,
+                kind: p.get("kind")?.parse::<Kind>().ok()?,
+                name: p.get("name")?,
+            })
+        })
+    })
+}
+
+pub(crate) fn no_such_kind() -> Fault {
+    Problem::not_found("There is no such kind of workload: the address must say Rollout or Deployment.")
+        .into()
+}
+
+fn view(p: &ServicePage, post: Post) -> AnyView {
+    let row = &p.row;
+    let live = Live::get();
+    let base = p.age.now;
+    let tone = Tone::from(row.phase);
+    let words = match (&row.incoming, row.weight) {
+        (Some(new), w) if w > 0 => format!("{}, {new} at {}", capital(row.phase.key()), percent(w)),
+        _ => capital(row.phase.key()),
+    };
+    let title = format!("{} {}, {}", row.service, row.version, row.phase.key());
+    let place = format!("{} / {}", row.key.namespace, row.key.cluster);
+    let open = row.release.map(|id| {
+        view! { <a class="btn" href=format!("/releases/{id}")>"Open release #"{id.0}</a> }
+    });
+    let opener = |class: &'static str, id: Option<&'static str>| {
+        confirm::opener(&p.roll_back, format!("{}/rollback", service_path(&row.key)), class, id)
+    };
+    let panel = p.roll_back.allowed.then(|| {
+        confirm::panel(
+            post,
+            &Rollback {
+                service: row.service.clone(),
+                preview: p.rollback.clone(),
+                hidden: hidden(&row.key),
+                keep: keep(p.rollback.as_ref(), &row.version),
+                back: service_path(&row.key),
+                who: live.shell().map_or_else(|| "you".to_owned(), |s| s.name),
+            },
+        )
+    });
+    let why = p.roll_back.why_not.clone().filter(|_| !p.roll_back.allowed).map(|w| {
+        view! { <p class="why xs ink2 full"><b>"ROLL BACK"</b>": "{w}</p> }
+    });
+    view! {
+        <Title text=title/>
+        <main class="main has-bar" id="main" tabindex="-1">
+            <div class="head stick">
+                <div>
+                    <h1>{row.service.clone()}" "{badge(tone, words)}</h1>
+                    <p class="meta">
+                        <span>{row.environment.clone()}</span><span>{place}</span>
+                        <span>{row.key.kind.key()}" "<span class="mono">{row.key.name.clone()}</span></span>
+                        <span>"since "{ago(base, row.since)}</span>
+                    </p>
+                </div>
+                <div class="acts">{open}{write_plan(p)}{opener("btn danger big only-l", Some("rb"))}</div>
+                {why}
+            </div>
+            {post.refusal()}
+            {row.message.clone().filter(|m| !m.is_empty()).map(|m| {
+                view! { <div class="say" data-s=tone.s><p role="status">{m}</p></div> }
+            })}
+            <div class="cols two">
+                <div>{workload(p)}{history(p)}</div>
+                <div>{way_back(p)}{contents(&p.workload)}</div>
+            </div>
+        </main>
+        {panel}
+        <div class="bar only-s" role="region" aria-label="Main action">{opener("btn danger big", None)}</div>
+    }
+    .into_any()
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map(|c| c.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
+}
+
+fn write_plan(p: &ServicePage) -> AnyView {
+    if p.write_plan.allowed {
+        let path = format!("/plans/new?service={}", p.row.service);
+        return view! { <a class="btn" href=path>{icon("plus")}"New plan"</a> }.into_any();
+    }
+    let why = p.write_plan.why_not.clone().unwrap_or_default();
+    view! {
+        <button class="btn" type="button" aria-disabled="true" title=why.clone()>
+            {icon("plus")}"New plan"<span class="vh">", not now: "{why.clone()}</span>
+        </button>
+    }
+    .into_any()
+}
+
+/// Each revision with pods, the newest first.
+fn workload(p: &ServicePage) -> AnyView {
+    let w = &p.workload;
+    let share = w.canary_share();
+    let revisions = w
+        .revisions
+        .iter()
+        .filter(|r| r.desired > 0 || r.ready > 0)
+        .map(|r| revision(w, r, share))
+        .collect_view();
+    let bar = w.in_flight().then(|| {
+        view! { <div class="mt">{gate::mini(share, share, &[])}</div> }
+    });
+    let content = view! {
+        {bar}
+        <ul class="rows" role="list">{revisions}</ul>
+    };
+    sect("w-h", "Live workload", nothing(), content.into_any())
+}
+
+fn revision(w: &Workload, r: &Revision, share: u8) -> AnyView {
+    let stable = w.stable_hash.as_ref() == Some(&r.hash);
+    let current = w.current_hash.as_ref() == Some(&r.hash);
+    let (part, class, share) = match (stable, current) {
+        (true, _) if w.in_flight() => ("stable", "s", Some(100 - share)),
+        (true, _) => ("in use", "s", Some(100)),
+        (false, true) => ("canary", "c", Some(share)),
+        (false, false) => ("going", "s", None),
+    };
+    let ready = format!("{} of {} ready", r.ready, r.desired);
+    let share = share.map(|s| format!(", {} of traffic", percent(s))).unwrap_or_default();
+    view! {
+        <li>
+            <div>
+                <div class="t"><b class="rev">{r.number}</b><span class="sm">{version_of(&r.images)}", "{part}</span></div>
+                {pods(r, class)}
+            </div>
+            <span class="sm ink2">{ready}{share}</span>
+        </li>
+    }
+    .into_any()
+}
+
+/// One box a pod: full where ready, hollow where not. Beyond sixty the figure beside it must do.
+fn pods(r: &Revision, class: &'static str) -> AnyView {
+    use std::fmt::Write as _;
+    let shown = r.desired.max(r.ready).clamp(0, 60);
+    let mut boxes = String::new();
+    for i in 0..shown {
+        let x = f64::from(i) * 14.0 + 0.5;
+        let hollow = if i < r.ready { "" } else { r#" fill-opacity="0""# };
+        let _ = write!(boxes, r#"<rect class="{class}"{hollow} x="{x}" y=".5" width="10" height="12"/>"#);
+    }
+    let label = format!("{} of {} pods ready", r.ready, r.desired);
+    let width = (shown * 14).max(14).to_string();
+    view! { <svg class="pods" role="img" aria-label=label width=width height="14" inner_html=boxes></svg> }
+        .into_any()
+}
+
+fn history(p: &ServicePage) -> AnyView {
+    let right = view! { <a href=format!("/audit?service={}", p.row.service)>"Audit"</a> }.into_any();
+    let content = if p.releases.is_empty() {
+        empty(
+            "release",
+            "No release yet".into(),
+            "Tidegate has not released this workload. What runs was put there by somebody else.".into(),
+            nothing(),
+        )
+    } else {
+        scroll("Releases, table", rows::table("Releases, newest first", p.age.now, &p.releases))
+    };
+    sect("h-h", "Releases", right, content)
+}
+
+fn way_back(p: &ServicePage) -> AnyView {
+    let (right, content) = match &p.rollback {
+        Some(preview) => (ready_to_roll_back(preview), facts_of_rollback(preview)),
+        None => {
+            let words = "No earlier version is known to be good: there is nothing to go back to.";
+            (nothing(), view! { <p class="sm ink2 mt">{words}</p> }.into_any())
+        }
+    };
+    sect("r-h", "If you roll back", right, content)
+}
+
+fn contents(w: &Workload) -> AnyView {
+    let images = w
+        .images
+        .iter()
+        .map(|(container, image)| {
+            view! { <dt>{format!("Image, {container}")}</dt><dd class="mono">{image.clone()}</dd> }
+        })
+        .collect_view();
+    let strategy = match w.strategy {
+        Strategy::Canary => "canary",
+        Strategy::BlueGreen => "blue-green",
+        Strategy::Rolling => "rolling update",
+    };
+    let router = match (&w.router, w.strategy) {
+        (Some(r), _) => r.clone(),
+        (None, Strategy::Canary) => "none: pods make the weight".to_owned(),
+        (None, _) => "none".to_owned(),
+    };
+    let gitops =
+        w.gitops.then(|| fact_text("Owned by", "Argo CD: what is changed here, git may change back"));
+    let content = view! {
+        <dl class="facts">
+            {images}
+            {fact_text("Strategy", strategy)}
+            {fact_text("Router", router)}
+            {fact_text("Replicas", format!("{} wanted, {} ready, {} available", w.replicas, w.ready, w.available))}
+            {gitops}
+            {fact("Made", view! { {when::stamp(w.created)} }.into_any())}
+        </dl>
+    };
+    sect("c-h", "Contents", ().into_any(), content.into_any())
+}

@@ -1,0 +1,50 @@
+//! The app: which page is at which address.
+
+use crate::components::frame::frame;
+use crate::live::Live;
+use crate::pages::{audit, editor, errors, login, now, plan, plans, release, releases, rollback};
+use crate::pages::{service, services, setup, status};
+use leptos::prelude::*;
+use leptos_meta::{Title, provide_meta_context};
+use leptos_router::SsrMode;
+use leptos_router::components::{ParentRoute, Route, Router, Routes};
+use leptos_router::path;
+
+/// Every page. All are rendered whole on the server before the first byte: status and title depend on their data,
+/// and they must be complete without script.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    Live::provide();
+    let suffix =
+        |title: String| if title.is_empty() { "Tidegate".into() } else { format!("{title} · Tidegate") };
+    let not_found = || errors::not_found();
+    view! {
+        <Title formatter=suffix/>
+        <Router>
+            <Routes fallback=not_found>
+                <Route path=path!("/login") view=login::page ssr=SsrMode::Async/>
+                <Route path=path!("/setup") view=setup::page ssr=SsrMode::Async/>
+                <Route path=path!("/status") view=status::page ssr=SsrMode::Async/>
+                <ParentRoute path=path!("") view=frame ssr=SsrMode::Async>
+                    <Route path=path!("/") view=now::page/>
+                    <Route path=path!("/services") view=services::page/>
+                    <Route path=path!("/services/:cluster/:namespace/:kind/:name") view=service::page/>
+                    <Route
+                        path=path!("/services/:cluster/:namespace/:kind/:name/rollback")
+                        view=rollback::of_workload_page
+                    />
+                    <Route path=path!("/plans") view=plans::page/>
+                    <Route path=path!("/plans/new") view=editor::new_plan/>
+                    <Route path=path!("/plans/:id") view=plan::page/>
+                    <Route path=path!("/plans/:id/edit") view=editor::edit_plan/>
+                    <Route path=path!("/releases") view=releases::page/>
+                    <Route path=path!("/releases/:id") view=release::page/>
+                    <Route path=path!("/releases/:id/rollback") view=rollback::of_release_page/>
+                    <Route path=path!("/audit") view=audit::page/>
+                    <Route path=path!("/*any") view=errors::not_found/>
+                </ParentRoute>
+            </Routes>
+        </Router>
+    }
+}
