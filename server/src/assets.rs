@@ -23,10 +23,8 @@ pub async fn file(State(state): State<AppState>, request: Request) -> Option<Res
         return None;
     }
     let root = crate::config::absolute(&state.settings.site);
-    let serve = ServeDir::new(root)
-        .precompressed_br()
-        .precompressed_gzip()
-        .append_index_html_on_directories(false);
+    let serve =
+        ServeDir::new(root).precompressed_br().precompressed_gzip().append_index_html_on_directories(false);
     let (parts, _) = request.into_parts();
     let request = Request::from_parts(parts, axum::body::Body::empty());
     let mut response = serve.oneshot(request).await.into_response();
@@ -56,7 +54,8 @@ mod tests {
     #[test]
     fn only_names_with_a_hash_are_kept_for_ever() {
         assert!(is_hashed("/pkg/tidegate.0123456789abcdef0123.wasm"));
-        for not in ["/pkg/tidegate.wasm", "/favicon.svg", "/pkg/snippets/a/b.js", "/0123456789abcdef0123.js"] {
+        for not in ["/pkg/tidegate.wasm", "/favicon.svg", "/pkg/snippets/a/b.js", "/0123456789abcdef0123.js"]
+        {
             assert!(!is_hashed(not), "{not}");
         }
     }

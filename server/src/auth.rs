@@ -25,6 +25,23 @@ pub enum Caller {
     Unsure(Problem),
 }
 
+impl Caller {
+    /// Who it is.
+    ///
+    /// # Errors
+    /// 401 for nobody, saying how to become somebody; 503 when it cannot be said.
+    pub fn actor(&self) -> Result<&Actor, Problem> {
+        match self {
+            Self::Known(actor) => Ok(actor),
+            Self::Unsure(problem) => Err(problem.clone()),
+            Self::Nobody => Err(Problem::new(
+                Status::Unauthenticated,
+                "Send `Authorization: Bearer <token>`, or sign in at /login. `tidegate token issue` makes tokens.",
+            )),
+        }
+    }
+}
+
 /// What somebody showed to be let in; a stream that stays open asks it again.
 #[derive(Clone, Debug)]
 pub enum Proof {
@@ -55,15 +72,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        match parts.extensions.get::<Caller>() {
-            Some(Caller::Known(actor)) => Ok(Self(actor.clone())),
-            Some(Caller::Unsure(problem)) => Err(problem.clone().into()),
-            Some(Caller::Nobody) | None => Err(Problem::new(
-                Status::Unauthenticated,
-                "Send `Authorization: Bearer <token>`, or sign in at /login. `tidegate token issue` makes tokens.",
-            )
-            .into()),
-        }
+        let caller = parts.extensions.get::<Caller>().unwrap_or(&Caller::Nobody);
+        Ok(Self(caller.actor()?.clone()))
     }
 }
 

@@ -158,7 +158,9 @@ impl<S: Send + Sync, T: FromStr + Send> FromRequestParts<S> for Id<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let absent = |what: &str| Problem::not_found(format!("There is nothing here called `{what}`: its id is a number."));
+        let absent = |what: &str| {
+            Problem::not_found(format!("There is nothing here called `{what}`: its id is a number."))
+        };
         let path = axum::extract::Path::<String>::from_request_parts(parts, state).await;
         let axum::extract::Path(text) = path.map_err(|_| absent(""))?;
         text.parse().map(Self).map_err(|_| absent(&text).into())
@@ -171,7 +173,10 @@ fn not_json(e: &serde_json::Error) -> Problem {
 
 /// serde's words, with the field they are about.
 fn at_field(path: &str, words: &str) -> FieldError {
-    let named = words.split('`').nth(1).filter(|_| words.starts_with("unknown field") || words.starts_with("missing field"));
+    let named = words
+        .split('`')
+        .nth(1)
+        .filter(|_| words.starts_with("unknown field") || words.starts_with("missing field"));
     let place = words.find(" at line ").map_or(words, |i| &words[..i]);
     let field = match (path, named) {
         ("." | "", Some(name)) => name.to_owned(),

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use chrono::{TimeDelta, Utc};
 use clap::{Args, Parser, Subcommand};
 use control::{Config, Control};
-use model::{Action, Actor, Grant, PersonId, Role, Span, Via};
+use model::{Actor, Grant, PersonId, Role, Span, Via};
 use std::collections::HashMap;
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -227,14 +227,20 @@ async fn issue_token(issue: TokenIssue) -> Result<ExitCode> {
             store
                 .person_by_email(&email.to_ascii_lowercase())
                 .await
+                .context("people cannot be read")?
                 .with_context(|| format!("nobody here has the address {email}: see `tidegate person list`"))?
                 .id,
         ),
         None => None,
     };
     let (control, _dir) = control(&issue.database).await?;
-    let token = control.issue_token(&operator(), &issue.name, person, issue.roles, Utc::now() + lasts).await?;
-    eprintln!("{} works until {}. It is shown this once:", token.name, token.expires.format("%Y-%m-%d %H:%M UTC"));
+    let token =
+        control.issue_token(&operator(), &issue.name, person, issue.roles, Utc::now() + lasts).await?;
+    eprintln!(
+        "{} works until {}. It is shown this once:",
+        token.name,
+        token.expires.format("%Y-%m-%d %H:%M UTC")
+    );
     println!("{}", token.secret);
     Ok(ExitCode::SUCCESS)
 }
@@ -329,7 +335,10 @@ fn password() -> Result<String> {
         eprint!("Password (shown while you type): ");
     }
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).context("the password cannot be read from standard input")?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .context("the password cannot be read from standard input")?;
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
     if password.is_empty() {
         bail!("no password on standard input: echo it, or type it after the prompt");
@@ -341,6 +350,7 @@ fn password() -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::Action;
 
     #[test]
     fn a_grant_may_be_for_one_environment() {

@@ -85,7 +85,10 @@ mod tests {
             (&[cookie, host, ("sec-fetch-site", "same-site")], false),
             (&[cookie, host, ("sec-fetch-site", "cross-site")], false),
             // The newer header decides, whatever the older says.
-            (&[cookie, host, ("sec-fetch-site", "cross-site"), ("origin", "https://tidegate.example.com")], false),
+            (
+                &[cookie, host, ("sec-fetch-site", "cross-site"), ("origin", "https://tidegate.example.com")],
+                false,
+            ),
             (&[cookie, host, ("origin", "https://tidegate.example.com")], true),
             (&[cookie, host, ("origin", "https://evil.example.com")], false),
             (&[cookie, host, ("origin", "https://tidegate.example.com.evil.net")], false),

@@ -18,7 +18,7 @@ mod topic;
 pub use recent::Recent;
 pub use topic::Topic;
 
-use crate::auth::{Caller, Proof, Who};
+use crate::auth::{Caller, Proof};
 use crate::problem::Refusal;
 use crate::state::AppState;
 use axum::Extension;
@@ -123,14 +123,11 @@ pub async fn live(
     request: Request,
 ) -> Result<Response, Refusal> {
     let topics = topic::read(request.uri().query().unwrap_or(""))?;
-    let actor = match caller {
-        Caller::Known(actor) => Some(actor),
-        _ if topics.iter().all(|t| *t == Topic::status()) => None,
-        _ => {
-            let (mut parts, _) = request.into_parts();
-            let Who(actor) = axum::extract::FromRequestParts::from_request_parts(&mut parts, &()).await?;
-            return Ok(open(state, Some(actor), proof, topics, None));
-        }
+    let public = topics.iter().all(|t| *t == Topic::status());
+    let actor = match caller.actor() {
+        Ok(actor) => Some(actor.clone()),
+        Err(_) if public => None,
+        Err(problem) => return Err(problem.into()),
     };
     let resumed = request.headers().get("last-event-id").and_then(|v| v.to_str().ok()).map(str::to_owned);
     Ok(open(state, actor, proof, topics, resumed))

@@ -118,7 +118,11 @@ impl Default for Metrics {
             Unit::Seconds,
             m.conductor_lag.clone(),
         );
-        r.register("journal_depth", "Rollbacks recorded on disk and not yet in the audit chain", m.journal.clone());
+        r.register(
+            "journal_depth",
+            "Rollbacks recorded on disk and not yet in the audit chain",
+            m.journal.clone(),
+        );
         r.register("audit_events", "Events in the audit chain", m.audit.clone());
         Self { registry: r, ..m }
     }
@@ -127,7 +131,9 @@ impl Default for Metrics {
 impl Metrics {
     pub(crate) fn answered(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
         let method = match *method {
-            Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => method.as_str(),
+            Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => {
+                method.as_str()
+            }
             _ => "other",
         };
         let answer = Answer { method: method.to_owned(), route: route.to_owned(), status: status.as_u16() };
@@ -164,9 +170,9 @@ pub async fn show(State(state): State<AppState>) -> Response {
         let n = vitals.releases.get(&s).copied().unwrap_or(0);
         m.releases.get_or_create(&InState { state: s.key() }).set(i64::try_from(n).unwrap_or(i64::MAX));
     }
-    for cluster in &state.clusters {
+    for cluster in state.clusters.iter() {
         let label = OfCluster { cluster: cluster.name().to_owned() };
-        let age = cluster.synced().map_or(-1.0, |at| seconds_since(at));
+        let age = cluster.synced().map_or(-1.0, seconds_since);
         m.watch_age.get_or_create(&label).set(age);
         let n = i64::try_from(cluster.workloads().len()).unwrap_or(i64::MAX);
         m.workloads.get_or_create(&label).set(n);
@@ -182,7 +188,8 @@ pub async fn show(State(state): State<AppState>) -> Response {
     if text::encode(&mut out, &m.registry).is_err() {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], out).into_response()
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], out)
+        .into_response()
 }
 
 fn seconds_since(at: chrono::DateTime<chrono::Utc>) -> f64 {

@@ -13,6 +13,7 @@ use model::{FieldError, Problem, Status};
 use serde::Serialize;
 use std::borrow::Cow;
 use utoipa::ToSchema;
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
 /// The media type of RFC 9457.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -51,12 +52,7 @@ impl Refusal {
         )
     }
 
-    fn http(
-        status: StatusCode,
-        kind: &'static str,
-        title: &'static str,
-        detail: impl Into<String>,
-    ) -> Self {
+    fn http(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self { status, kind, title: title.into(), detail, fields: Vec::new(), allow: None }
     }
@@ -105,7 +101,7 @@ impl IntoResponse for Refusal {
 
 /// What a program gets to read: RFC 9457 with the fields that are wrong.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({
+#[schema(as = Problem, example = json!({
     "type": "https://tidegate.dev/problems/invalid",
     "title": "A rule is broken",
     "status": 422,
@@ -142,6 +138,21 @@ pub struct FieldErrorBody {
     pub message: String,
 }
 
+/// Any problem, where the API's description says what an address may answer.
+#[derive(Debug)]
+pub struct ProblemResponse;
+
+impl<'r> utoipa::ToResponse<'r> for ProblemResponse {
+    fn response() -> (&'r str, RefOr<utoipa::openapi::Response>) {
+        let content = Content::new(Some(Ref::from_schema_name("Problem")));
+        let response = ResponseBuilder::new()
+            .description("What is wrong, and what to do")
+            .content(MEDIA_TYPE, content)
+            .build();
+        ("Problem", response.into())
+    }
+}
+
 /// Gives every refusal its body.
 pub async fn render(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
@@ -155,7 +166,8 @@ pub async fn render(request: Request, next: Next) -> Response {
 
 /// A person looks at it: not an address of the API, and the browser asks for HTML.
 fn wants_page(path: &str, headers: &HeaderMap) -> bool {
-    let html = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|a| a.contains("text/html"));
+    let html =
+        headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|a| a.contains("text/html"));
     html && !path.starts_with("/api/")
 }
 

@@ -3,7 +3,7 @@
 use crate::auth::{self, Caller};
 use crate::problem::{self, Refusal};
 use crate::state::AppState;
-use crate::{assets, body, csrf, health, headers, live, metrics, rest};
+use crate::{assets, body, csrf, headers, health, live, metrics, rest};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
@@ -40,11 +40,11 @@ pub fn router(state: &AppState) -> Router {
         .route("/metrics", get(metrics::show))
         .leptos_routes_with_context(state, pages(), context.clone(), shell.clone())
         .method_not_allowed_fallback(|| async { Refusal::method() })
-        .fallback(move |State(state): State<AppState>, request: Request| fallback(state, request, context, shell));
+        .fallback(move |State(state): State<AppState>, request: Request| {
+            fallback(state, request, context, shell)
+        });
     let compress = CompressionLayer::new().quality(CompressionLevel::Precise(4)).compress_when(
-        SizeAbove::new(WORTH_COMPRESSING)
-            .and(NotForContentType::SSE)
-            .and(NotForContentType::IMAGES),
+        SizeAbove::new(WORTH_COMPRESSING).and(NotForContentType::SSE).and(NotForContentType::IMAGES),
     );
     // The last layer added is the first a request meets.
     routes
@@ -90,7 +90,8 @@ async fn fallback<IV: leptos::IntoView + 'static>(
         return file;
     }
     if !matches!(parts.method, http::Method::GET | http::Method::HEAD) {
-        return Refusal::from(model::Problem::not_found("There is nothing here to do that with.")).into_response();
+        return Refusal::from(model::Problem::not_found("There is nothing here to do that with."))
+            .into_response();
     }
     let render = leptos_axum::render_app_async_with_context(context, shell);
     let mut response = render(Request::from_parts(parts, body)).await.into_response();

@@ -2,7 +2,6 @@
 
 use crate::config::{Settings, absolute};
 use crate::live::Recent;
-use crate::metrics::Metrics;
 use crate::router;
 use crate::session::{self, Sessions};
 use crate::shutdown::{self, PATIENCE};
@@ -34,15 +33,17 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let listener = listen(settings.listen).await?;
     let site = absolute(&settings.site);
     if !site.join("pkg").is_dir() {
-        bail!("there is no site in {}: run `cargo xtask build`, or point TIDEGATE_SITE at one", site.display());
+        bail!(
+            "there is no site in {}: run `cargo xtask build`, or point TIDEGATE_SITE at one",
+            site.display()
+        );
     }
-    if settings.database.owner_database_url.as_deref().is_some_and(|u| !u.is_empty()) {
-        migrate(settings.database.owner_url()?, &ending).await?;
-    }
+    bring_up_to_date(&settings, &ending).await?;
     let store = database(settings.database.url()?, &ending).await?;
-    let cluster = Cluster::connect(&settings.cluster, settings.kubeconfig.as_deref(), settings.context.as_deref())
-        .await
-        .context("the cluster cannot be used")?;
+    let cluster =
+        Cluster::connect(&settings.cluster, settings.kubeconfig.as_deref(), settings.context.as_deref())
+            .await
+            .context("the cluster cannot be used")?;
     let state = assemble(settings, store, vec![cluster])?;
     let state = AppState { ending: ending.clone(), ..state };
     if state.settings.demo {
@@ -82,7 +83,7 @@ pub fn assemble(settings: Settings, store: Store, clusters: Vec<Arc<Cluster>>) -
         .site_addr(settings.listen)
         .hash_files(hashes.is_some())
         // Absolute, since leptos looks for it beside the binary otherwise.
-        .hash_file(hashes.unwrap_or_default().display().to_string())
+        .hash_file(Arc::<str>::from(hashes.unwrap_or_default().display().to_string()))
         .build();
     Ok(AppState {
         control,
@@ -146,13 +147,38 @@ async fn run(state: AppState, listener: TcpListener, ending: CancellationToken) 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|e| match e.kind() {
         std::io::ErrorKind::AddrInUse => {
-            anyhow::anyhow!("{address} is in use: end what listens there, or choose another with TIDEGATE_LISTEN")
+            anyhow::anyhow!(
+                "{address} is in use: end what listens there, or choose another with TIDEGATE_LISTEN"
+            )
         }
         std::io::ErrorKind::PermissionDenied => {
             anyhow::anyhow!("{address} needs more rights: choose a port above 1023 with TIDEGATE_LISTEN")
         }
         _ => anyhow::anyhow!("{address} cannot be listened on ({e}): choose another with TIDEGATE_LISTEN"),
     })
+}
+
+/// Migrates as the owner, if we were told one; else as who we are, if that is allowed. Where it is not, somebody else
+/// migrates, and [`database`] says so if nobody did.
+async fn bring_up_to_date(settings: &Settings, ending: &CancellationToken) -> Result<()> {
+    let told = settings.database.owner_database_url.as_deref().is_some_and(|u| !u.is_empty());
+    match migrate(settings.database.owner_url()?, ending).await {
+        Err(error) if !told && is_forbidden(&error) => {
+            tracing::info!("migrations are left to the database's owner");
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+/// Postgres says that this role may not do it.
+fn is_forbidden(error: &anyhow::Error) -> bool {
+    /// `insufficient_privilege`: <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+    const FORBIDDEN: &str = "42501";
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<sqlx::Error>()?.as_database_error()?.code())
+        .any(|code| code == FORBIDDEN)
 }
 
 /// Makes or updates every table, waiting for the database as [`database`] does.
@@ -220,12 +246,7 @@ where
 /// A database's address without its password.
 fn shown(url: &str) -> String {
     match url::Url::parse(url) {
-        Ok(u) => format!(
-            "{}:{}{}",
-            u.host_str().unwrap_or("localhost"),
-            u.port().unwrap_or(5432),
-            u.path()
-        ),
+        Ok(u) => format!("{}:{}{}", u.host_str().unwrap_or("localhost"), u.port().unwrap_or(5432), u.path()),
         Err(_) => "DATABASE_URL (which cannot be read as a URL)".to_owned(),
     }
 }

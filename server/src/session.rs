@@ -10,8 +10,8 @@
 //!   long, and takes no connection from anybody else.
 
 use async_trait::async_trait;
+use sqlx::Executor as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection as _, Executor as _};
 use std::collections::HashMap;
 use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -176,7 +176,8 @@ impl Sessions {
             }
             // Every replica does it; the statement is cheap and harmless twice.
             if round % 360 == 0
-                && let Ok(Err(error)) = tokio::time::timeout(ANSWER * 2, self.inner.backing.delete_expired()).await
+                && let Ok(Err(error)) =
+                    tokio::time::timeout(ANSWER * 2, self.inner.backing.delete_expired()).await
             {
                 tracing::debug!(%error, "expired sessions could not be cleared");
             }
@@ -286,15 +287,20 @@ pub(crate) async fn touch(session: &tower_sessions::Session) {
 /// # Errors
 /// When Postgres refuses.
 pub async fn migrate(url: &str) -> Result<(), sqlx::Error> {
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(5)).connect(url).await?;
-    PostgresStore::new(pool.clone()).migrate().await?;
+    /// Replicas that start together do this one after the other. Any number that nobody else uses.
+    const LOCK: i64 = 0x7469_6465_7365_7373;
+    let pool =
+        PgPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_secs(5)).connect(url).await?;
     let mut c = pool.acquire().await?;
+    sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut *c).await?;
+    PostgresStore::new(pool.clone()).migrate().await?;
     c.execute(
         "grant usage on schema tower_sessions to tidegate_app; \
          grant select, insert, update, delete on tower_sessions.session to tidegate_app; \
          create index if not exists session_expiry on tower_sessions.session (expiry_date)",
     )
     .await?;
+    // Ends the lock with the connection.
     c.close().await?;
     pool.close().await;
     Ok(())

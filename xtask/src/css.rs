@@ -13,27 +13,17 @@ use lightningcss::stylesheet::{MinifyOptions, ParserOptions, PrinterOptions};
 /// When the sheet or an import is missing or cannot be parsed.
 pub(crate) fn build(paths: &Paths) -> Result<String> {
     let entry = paths.root.join("style/app.css");
-    ensure!(
-        entry.exists(),
-        "style/app.css is missing: it is the style sheet's entry"
-    );
+    ensure!(entry.exists(), "style/app.css is missing: it is the style sheet's entry");
     say("css", "style/app.css");
     let minify = paths.mode == Mode::Release;
     let files = FileProvider::new();
     let mut bundler = Bundler::new(&files, None, ParserOptions::default());
-    let mut sheet = bundler
-        .bundle(&entry)
-        .map_err(|e| anyhow!("style sheet: {e}"))?;
+    let mut sheet = bundler.bundle(&entry).map_err(|e| anyhow!("style sheet: {e}"))?;
     if minify {
-        sheet
-            .minify(MinifyOptions::default())
-            .map_err(|e| anyhow!("style sheet: {e}"))?;
+        sheet.minify(MinifyOptions::default()).map_err(|e| anyhow!("style sheet: {e}"))?;
     }
     let printed = sheet
-        .to_css(PrinterOptions {
-            minify,
-            ..PrinterOptions::default()
-        })
+        .to_css(PrinterOptions { minify, ..PrinterOptions::default() })
         .map_err(|e| anyhow!("style sheet: {e}"))?;
     Ok(printed.code)
 }

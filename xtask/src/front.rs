@@ -12,11 +12,7 @@ use wasm_bindgen_cli_support::Bindgen;
 /// The npm package whose `wasm-opt` is known to leave hydration working. Newer feature switches than these two, or
 /// Debian's binaryen 108, give a page that renders and never reacts.
 const BINARYEN: &str = "132.0.0";
-const WASM_OPT: [&str; 3] = [
-    "-Oz",
-    "--enable-bulk-memory",
-    "--enable-nontrapping-float-to-int",
-];
+const WASM_OPT: [&str; 3] = ["-Oz", "--enable-bulk-memory", "--enable-nontrapping-float-to-int"];
 
 /// The glue and the module, ready to be put into a site.
 #[derive(Debug)]
@@ -39,13 +35,8 @@ impl Front {
 /// # Errors
 /// When nothing was built yet.
 pub(crate) fn built(paths: &Paths) -> Result<Front> {
-    let front = Front {
-        dir: out_dir(paths),
-    };
-    ensure!(
-        front.wasm().exists(),
-        "nothing is built yet: run `cargo xtask build --part front` first"
-    );
+    let front = Front { dir: out_dir(paths) };
+    ensure!(front.wasm().exists(), "nothing is built yet: run `cargo xtask build --part front` first");
     Ok(front)
 }
 
@@ -54,50 +45,20 @@ pub(crate) fn built(paths: &Paths) -> Result<Front> {
 /// # Errors
 /// When a step fails.
 pub(crate) fn build(paths: &Paths) -> Result<Front> {
-    say(
-        "wasm",
-        &format!("cargo build, profile {}", paths.mode.wasm_profile()),
-    );
+    say("wasm", &format!("cargo build, profile {}", paths.mode.wasm_profile()));
     let mut cargo = paths.cargo();
     cargo
-        .args([
-            "build",
-            "--package",
-            "app",
-            "--lib",
-            "--no-default-features",
-            "--features",
-            "hydrate",
-        ])
-        .args([
-            "--target",
-            "wasm32-unknown-unknown",
-            "--profile",
-            paths.mode.wasm_profile(),
-        ])
+        .args(["build", "--package", "app", "--lib", "--no-default-features", "--features", "hydrate"])
+        .args(["--target", "wasm32-unknown-unknown", "--profile", paths.mode.wasm_profile()])
         .arg("--target-dir")
         .arg(&paths.front);
     paths::run(&mut cargo, "building the browser's half")?;
 
-    let module = paths
-        .front
-        .join("wasm32-unknown-unknown")
-        .join(paths.mode.wasm_folder())
-        .join("app.wasm");
+    let module = paths.front.join("wasm32-unknown-unknown").join(paths.mode.wasm_folder()).join("app.wasm");
     let bytes = fs::read(&module).with_context(|| format!("{}", module.display()))?;
-    let front = Front {
-        dir: out_dir(paths),
-    };
-    let wasm_opt = if paths.mode == Mode::Release {
-        wasm_opt(paths)?
-    } else {
-        None
-    };
-    let stamp = format!(
-        "{} opt={}",
-        hex::encode(Sha256::digest(&bytes)),
-        wasm_opt.is_some()
-    );
+    let front = Front { dir: out_dir(paths) };
+    let wasm_opt = if paths.mode == Mode::Release { wasm_opt(paths)? } else { None };
+    let stamp = format!("{} opt={}", hex::encode(Sha256::digest(&bytes)), wasm_opt.is_some());
     let stamp_file = front.dir.join("stamp");
     if fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) && front.wasm().exists() {
         say("bindgen", "unchanged");
@@ -122,10 +83,7 @@ pub(crate) fn build(paths: &Paths) -> Result<Front> {
     if paths.mode == Mode::Release {
         match wasm_opt {
             Some(tool) => optimise(&tool, &front.wasm())?,
-            None => say(
-                "wasm-opt",
-                "skipped: npm is not here, so the module stays about twice as large",
-            ),
+            None => say("wasm-opt", "skipped: npm is not here, so the module stays about twice as large"),
         }
     }
     fs::write(stamp_file, stamp)?;
@@ -133,9 +91,7 @@ pub(crate) fn build(paths: &Paths) -> Result<Front> {
 }
 
 fn out_dir(paths: &Paths) -> PathBuf {
-    paths
-        .front
-        .join(format!("bindgen-{}", paths.mode.wasm_folder()))
+    paths.front.join(format!("bindgen-{}", paths.mode.wasm_folder()))
 }
 
 fn optimise(tool: &Path, wasm: &Path) -> Result<()> {
@@ -145,14 +101,7 @@ fn optimise(tool: &Path, wasm: &Path) -> Result<()> {
     c.arg(tool).args(WASM_OPT).arg(wasm).arg("-o").arg(&smaller);
     paths::run(&mut c, "wasm-opt")?;
     fs::rename(&smaller, wasm)?;
-    say(
-        "wasm-opt",
-        &format!(
-            "{} KB -> {} KB",
-            before / 1000,
-            fs::metadata(wasm)?.len() / 1000
-        ),
-    );
+    say("wasm-opt", &format!("{} KB -> {} KB", before / 1000, fs::metadata(wasm)?.len() / 1000));
     Ok(())
 }
 
@@ -172,21 +121,10 @@ fn wasm_opt(paths: &Paths) -> Result<Option<PathBuf>> {
     if !has_npm {
         return Ok(None);
     }
-    say(
-        "wasm-opt",
-        &format!("npm install binaryen@{BINARYEN} (once)"),
-    );
+    say("wasm-opt", &format!("npm install binaryen@{BINARYEN} (once)"));
     fs::create_dir_all(&home)?;
     let status = Command::new("npm")
-        .args([
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--loglevel",
-            "error",
-            "--prefix",
-        ])
+        .args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error", "--prefix"])
         .arg(&home)
         .arg(format!("binaryen@{BINARYEN}"))
         .stdout(Stdio::null())

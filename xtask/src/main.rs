@@ -88,11 +88,7 @@ fn run(cli: &Cli) -> Result<()> {
 fn build(paths: &Paths, part: Part) -> Result<()> {
     let begun = Instant::now();
     if matches!(part, Part::All | Part::Front | Part::Style) {
-        let front = if part == Part::Style {
-            front::built(paths)?
-        } else {
-            front::build(paths)?
-        };
+        let front = if part == Part::Style { front::built(paths)? } else { front::build(paths)? };
         let style = css::build(paths)?;
         site::assemble(paths, &front, &style)?;
         if paths.mode == Mode::Release {

@@ -11,14 +11,7 @@ use anyhow::Result;
 pub(crate) fn build(paths: &Paths) -> Result<()> {
     say("server", "cargo build: tidegate, sandbox");
     let mut cargo = paths.cargo();
-    cargo.args([
-        "build",
-        "--package",
-        "server",
-        "--package",
-        "sandbox",
-        "--bins",
-    ]);
+    cargo.args(["build", "--package", "server", "--package", "sandbox", "--bins"]);
     if paths.mode == Mode::Release {
         cargo.arg("--release");
     }

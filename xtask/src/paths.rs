@@ -52,10 +52,7 @@ pub(crate) struct Paths {
 impl Paths {
     pub(crate) fn find(mode: Mode) -> Result<Self> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = here
-            .parent()
-            .context("xtask lies outside a workspace")?
-            .to_path_buf();
+        let root = here.parent().context("xtask lies outside a workspace")?.to_path_buf();
         let target = match std::env::var_os("CARGO_TARGET_DIR") {
             Some(dir) => root.join(dir),
             None => root.join("target"),
@@ -64,22 +61,12 @@ impl Paths {
             Some(dir) => root.join(dir),
             None => target.join("site"),
         };
-        Ok(Self {
-            mode,
-            front: target.join("front"),
-            root,
-            target,
-            site,
-        })
+        Ok(Self { mode, front: target.join("front"), root, target, site })
     }
 
     /// A native binary of this workspace.
     pub(crate) fn binary(&self, name: &str) -> PathBuf {
-        let folder = if self.mode == Mode::Release {
-            "release"
-        } else {
-            "debug"
-        };
+        let folder = if self.mode == Mode::Release { "release" } else { "debug" };
         self.target.join(folder).join(name)
     }
 
@@ -111,12 +98,7 @@ impl Paths {
 /// # Errors
 /// When it cannot be started or answers with failure.
 pub(crate) fn run(command: &mut Command, what: &str) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("{what}: cannot be started"))?;
-    anyhow::ensure!(
-        status.success(),
-        "{what} failed ({status}); its own words are above"
-    );
+    let status = command.status().with_context(|| format!("{what}: cannot be started"))?;
+    anyhow::ensure!(status.success(), "{what} failed ({status}); its own words are above");
     Ok(())
 }

@@ -16,10 +16,7 @@ const BUDGET: usize = 300_000;
 pub(crate) fn report(paths: &Paths, strict: bool) -> Result<()> {
     let pkg = paths.site.join("pkg");
     if !paths.site.join(site::HASHES).exists() {
-        bail!(
-            "{} is not a release build: run `cargo xtask build --release` first",
-            paths.site.display()
-        );
+        bail!("{} is not a release build: run `cargo xtask build --release` first", paths.site.display());
     }
     let (mut raw_sum, mut packed_sum) = (0, 0);
     println!("{:<8}{:>12}{:>12}", "file", "bytes", "brotli");
@@ -27,10 +24,7 @@ pub(crate) fn report(paths: &Paths, strict: bool) -> Result<()> {
         let file = site::files_under(&pkg)?
             .into_iter()
             .find(|f| {
-                let name = f
-                    .file_name()
-                    .map(|n| n.to_string_lossy().into_owned())
-                    .unwrap_or_default();
+                let name = f.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
                 name.starts_with(OUTPUT_NAME) && name.ends_with(&format!(".{kind}"))
             })
             .with_context(|| format!("no {kind} file in {}", pkg.display()))?;
@@ -44,12 +38,7 @@ pub(crate) fn report(paths: &Paths, strict: bool) -> Result<()> {
         packed_sum += packed;
     }
     println!("{:<8}{raw_sum:>12}{packed_sum:>12}", "sum");
-    println!(
-        "{:<8}{:>12}{BUDGET:>12}  {} % used",
-        "budget",
-        "",
-        packed_sum * 100 / BUDGET
-    );
+    println!("{:<8}{:>12}{BUDGET:>12}  {} % used", "budget", "", packed_sum * 100 / BUDGET);
     if packed_sum > BUDGET {
         let over = packed_sum - BUDGET;
         if strict {

@@ -209,7 +209,9 @@ impl Teller {
     }
 
     async fn tell_release(&mut self, id: ReleaseId) -> Result<(), Gone> {
-        let (Some(actor), Some(cursor)) = (&self.actor, self.releases.get(&id).cloned()) else { return Ok(()) };
+        let (Some(actor), Some(cursor)) = (&self.actor, self.releases.get(&id).cloned()) else {
+            return Ok(());
+        };
         let control = &self.state.control;
         let delta = match control.release_delta(actor, id, Some(cursor.samples), cursor.events).await {
             Ok(delta) => delta,

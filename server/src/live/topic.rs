@@ -144,10 +144,13 @@ mod tests {
 
     #[test]
     fn topics_are_read_as_they_are_written() {
-        let topics = read("topics=release:318,workloads,shell,workload:main%2Fshop%2FRollout%2Fcheckout").expect("topics");
+        let topics = read("topics=release:318,workloads,shell,workload:main%2Fshop%2FRollout%2Fcheckout")
+            .expect("topics");
         let names: Vec<_> = topics.iter().map(Topic::name).collect();
         assert_eq!(names, ["release:318", "workloads", "shell", "workload:main/shop/Rollout/checkout"]);
-        for wrong in ["", "topics=", "topics=release:x", "topics=everything", "topics=workload:a/b", "other=1"] {
+        for wrong in
+            ["", "topics=", "topics=release:x", "topics=everything", "topics=workload:a/b", "other=1"]
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
         let many = (0..=MOST).map(|n| format!("release:{n}")).collect::<Vec<_>>().join(",");
@@ -161,7 +164,10 @@ mod tests {
         assert!(!release.hears(&News::of("release:4")));
         assert!(release.hears(&News::of("*")));
         assert!(Topic::Workloads.hears(&News::of("workload:main/shop/Rollout/checkout")));
-        assert!(!Topic::Workloads.hears(&News::of("workloads")), "the rows are named by the other announcement");
+        assert!(
+            !Topic::Workloads.hears(&News::of("workloads")),
+            "the rows are named by the other announcement"
+        );
         assert!(Topic::Page("audit").hears(&News::of("audit")));
         assert!(Topic::Shell.hears(&News::of("plan:1")));
     }

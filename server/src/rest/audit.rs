@@ -1,11 +1,11 @@
 //! The audit chain: read, exported, verified.
 
-use super::plans::ProblemResponse;
 use super::releases::within;
 use super::schema::EventSchema;
 use super::{Answer, with_header};
 use crate::auth::Who;
 use crate::body::Asked;
+use crate::problem::ProblemResponse;
 use crate::state::AppState;
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -97,11 +97,7 @@ pub struct Events {
                 (Events = "application/json"), (String = "application/x-ndjson"))),
               (status = 401, response = ProblemResponse), (status = 403, response = ProblemResponse),
               (status = 422, response = ProblemResponse), (status = 503, response = ProblemResponse)))]
-pub async fn read(
-    State(state): State<AppState>,
-    Who(actor): Who,
-    Asked(query): Asked<AuditQuery>,
-) -> Answer {
+pub async fn read(State(state): State<AppState>, Who(actor): Who, Asked(query): Asked<AuditQuery>) -> Answer {
     match query.format.as_deref() {
         None | Some("json") => Ok(Json(page(&state.control, &actor, &query).await?).into_response()),
         Some("ndjson") => export(state.control.clone(), actor, query).await,

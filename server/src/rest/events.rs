@@ -1,10 +1,10 @@
 //! A release's audit events as they come: `GET /api/v1/releases/{id}/events`.
 
 use super::Answer;
-use super::plans::ProblemResponse;
 use crate::auth::{Proof, Who};
 use crate::body::Id;
 use crate::live::{self, Line};
+use crate::problem::ProblemResponse;
 use crate::state::AppState;
 use axum::Extension;
 use axum::extract::State;

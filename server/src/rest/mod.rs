@@ -52,7 +52,8 @@ pub fn router() -> Router<AppState> {
 
 /// Whatever is not a route of the API.
 async fn unknown() -> Refusal {
-    Problem::not_found("There is no such address in this API. See /api/openapi.json for those there are.").into()
+    Problem::not_found("There is no such address in this API. See /api/openapi.json for those there are.")
+        .into()
 }
 
 /// 201 with where the new thing is.

@@ -1,6 +1,7 @@
 //! The routes with their description.
 
 use super::{audit, events, plans, releases, status, workloads};
+use crate::problem::{FieldErrorBody, ProblemBody, ProblemResponse};
 use crate::state::AppState;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -24,7 +25,7 @@ use utoipa_axum::routes;
         (name = "audit", description = "Everything that happened, in a chain of hashes"),
         (name = "status", description = "What users feel, in Statuspage's shape. Public"),
     ),
-    components(responses(plans::ProblemResponse)),
+    components(schemas(ProblemBody<'static>, FieldErrorBody), responses(ProblemResponse)),
 )]
 struct Description;
 
@@ -65,7 +66,8 @@ pub(crate) fn finish(mut document: utoipa::openapi::OpenApi) -> String {
         .description(Some("A token from `tidegate token issue`."))
         .build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    let session = ApiKeyValue::with_description("tidegate", "The cookie of a signed-in browser; same origin only.");
+    let session =
+        ApiKeyValue::with_description("tidegate", "The cookie of a signed-in browser; same origin only.");
     components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     document.to_pretty_json().unwrap_or_default()
 }

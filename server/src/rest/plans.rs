@@ -4,7 +4,7 @@ use super::schema::{ApprovalSchema, PlanSchema};
 use super::{Answer, Reason, created, releases, with_header};
 use crate::auth::Who;
 use crate::body::{Document, Id, Small};
-use crate::problem::{FieldErrorBody, ProblemBody};
+use crate::problem::{FieldErrorBody, ProblemResponse};
 use crate::state::AppState;
 use axum::Json;
 use axum::extract::State;
@@ -223,7 +223,10 @@ pub async fn decide(
 ) -> Answer {
     let mut wrong = Vec::new();
     if body.digest.is_none() {
-        wrong.push(FieldError::new("digest", "Send the digest of the version you looked at: GET the plan for it."));
+        wrong.push(FieldError::new(
+            "digest",
+            "Send the digest of the version you looked at: GET the plan for it.",
+        ));
     }
     if body.decision.is_none() {
         wrong.push(FieldError::new("decision", "Send `approve` or `reject`."));
@@ -278,12 +281,6 @@ pub async fn start(
     let body = releases::show(&state, &actor, release).await?;
     Ok(created(format!("/api/v1/releases/{release}"), body))
 }
-
-/// Any problem, by RFC 9457.
-#[derive(Debug, utoipa::ToResponse)]
-#[response(as = Problem, description = "What is wrong, and what to do", content_type = "application/problem+json")]
-#[allow(dead_code)]
-pub struct ProblemResponse(ProblemBody<'static>);
 
 fn tagged(version: i32, response: Response) -> Response {
     with_header(response, header::ETAG, &format!("\"{version}\""))

@@ -1,10 +1,10 @@
 //! Releases: reading them, and every deed on one.
 
-use super::plans::ProblemResponse;
 use super::schema::{KeySchema, RouteSchema, VerdictSchema};
 use super::{Answer, Reason};
 use crate::auth::Who;
 use crate::body::{Asked, Id, Small};
+use crate::problem::ProblemResponse;
 use crate::state::AppState;
 use axum::Json;
 use axum::extract::State;
@@ -247,7 +247,10 @@ pub async fn roll_back(
 fn parse_state(text: &str) -> Result<ReleaseState, Problem> {
     ReleaseState::ALL.into_iter().find(|s| s.key() == text).ok_or_else(|| {
         let known = ReleaseState::ALL.map(ReleaseState::key).join(", ");
-        Problem::invalid(vec![FieldError::new("state", format!("There is no state `{text}`: use one of {known}."))])
+        Problem::invalid(vec![FieldError::new(
+            "state",
+            format!("There is no state `{text}`: use one of {known}."),
+        )])
     })
 }
 

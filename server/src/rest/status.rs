@@ -124,11 +124,8 @@ fn answer(state: &AppState, headers: &HeaderMap, parts: Parts) -> Response {
         .get(header::IF_NONE_MATCH)
         .and_then(|v| v.to_str().ok())
         .is_some_and(|v| v.split(',').any(|t| t.trim() == tag));
-    let mut response = if same {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        axum::Json(summary).into_response()
-    };
+    let mut response =
+        if same { StatusCode::NOT_MODIFIED.into_response() } else { axum::Json(summary).into_response() };
     response = with_header(response, header::ETAG, &tag);
     response = with_header(response, header::CACHE_CONTROL, FRESH_FOR);
     response = with_header(response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");

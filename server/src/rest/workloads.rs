@@ -1,12 +1,11 @@
 //! Workloads: what is in the clusters, and the rollback that needs no release.
 
-use super::plans::ProblemResponse;
 use super::releases::ReceiptBody;
 use super::schema::WorkloadSchema;
 use super::{Answer, Reason};
 use crate::auth::Who;
 use crate::body::{Asked, Small};
-use crate::problem::Refusal;
+use crate::problem::{ProblemResponse, Refusal};
 use crate::state::AppState;
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
@@ -91,9 +90,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Place {
             Path::<(String, String, String, String)>::from_request_parts(parts, state)
                 .await
                 .map_err(|_| Problem::not_found("There is no such workload."))?;
-        let kind: Kind = kind
-            .parse()
-            .map_err(|_| Problem::not_found(format!("There is no kind `{kind}`: use Rollout or Deployment.")))?;
+        let kind: Kind = kind.parse().map_err(|_| {
+            Problem::not_found(format!("There is no kind `{kind}`: use Rollout or Deployment."))
+        })?;
         Ok(Self(Key { cluster, namespace, kind, name }))
     }
 }
