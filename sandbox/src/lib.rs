@@ -26,7 +26,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use kube::{Api, Client, api::PostParams};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, ListParams, PostParams},
+};
 use rand::Rng as _;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
@@ -43,6 +46,9 @@ use crate::{apply::Applier, cluster::Cluster, postgres::Postgres, traffic::Traff
 /// The environment variable that names the `sandbox.json` of a running sandbox to use instead of starting
 /// one.
 pub const SHARED: &str = "TIDEGATE_SANDBOX";
+
+/// Label of a test's namespace: the id of the process it belongs to.
+const OWNER: &str = "sandbox.tidegate.dev/test";
 
 /// What to start, and where.
 #[derive(Debug, Clone)]
@@ -206,15 +212,25 @@ impl Sandbox {
         client(&self.info.tidegate_kubeconfig).await
     }
 
-    /// Create a namespace with a name of its own, `prefix-xxxxxx`, in which pods can run.
+    /// Create a namespace with a name of its own, `prefix-xxxxxx`, in which pods can run. It stays, to be looked at,
+    /// until another test process creates one after this process has ended.
     ///
     /// # Errors
     /// When the API server refuses, or the namespace gets no service account within 10 s.
     pub async fn namespace(&self, prefix: &str) -> Result<String> {
         let client = self.admin().await?;
+        let api: Api<Namespace> = Api::all(client.clone());
+        for left in api.list(&ListParams::default().labels(OWNER)).await? {
+            let owner = left.labels().get(OWNER).and_then(|pid| pid.parse().ok());
+            if left.metadata.deletion_timestamp.is_none() && owner.is_some_and(|pid| !alive(pid)) {
+                // Another process may be doing the same.
+                let _ = api.delete(&left.name_any(), &DeleteParams::default()).await;
+            }
+        }
         let name = format!("{prefix}-{:06x}", rand::rng().random_range(0..0x100_0000));
-        let namespace: Namespace = serde_json::from_value(serde_json::json!({"metadata": {"name": name}}))?;
-        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+        let labels = serde_json::json!({OWNER: std::process::id().to_string()});
+        let namespace = serde_json::json!({"metadata": {"name": name, "labels": labels}});
+        api.create(&PostParams::default(), &serde_json::from_value(namespace)?).await?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client, &name);
         wait_for(&accounts, "default", "a service account", Duration::from_secs(10), |_| true).await?;
         Ok(name)
