@@ -4,6 +4,10 @@
 set local lock_timeout = '5s';
 
 do $$
+declare
+    -- Since Postgres 16 a member may be one who may not take the role on.
+    needed constant text :=
+        case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end;
 begin
     for try in 1..20 loop
         begin
@@ -11,7 +15,7 @@ begin
                 create role tidegate_app nologin;
             end if;
             -- Whoever migrates may also be whom the application logs in as.
-            if not pg_catalog.pg_has_role(current_user, 'tidegate_app', 'member') then
+            if not pg_catalog.pg_has_role(current_user, 'tidegate_app', needed) then
                 execute format('grant tidegate_app to %I', current_user);
             end if;
             return;

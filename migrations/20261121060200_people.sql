@@ -67,4 +67,5 @@ create constraint trigger tokens_audited after insert or update or delete on tok
     deferrable initially deferred for each row execute function audit_required();
 
 grant select, insert, update on people, tokens to tidegate_app;
-grant select, insert, delete on sign_in_attempts to tidegate_app;
+-- Update only because `for update skip locked` asks for it.
+grant select, insert, update, delete on sign_in_attempts to tidegate_app;

@@ -100,11 +100,7 @@ async fn valid(
     now: DateTime<Utc>,
 ) -> Result<Vec<ApprovalRecord>> {
     let sql = format!("{APPROVALS} where {COUNTS} order by a.at, a.person");
-    records(
-        link,
-        sqlx::query_as(&sql).bind(plan.0).bind(&digest.0).bind(now),
-    )
-    .await
+    records(link, sqlx::query_as(&sql).bind(plan.0).bind(&digest.0).bind(now)).await
 }
 
 impl Store {

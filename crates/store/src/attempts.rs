@@ -74,13 +74,12 @@ impl Tx {
         now: DateTime<Utc>,
     ) -> Result<()> {
         let release = release.into().map(|id| id.0);
-        let sql = sqlx::query(
-            "insert into attempts (id, release, effect, begun) values ($1, $2, $3::json, $4)",
-        )
-        .bind(&id.0)
-        .bind(release)
-        .bind(document::to_text(effect)?)
-        .bind(now);
+        let sql =
+            sqlx::query("insert into attempts (id, release, effect, begun) values ($1, $2, $3::json, $4)")
+                .bind(&id.0)
+                .bind(release)
+                .bind(document::to_text(effect)?)
+                .bind(now);
         self.run(sql).await.map(drop)
     }
 
@@ -105,14 +104,11 @@ impl Tx {
         if self.run(sql).await? == 1 {
             return Ok(());
         }
-        let known: Option<(i32,)> = self
-            .maybe(sqlx::query_as("select 1 from attempts where id = $1").bind(&id.0))
-            .await?;
+        let known: Option<(i32,)> =
+            self.maybe(sqlx::query_as("select 1 from attempts where id = $1").bind(&id.0)).await?;
         Err(self.refuse(match known {
             None => Error::NotFound("attempt"),
-            Some(_) => {
-                Error::Conflict(format!("The outcome of attempt {id} was recorded already."))
-            }
+            Some(_) => Error::Conflict(format!("The outcome of attempt {id} was recorded already.")),
         }))
     }
 }

@@ -39,8 +39,8 @@ struct Row {
 impl Row {
     fn event(self) -> Result<Event> {
         let via: Via = document::from_word("via", self.via)?;
-        let detail: Value = serde_json::from_str(&self.detail)
-            .map_err(|e| Error::unreadable("detail of an event", e))?;
+        let detail: Value =
+            serde_json::from_str(&self.detail).map_err(|e| Error::unreadable("detail of an event", e))?;
         Ok(Event {
             seq: Seq(self.seq),
             event: NewEvent {
@@ -70,10 +70,7 @@ pub(crate) fn settled(event: NewEvent) -> Result<NewEvent> {
     let detail: Value = serde_json::from_str(&canonical::to_string(&event.detail))
         .map_err(|e| Error::Corrupt(format!("The detail of an event is no JSON: {e}.")))?;
     Ok(NewEvent {
-        at: event
-            .at
-            .duration_trunc(TimeDelta::microseconds(1))
-            .unwrap_or(event.at),
+        at: event.at.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(event.at),
         actor: text(event.actor),
         action: text(event.action),
         environment: event.environment.map(text),
@@ -86,20 +83,12 @@ pub(crate) fn settled(event: NewEvent) -> Result<NewEvent> {
 }
 
 /// Appends a [`settled`] event and announces the topics. Locks the end of the chain until the transaction ends.
-pub(crate) async fn append(
-    link: &mut Link,
-    e: &NewEvent,
-    topics: &BTreeSet<String>,
-) -> Result<Seq> {
-    let (last, previous): (i64, String) = link
-        .one(sqlx::query_as("select seq, hash from audit_lock_head()"))
-        .await?;
+pub(crate) async fn append(link: &mut Link, e: &NewEvent, topics: &BTreeSet<String>) -> Result<Seq> {
+    let (last, previous): (i64, String) =
+        link.one(sqlx::query_as("select seq, hash from audit_lock_head()")).await?;
     let seq = Seq(last + 1);
     let hash = audit::hash(seq, &previous, e);
-    let payloads: Vec<String> = topics
-        .iter()
-        .map(|topic| listen::payload(topic, seq))
-        .collect();
+    let payloads: Vec<String> = topics.iter().map(|topic| listen::payload(topic, seq)).collect();
     let sql = sqlx::query(
         "with appended as (
              insert into audit_events (seq, at, actor, person, via, action, environment, service, plan, release,
@@ -129,24 +118,20 @@ pub(crate) async fn append(
 }
 
 impl Store {
-    /// Events that fit the filter, newest first. `action` is a prefix, `actor` a part of the name in any case.
+    /// Events that fit the filter, newest first. `action` is a prefix, `actor` a part of the name in any case; an empty
+    /// text does not narrow.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn events(&self, filter: &AuditFilter, limit: i64) -> Result<Vec<Event>> {
-        let mut q =
-            QueryBuilder::<Postgres>::new(format!("select {COLUMNS} from audit_events where true"));
-        if let Some(prefix) = &filter.action {
-            q.push(" and starts_with(action, ")
-                .push_bind(prefix)
-                .push(")");
+        let mut q = QueryBuilder::<Postgres>::new(format!("select {COLUMNS} from audit_events where true"));
+        if let Some(prefix) = given(&filter.action) {
+            q.push(" and starts_with(action, ").push_bind(prefix).push(")");
         }
-        if let Some(name) = &filter.actor {
-            q.push(" and position(lower(")
-                .push_bind(name)
-                .push(") in lower(actor)) > 0");
+        if let Some(name) = given(&filter.actor) {
+            q.push(" and position(lower(").push_bind(name).push(") in lower(actor)) > 0");
         }
-        if let Some(service) = &filter.service {
+        if let Some(service) = given(&filter.service) {
             q.push(" and service = ").push_bind(service);
         }
         if let Some(release) = filter.release {
@@ -167,33 +152,19 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn events_after(&self, after: Seq, limit: i64) -> Result<Vec<Event>> {
-        let sql =
-            format!("select {COLUMNS} from audit_events where seq > $1 order by seq limit $2");
-        events(
-            &mut self.link().await?,
-            sqlx::query_as(&sql).bind(after.0).bind(limit),
-        )
-        .await
+        let sql = format!("select {COLUMNS} from audit_events where seq > $1 order by seq limit $2");
+        events(&mut self.link().await?, sqlx::query_as(&sql).bind(after.0).bind(limit)).await
     }
 
     /// Events of a release after a place in the chain, oldest first.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
-    pub async fn release_events(
-        &self,
-        id: ReleaseId,
-        after: Seq,
-        limit: i64,
-    ) -> Result<Vec<Event>> {
+    pub async fn release_events(&self, id: ReleaseId, after: Seq, limit: i64) -> Result<Vec<Event>> {
         let sql = format!(
             "select {COLUMNS} from audit_events where release = $1 and seq > $2 order by seq limit $3"
         );
-        events(
-            &mut self.link().await?,
-            sqlx::query_as(&sql).bind(id.0).bind(after.0).bind(limit),
-        )
-        .await
+        events(&mut self.link().await?, sqlx::query_as(&sql).bind(id.0).bind(after.0).bind(limit)).await
     }
 
     /// How many events there are.
@@ -202,11 +173,7 @@ impl Store {
     /// [`Error::Unavailable`].
     pub async fn audit_size(&self) -> Result<i64> {
         let sql = sqlx::query_as("select seq from audit_head");
-        self.link()
-            .await?
-            .one(sql)
-            .await
-            .map(|(size,): (i64,)| size)
+        self.link().await?.one(sql).await.map(|(size,): (i64,)| size)
     }
 
     /// Reads the whole chain, a page at a time, as it was at one moment, and recomputes every hash. Compares its end
@@ -216,18 +183,13 @@ impl Store {
     /// [`Error::Unavailable`]. A broken chain is no error but an answer.
     pub async fn verify(&self) -> Result<Verified> {
         let mut link = self.link().await?;
-        link.begin("begin isolation level repeatable read, read only")
-            .await?;
-        let head: Option<(i64, String)> = link
-            .maybe(sqlx::query_as("select seq, hash from audit_head"))
-            .await?;
-        let sql =
-            format!("select {COLUMNS} from audit_events where seq > $1 order by seq limit $2");
+        link.begin("begin isolation level repeatable read, read only").await?;
+        let head: Option<(i64, String)> =
+            link.maybe(sqlx::query_as("select seq, hash from audit_head")).await?;
+        let sql = format!("select {COLUMNS} from audit_events where seq > $1 order by seq limit $2");
         let (mut verifier, mut unreadable, mut after) = (Verifier::default(), None, i64::MIN);
         loop {
-            let rows: Vec<Row> = link
-                .all(sqlx::query_as(&sql).bind(after).bind(PAGE))
-                .await?;
+            let rows: Vec<Row> = link.all(sqlx::query_as(&sql).bind(after).bind(PAGE)).await?;
             let Some(last) = rows.last() else { break };
             after = last.seq;
             // Thousands of hashes: not on the thread that others wait for.
@@ -245,6 +207,11 @@ impl Store {
     }
 }
 
+/// A form's empty field is one that was not filled in.
+fn given(field: &Option<String>) -> Option<&str> {
+    field.as_deref().filter(|text| !text.is_empty())
+}
+
 async fn events(link: &mut Link, sql: SqlAs<'_, Row>) -> Result<Vec<Event>> {
     link.all(sql).await?.into_iter().map(Row::event).collect()
 }
@@ -254,18 +221,10 @@ fn push(verifier: &mut Verifier, unreadable: &mut Option<Broken>, rows: Vec<Row>
         let (seq, previous, hash) = (row.seq, row.previous.clone(), row.hash.clone());
         let event = row.event().unwrap_or_else(|why| {
             let seq = Seq(seq);
-            unreadable.get_or_insert(Broken {
-                seq,
-                why: why.to_string(),
-            });
+            unreadable.get_or_insert(Broken { seq, why: why.to_string() });
             // Only counted: that it is unreadable is already the finding.
             let actor = model::Actor::system("audit");
-            Event {
-                seq,
-                event: NewEvent::new(DateTime::UNIX_EPOCH, &actor, "", ""),
-                previous,
-                hash,
-            }
+            Event { seq, event: NewEvent::new(DateTime::UNIX_EPOCH, &actor, "", ""), previous, hash }
         });
         verifier.push(&event);
     }
@@ -284,13 +243,8 @@ fn cut(found: &Verified, head: Option<(i64, String)>) -> Option<Broken> {
     let (size, hash) = head.unwrap_or((0, GENESIS.to_owned()));
     if size > found.size {
         let seq = Seq(found.size + 1);
-        return Some(Broken {
-            seq,
-            why: format!("event {seq} is missing: {size} were recorded"),
-        });
+        return Some(Broken { seq, why: format!("event {seq} is missing: {size} were recorded") });
     }
-    (size != found.size || hash != found.root).then(|| Broken {
-        seq: Seq(found.size),
-        why: "the recorded end of the chain is another".to_owned(),
-    })
+    (size != found.size || hash != found.root)
+        .then(|| Broken { seq: Seq(found.size), why: "the recorded end of the chain is another".to_owned() })
 }

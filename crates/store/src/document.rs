@@ -23,9 +23,7 @@ fn unwritable(why: &serde_json::Error) -> Error {
 pub(crate) fn word<T: Serialize>(value: &T) -> Result<String> {
     match serde_json::to_value(value) {
         Ok(Value::String(word)) => Ok(word),
-        other => Err(Error::Corrupt(format!(
-            "{other:?} is no word that can be stored."
-        ))),
+        other => Err(Error::Corrupt(format!("{other:?} is no word that can be stored."))),
     }
 }
 
@@ -35,9 +33,6 @@ pub(crate) fn from_word<T: DeserializeOwned>(what: &str, word: String) -> Result
 }
 
 /// A stored whole number as the model's type. `what` names the column in the error.
-pub(crate) fn number<N, T: TryFrom<N, Error: std::fmt::Display>>(
-    what: &str,
-    stored: N,
-) -> Result<T> {
+pub(crate) fn number<N, T: TryFrom<N, Error: std::fmt::Display>>(what: &str, stored: N) -> Result<T> {
     T::try_from(stored).map_err(|e| Error::unreadable(what, e))
 }

@@ -44,12 +44,9 @@ impl From<sqlx::Error> for Error {
     fn from(e: sqlx::Error) -> Self {
         use sqlx::Error as E;
         match &e {
-            E::Io(_)
-            | E::Tls(_)
-            | E::PoolTimedOut
-            | E::PoolClosed
-            | E::WorkerCrashed
-            | E::Protocol(_) => Self::Unavailable(Box::new(e)),
+            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Protocol(_) => {
+                Self::Unavailable(Box::new(e))
+            }
             E::RowNotFound => Self::NotFound("row"),
             E::ColumnDecode { .. } | E::Decode(_) => Self::unreadable("row", &e),
             E::Database(db) => {
@@ -61,9 +58,12 @@ impl From<sqlx::Error> for Error {
                     Some(known) => known,
                     // Two transactions in each other's way: serialization failure, deadlock.
                     None if matches!(&*code, "40001" | "40P01") => Self::Conflict(
-                        "Somebody changed this at the same moment. Look again, then repeat it."
-                            .into(),
+                        "Somebody changed this at the same moment. Look again, then repeat it.".into(),
                     ),
+                    // NUL, in text or in JSON: Postgres has no place for it.
+                    None if matches!(&*code, "22021" | "22P05") => {
+                        Self::Conflict("A text holds a character that cannot be stored. Remove it.".into())
+                    }
                     None => Self::Sqlx(e),
                 }
             }
@@ -84,15 +84,11 @@ fn silent(code: &str) -> bool {
 fn broken(constraint: &str) -> Option<Error> {
     let conflict = |words: &str| Some(Error::Conflict(words.to_owned()));
     match constraint {
-        "plans_name_key" => {
-            conflict("The service has a plan of this name already. Choose another name.")
+        "plans_name_key" => conflict("The service has a plan of this name already. Choose another name."),
+        "plan_versions_pkey" => conflict("The plan was edited meanwhile. Look at the newest version."),
+        "releases_one_active" => {
+            conflict("A release of this workload is under way already. Wait until it has ended, or abort it.")
         }
-        "plan_versions_pkey" => {
-            conflict("The plan was edited meanwhile. Look at the newest version.")
-        }
-        "releases_one_active" => conflict(
-            "A release of this workload is under way already. Wait until it has ended, or abort it.",
-        ),
         "people_email_key" => conflict("There is an account with this address already."),
         "tokens_hash_key" => conflict("This token was issued already."),
         "attempts_pkey" => conflict("This attempt was begun already."),

@@ -11,8 +11,7 @@ impl Tx {
     /// # Errors
     /// [`crate::Error::Unavailable`].
     pub async fn journal_merged(&mut self, attempt: &AttemptId) -> Result<bool> {
-        let sql =
-            sqlx::query("insert into journal_merged (attempt) values ($1) on conflict do nothing");
+        let sql = sqlx::query("insert into journal_merged (attempt) values ($1) on conflict do nothing");
         Ok(self.run(sql.bind(&attempt.0)).await? == 1)
     }
 }

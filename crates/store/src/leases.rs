@@ -18,12 +18,7 @@ impl Store {
     ///
     /// # Errors
     /// [`crate::Error::NotFound`] when there is no such release; [`crate::Error::Unavailable`].
-    pub async fn acquire_lease(
-        &self,
-        id: ReleaseId,
-        holder: &str,
-        ttl: Duration,
-    ) -> Result<Option<Epoch>> {
+    pub async fn acquire_lease(&self, id: ReleaseId, holder: &str, ttl: Duration) -> Result<Option<Epoch>> {
         // One statement, and `on conflict` looks at the row again after waiting for it: of two who come at once one
         // sees what the other wrote. clock_timestamp(), not now(): the wait counts.
         let sql = sqlx::query_as(

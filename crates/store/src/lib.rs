@@ -62,7 +62,7 @@ const CONNECTIONS: u32 = 16;
 /// loses the transaction, and its locks, instead of stopping the other replicas.
 const HELLO: &str = "set role tidegate_app; \
      set statement_timeout = '5s'; \
-     set lock_timeout = '3s'; \
+     set lock_timeout = '2s'; \
      set idle_in_transaction_session_timeout = '5s'";
 
 /// The database, as the application may use it. Clones share one pool of connections.
@@ -84,9 +84,7 @@ impl Store {
             connection.execute(HELLO).await?;
             connection.close().await
         };
-        tokio::time::timeout(ACQUIRE, hello)
-            .await
-            .map_err(|_| Error::silent())??;
+        tokio::time::timeout(ACQUIRE, hello).await.map_err(|_| Error::silent())??;
         Ok(Self::with(options))
     }
 
@@ -105,9 +103,7 @@ impl Store {
             .acquire_timeout(ACQUIRE)
             // Finds out, within the time to acquire, that a connection no longer answers.
             .test_before_acquire(true)
-            .after_connect(|connection, _| {
-                Box::pin(async move { connection.execute(HELLO).await.map(drop) })
-            })
+            .after_connect(|connection, _| Box::pin(async move { connection.execute(HELLO).await.map(drop) }))
             .connect_lazy_with(options);
         Self { pool }
     }
@@ -123,10 +119,7 @@ impl Store {
     /// [`Error::Unavailable`] when it does not.
     pub async fn ping(&self, timeout: Duration) -> Result<()> {
         let ping = async { self.link().await?.run(sqlx::query("select")).await };
-        tokio::time::timeout(timeout, ping)
-            .await
-            .map_err(|_| Error::silent())?
-            .map(drop)
+        tokio::time::timeout(timeout, ping).await.map_err(|_| Error::silent())?.map(drop)
     }
 
     /// Begins a change of state.

@@ -32,9 +32,7 @@ pub(crate) struct Link {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link")
-            .field("busy", &self.busy)
-            .finish_non_exhaustive()
+        f.debug_struct("Link").field("busy", &self.busy).finish_non_exhaustive()
     }
 }
 
@@ -43,12 +41,7 @@ impl Link {
         let deadline = Instant::now() + ANSWER;
         // Bounded by the pool's own limit, which is shorter.
         let connection = pool.acquire().await?;
-        Ok(Self {
-            connection: Some(connection),
-            busy: false,
-            in_transaction: false,
-            deadline,
-        })
+        Ok(Self { connection: Some(connection), busy: false, in_transaction: false, deadline })
     }
 
     /// Begins a transaction; dropping the link without [`Link::commit`] rolls it back.
@@ -90,9 +83,7 @@ impl Link {
 
     /// Runs a statement; how many rows it concerned.
     pub(crate) async fn run(&mut self, sql: Sql<'_>) -> Result<u64> {
-        self.within(|c| Box::pin(sql.execute(c)))
-            .await
-            .map(|done| done.rows_affected())
+        self.within(|c| Box::pin(sql.execute(c))).await.map(|done| done.rows_affected())
     }
 
     /// The future is boxed, so that whoever awaits it can be spawned: sqlx's own are not `Send` for the compiler
@@ -101,29 +92,15 @@ impl Link {
         &'c mut self,
         ask: impl FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>>,
     ) -> Result<T> {
-        let Self {
-            connection,
-            busy,
-            in_transaction,
-            deadline,
-        } = self;
+        let Self { connection, busy, in_transaction, deadline } = self;
         let Some(connection) = connection.as_mut().filter(|_| !*busy) else {
             return Err(Error::silent());
         };
-        let deadline = if *in_transaction {
-            Instant::now() + ANSWER
-        } else {
-            *deadline
-        };
+        let deadline = if *in_transaction { Instant::now() + ANSWER } else { *deadline };
         *busy = true;
-        let answer = timeout_at(deadline, ask(connection))
-            .await
-            .map_err(|_| Error::silent())?;
+        let answer = timeout_at(deadline, ask(connection)).await.map_err(|_| Error::silent())?;
         // After a refusal the server waits for the next statement; after anything else nobody knows.
-        *busy = !matches!(
-            answer,
-            Ok(_) | Err(sqlx::Error::Database(_) | sqlx::Error::RowNotFound)
-        );
+        *busy = !matches!(answer, Ok(_) | Err(sqlx::Error::Database(_) | sqlx::Error::RowNotFound));
         answer.map_err(Error::from)
     }
 }

@@ -71,11 +71,7 @@ impl Store {
     /// Announcements of all replicas, this one's too, on a connection of its own outside the pool. Never ends;
     /// reconnects by itself. Must be polled steadily: Postgres keeps what is not fetched.
     pub fn listen(&self) -> BoxStream<'static, Notice> {
-        let ear = Ear {
-            options: self.pool.connect_options(),
-            listener: None,
-            wait: Duration::ZERO,
-        };
+        let ear = Ear { options: self.pool.connect_options(), listener: None, wait: Duration::ZERO };
         stream::unfold(ear, |mut ear| async move { Some((ear.next().await, ear)) }).boxed()
     }
 }

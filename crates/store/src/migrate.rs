@@ -1,9 +1,8 @@
 //! Migrations, forward only, compiled into the binary.
 
-use crate::{Error, Result};
+use crate::Result;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -22,18 +21,14 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// A database that is ahead of this binary is left as it is: each migration allows for the version before it.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when Postgres does not answer; [`Error::Sqlx`] when a migration fails, which then leaves
+/// [`crate::Error::Unavailable`] when Postgres does not answer; [`crate::Error::Sqlx`] when a migration fails, which then leaves
 /// nothing behind.
 pub async fn migrate(url: &str) -> Result<()> {
     let options = PgConnectOptions::from_str(url)?.application_name("tidegate migrate");
-    let mut connection = tokio::time::timeout(CONNECT, options.connect())
-        .await
-        .map_err(|_| Error::silent())??;
-    migrations()
-        .run(&mut connection)
-        .await
-        .map_err(sqlx::Error::from)?;
-    connection.close().await?;
+    // A pool of one: it takes migrations in a future that can be spawned, and bounds the wait for the server.
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT).connect_with(options).await?;
+    migrations().run(&pool).await.map_err(sqlx::Error::from)?;
+    pool.close().await;
     Ok(())
 }
 

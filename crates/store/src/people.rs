@@ -31,18 +31,13 @@ pub struct NewPerson {
 /// Password hashes stay out of logs.
 impl std::fmt::Debug for Person {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Person")
-            .field("id", &self.id)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Person").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for NewPerson {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewPerson")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("NewPerson").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -90,9 +85,7 @@ impl Store {
     /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn person(&self, id: PersonId) -> Result<Person> {
         let sql = format!("{PEOPLE} where id = $1");
-        self.someone(sqlx::query_as(&sql).bind(id.0))
-            .await?
-            .ok_or(Error::NotFound("person"))
+        self.someone(sqlx::query_as(&sql).bind(id.0)).await?.ok_or(Error::NotFound("person"))
     }
 
     /// Everybody, by name.
@@ -135,19 +128,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`Error::Conflict`] when there is any account.
-    pub async fn insert_first_person(
-        &mut self,
-        new: &NewPerson,
-        now: DateTime<Utc>,
-    ) -> Result<PersonId> {
-        self.run(sqlx::query("lock table people in share row exclusive mode"))
-            .await?;
-        let (there,): (bool,) = self
-            .one(sqlx::query_as("select exists (select from people)"))
-            .await?;
+    pub async fn insert_first_person(&mut self, new: &NewPerson, now: DateTime<Utc>) -> Result<PersonId> {
+        self.run(sqlx::query("lock table people in share row exclusive mode")).await?;
+        let (there,): (bool,) = self.one(sqlx::query_as("select exists (select from people)")).await?;
         if there {
-            let why =
-                "Tidegate is set up already. Sign in, or ask an administrator for an account.";
+            let why = "Tidegate is set up already. Sign in, or ask an administrator for an account.";
             return Err(self.refuse(Error::Conflict(why.into())));
         }
         self.insert_person(new, now).await
@@ -165,9 +150,7 @@ impl Tx {
     /// [`Error::NotFound`].
     pub async fn set_grants(&mut self, id: PersonId, grants: &Vec<Grant>) -> Result<()> {
         let sql = sqlx::query("update people set grants = $2::jsonb where id = $1");
-        let done = self
-            .run(sql.bind(id.0).bind(document::to_text(grants)?))
-            .await?;
+        let done = self.run(sql.bind(id.0).bind(document::to_text(grants)?)).await?;
         self.somebody(done)
     }
 
@@ -175,24 +158,13 @@ impl Tx {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn set_disabled(
-        &mut self,
-        id: PersonId,
-        disabled: bool,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
+    pub async fn set_disabled(&mut self, id: PersonId, disabled: bool, now: DateTime<Utc>) -> Result<()> {
         let sql = sqlx::query("update people set disabled = $2 where id = $1");
-        let done = self
-            .run(sql.bind(id.0).bind(disabled.then_some(now)))
-            .await?;
+        let done = self.run(sql.bind(id.0).bind(disabled.then_some(now))).await?;
         self.somebody(done)
     }
 
     fn somebody(&mut self, rows: u64) -> Result<()> {
-        if rows == 0 {
-            Err(self.refuse(Error::NotFound("person")))
-        } else {
-            Ok(())
-        }
+        if rows == 0 { Err(self.refuse(Error::NotFound("person"))) } else { Ok(()) }
     }
 }

@@ -46,10 +46,7 @@ const NEWEST: &str = "v.version = p.version";
 
 impl Row {
     fn record(self) -> Result<PlanRecord> {
-        let digest = format!(
-            "sha256:{}",
-            hex::encode(Sha256::digest(self.document.as_bytes()))
-        );
+        let digest = format!("sha256:{}", hex::encode(Sha256::digest(self.document.as_bytes())));
         // What runs must be what was approved, whatever was done to the row past Tidegate.
         if digest != self.digest {
             return Err(Error::Corrupt(format!(
@@ -57,8 +54,7 @@ impl Row {
                 self.version, self.id
             )));
         }
-        let plan: Plan =
-            serde_json::from_str(&self.document).map_err(|e| Error::unreadable("plan", e))?;
+        let plan: Plan = serde_json::from_str(&self.document).map_err(|e| Error::unreadable("plan", e))?;
         Ok(PlanRecord {
             id: PlanId(self.id),
             name: plan.metadata.name.clone(),
@@ -86,11 +82,7 @@ impl Store {
     /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn plan(&self, id: PlanId) -> Result<PlanRecord> {
         let sql = format!("{VERSIONS} where p.id = $1 and {NEWEST}");
-        let row: Option<Row> = self
-            .link()
-            .await?
-            .maybe(sqlx::query_as(&sql).bind(id.0))
-            .await?;
+        let row: Option<Row> = self.link().await?.maybe(sqlx::query_as(&sql).bind(id.0)).await?;
         row.ok_or(Error::NotFound("plan"))?.record()
     }
 
@@ -146,8 +138,7 @@ impl Tx {
         .bind(&plan.metadata.environment)
         .bind(now);
         let (id,): (i64,) = self.one(sql).await?;
-        self.write_version(PlanId(id), 1, plan, digest, author, now)
-            .await?;
+        self.write_version(PlanId(id), 1, plan, digest, author, now).await?;
         Ok(PlanId(id))
     }
 
@@ -177,9 +168,8 @@ impl Tx {
         .bind(&plan.metadata.environment)
         .bind(now);
         let Some((version,)) = self.maybe::<(i32,)>(sql).await? else {
-            let newest: Option<(i32,)> = self
-                .maybe(sqlx::query_as("select version from plans where id = $1").bind(id.0))
-                .await?;
+            let newest: Option<(i32,)> =
+                self.maybe(sqlx::query_as("select version from plans where id = $1").bind(id.0)).await?;
             return Err(self.refuse(match newest {
                 None => Error::NotFound("plan"),
                 Some((newest,)) => Error::Conflict(format!(
@@ -188,8 +178,7 @@ impl Tx {
                 )),
             }));
         };
-        self.write_version(id, version, plan, digest, author, now)
-            .await?;
+        self.write_version(id, version, plan, digest, author, now).await?;
         Ok(version)
     }
 
@@ -226,15 +215,12 @@ impl Tx {
     /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn lock_plan(&mut self, id: PlanId) -> Result<PlanRecord> {
         // First the lock, then the version: a join under lock could pair a new number with an old version.
-        let locked =
-            sqlx::query_as("select version from plans where id = $1 for no key update").bind(id.0);
+        let locked = sqlx::query_as("select version from plans where id = $1 for no key update").bind(id.0);
         let Some((version,)) = self.maybe::<(i32,)>(locked).await? else {
             return Err(self.refuse(Error::NotFound("plan")));
         };
         let sql = format!("{VERSIONS} where p.id = $1 and v.version = $2");
-        let row: Row = self
-            .one(sqlx::query_as(&sql).bind(id.0).bind(version))
-            .await?;
+        let row: Row = self.one(sqlx::query_as(&sql).bind(id.0).bind(version)).await?;
         row.record()
     }
 }

@@ -30,11 +30,7 @@ impl Row {
         for known in fields(&release)?.keys() {
             unknown.remove(known);
         }
-        Ok(Read {
-            revision,
-            release,
-            unknown,
-        })
+        Ok(Read { revision, release, unknown })
     }
 }
 
@@ -50,25 +46,15 @@ pub(crate) struct Read {
 
 impl Read {
     pub(crate) fn new(release: Release) -> Self {
-        Self {
-            revision: 1,
-            release,
-            unknown: Map::new(),
-        }
+        Self { revision: 1, release, unknown: Map::new() }
     }
 
     /// The document that takes this one's place.
     pub(crate) fn next(&self, release: &Release) -> Result<String> {
         let old = &self.release;
         let same = (old.plan, old.plan_version, &old.digest, &old.workload)
-            == (
-                release.plan,
-                release.plan_version,
-                &release.digest,
-                &release.workload,
-            );
-        let conflict =
-            |words: &str| Err(Error::Conflict(format!("Release {} {words}.", release.id)));
+            == (release.plan, release.plan_version, &release.digest, &release.workload);
+        let conflict = |words: &str| Err(Error::Conflict(format!("Release {} {words}.", release.id)));
         if !same {
             return conflict("keeps its plan and its workload");
         }
@@ -93,8 +79,6 @@ pub(crate) fn write(release: &Release, unknown: &Map<String, Value>) -> Result<S
 fn fields(release: &Release) -> Result<Map<String, Value>> {
     match serde_json::to_value(release) {
         Ok(Value::Object(fields)) => Ok(fields),
-        other => Err(Error::Corrupt(format!(
-            "A release is no document: {other:?}."
-        ))),
+        other => Err(Error::Corrupt(format!("A release is no document: {other:?}."))),
     }
 }

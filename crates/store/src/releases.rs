@@ -37,11 +37,7 @@ impl Store {
     /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn release(&self, id: ReleaseId) -> Result<Release> {
         let sql = format!("select {COLUMNS} from releases where id = $1");
-        let row: Option<Row> = self
-            .link()
-            .await?
-            .maybe(sqlx::query_as(&sql).bind(id.0))
-            .await?;
+        let row: Option<Row> = self.link().await?.maybe(sqlx::query_as(&sql).bind(id.0)).await?;
         row.ok_or(Error::NotFound("release"))?.release()
     }
 
@@ -59,11 +55,7 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn active_release_for(&self, key: &Key) -> Result<Option<Release>> {
-        let filter = ReleaseFilter {
-            workload: Some(key.clone()),
-            active: true,
-            ..ReleaseFilter::default()
-        };
+        let filter = ReleaseFilter { workload: Some(key.clone()), active: true, ..ReleaseFilter::default() };
         Ok(self.releases(&filter, 1).await?.pop())
     }
 
@@ -85,8 +77,7 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn releases(&self, filter: &ReleaseFilter, limit: i64) -> Result<Vec<Release>> {
-        let mut q =
-            QueryBuilder::<Postgres>::new(format!("select {COLUMNS} from releases where true"));
+        let mut q = QueryBuilder::<Postgres>::new(format!("select {COLUMNS} from releases where true"));
         if filter.active {
             q.push(format!(" and {ACTIVE}"));
         }
@@ -128,8 +119,7 @@ impl Tx {
         let sql = sqlx::query_as("insert into releases (document) values ($1::json) returning id");
         let (id,): (i64,) = self.one(sql.bind(document)).await?;
         let id = ReleaseId(id);
-        self.read
-            .insert(id, Read::new(Release { id, ..new.clone() }));
+        self.read.insert(id, Read::new(Release { id, ..new.clone() }));
         Ok(id)
     }
 
@@ -161,18 +151,14 @@ impl Tx {
     /// can be written then.
     pub async fn put_release(&mut self, r: &Release, fence: Option<Epoch>) -> Result<()> {
         if let Some(fence) = fence {
-            let sql = sqlx::query_as("select epoch from leases where release = $1 for share")
-                .bind(r.id.0);
+            let sql = sqlx::query_as("select epoch from leases where release = $1 for share").bind(r.id.0);
             let held: Option<(i64,)> = self.maybe(sql).await?;
             if held != Some((fence.0,)) {
                 return Err(self.refuse(Error::Fenced));
             }
         }
         let Some(read) = self.read.get(&r.id) else {
-            let why = format!(
-                "Release {} was not read in the transaction that writes it.",
-                r.id
-            );
+            let why = format!("Release {} was not read in the transaction that writes it.", r.id);
             return Err(self.refuse(Error::Conflict(why)));
         };
         let revision = read.revision;
@@ -180,11 +166,7 @@ impl Tx {
         let sql = sqlx::query(
             "update releases set document = $3::json, revision = revision + 1 where id = $1 and revision = $2",
         );
-        if self
-            .run(sql.bind(r.id.0).bind(revision).bind(document))
-            .await?
-            == 0
-        {
+        if self.run(sql.bind(r.id.0).bind(revision).bind(document)).await? == 0 {
             let why = format!("Release {} was changed past its lock. Read it again.", r.id);
             return Err(self.refuse(Error::Conflict(why)));
         }

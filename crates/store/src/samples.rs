@@ -33,11 +33,7 @@ struct Row {
 
 impl Row {
     fn sample(self) -> Result<Sample> {
-        let side = |requests, errors, p95_ms| Side {
-            requests,
-            errors,
-            p95_ms,
-        };
+        let side = |requests, errors, p95_ms| Side { requests, errors, p95_ms };
         Ok(Sample {
             at: self.at,
             step: number("step", self.step)?,
@@ -74,11 +70,7 @@ impl Store {
             "insert into samples (release, {COLUMNS})
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
         );
-        let mut sql = sqlx::query(&sql)
-            .bind(release.0)
-            .bind(s.at)
-            .bind(step)
-            .bind(i16::from(s.weight));
+        let mut sql = sqlx::query(&sql).bind(release.0).bind(s.at).bind(step).bind(i16::from(s.weight));
         for side in [&s.stable, &s.canary, &s.stable_recent, &s.canary_recent] {
             sql = sql.bind(side.requests).bind(side.errors).bind(side.p95_ms);
         }
@@ -95,11 +87,8 @@ impl Store {
         since: Option<DateTime<Utc>>,
         limit: i64,
     ) -> Result<Vec<Sample>> {
-        let narrow = if since.is_some() {
-            "at > $2 order by at, id"
-        } else {
-            "$2 is null order by at desc, id desc"
-        };
+        let narrow =
+            if since.is_some() { "at > $2 order by at, id" } else { "$2 is null order by at desc, id desc" };
         let sql = format!("select {COLUMNS} from samples where release = $1 and {narrow} limit $3");
         let sql = sqlx::query_as(&sql).bind(release.0).bind(since).bind(limit);
         let mut rows: Vec<Row> = self.link().await?.all(sql).await?;
@@ -134,11 +123,7 @@ impl Store {
         let sql = sqlx::query_as(
             "select document from verdicts where release = $1 order by at desc, id desc limit $2",
         );
-        let rows: Vec<(Json<Verdict>,)> = self
-            .link()
-            .await?
-            .all(sql.bind(release.0).bind(VERDICTS))
-            .await?;
+        let rows: Vec<(Json<Verdict>,)> = self.link().await?.all(sql.bind(release.0).bind(VERDICTS)).await?;
         Ok(rows.into_iter().rev().map(|(verdict,)| verdict.0).collect())
     }
 }

@@ -12,13 +12,8 @@ impl Store {
     /// # Errors
     /// [`crate::Error::Unavailable`].
     pub async fn sign_in_attempts(&self, subject: &str, since: DateTime<Utc>) -> Result<i64> {
-        let sql =
-            sqlx::query_as("select count(*) from sign_in_attempts where subject = $1 and at > $2");
-        let row: (i64,) = self
-            .link()
-            .await?
-            .one(sql.bind(subject).bind(since))
-            .await?;
+        let sql = sqlx::query_as("select count(*) from sign_in_attempts where subject = $1 and at > $2");
+        let row: (i64,) = self.link().await?.one(sql.bind(subject).bind(since)).await?;
         Ok(row.0)
     }
 

@@ -41,9 +41,7 @@ pub struct NewToken {
 
 impl std::fmt::Debug for NewToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewToken")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("NewToken").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -81,11 +79,7 @@ impl Store {
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn token_by_hash(&self, hash: &str) -> Result<Option<TokenRecord>> {
         let sql = format!("{TOKENS} where hash = $1");
-        let row: Option<Row> = self
-            .link()
-            .await?
-            .maybe(sqlx::query_as(&sql).bind(hash))
-            .await?;
+        let row: Option<Row> = self.link().await?.maybe(sqlx::query_as(&sql).bind(hash)).await?;
         Ok(row.map(TokenRecord::from))
     }
 

@@ -10,7 +10,8 @@ use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A transaction. Dropping it rolls everything back.
+/// A transaction. Dropping it rolls everything back. Postgres ends one in which nothing was asked for five seconds: a
+/// call to a cluster has no place in the middle of one.
 #[derive(Debug)]
 #[must_use = "nothing is written until it is committed"]
 pub struct Tx {
@@ -24,12 +25,7 @@ pub struct Tx {
 
 impl Tx {
     pub(crate) fn new(link: Link) -> Self {
-        Self {
-            link,
-            topics: BTreeSet::new(),
-            read: BTreeMap::new(),
-            refused: false,
-        }
+        Self { link, topics: BTreeSet::new(), read: BTreeMap::new(), refused: false }
     }
 
     /// Announces a topic to all replicas when, and only when, this is committed. The event's own topics (`audit`,
@@ -47,16 +43,12 @@ impl Tx {
     /// committed is not known when the connection broke in the very last step; read before trying again.
     pub async fn commit(mut self, event: NewEvent) -> Result<Seq> {
         if self.refused {
-            return Err(Error::Conflict(
-                "A part of this change was refused, so nothing was written.".into(),
-            ));
+            return Err(Error::Conflict("A part of this change was refused, so nothing was written.".into()));
         }
         let event = audit::settled(event)?;
         self.topics.insert("audit".into());
-        self.topics
-            .extend(event.release.map(|id| format!("release:{id}")));
-        self.topics
-            .extend(event.plan.map(|id| format!("plan:{id}")));
+        self.topics.extend(event.release.map(|id| format!("release:{id}")));
+        self.topics.extend(event.plan.map(|id| format!("plan:{id}")));
         let seq = audit::append(&mut self.link, &event, &self.topics).await?;
         self.link.commit().await?;
         Ok(seq)

@@ -1,0 +1,12 @@
+//! What must always be true of the store, on a real Postgres. One binary, so that one server serves all.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod audit;
+mod down;
+mod fixture;
+mod leases;
+mod listen;
+mod people;
+mod plans;
+mod releases;
+mod schema;
