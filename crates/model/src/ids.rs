@@ -47,6 +47,20 @@ number! {
 #[serde(transparent)]
 pub struct AttemptId(pub String);
 
+impl AttemptId {
+    /// The `n`th attempt of a release: `r318-4`.
+    pub fn of(release: ReleaseId, n: u32) -> Self {
+        Self(format!("r{release}-{n}"))
+    }
+
+    /// Is this mark on an object one of the release's own attempts?
+    pub fn is_of(mark: &str, release: ReleaseId) -> bool {
+        mark.strip_prefix('r')
+            .and_then(|rest| rest.split_once('-'))
+            .is_some_and(|(id, n)| id.parse() == Ok(release) && n.parse::<u32>().is_ok())
+    }
+}
+
 impl fmt::Display for AttemptId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

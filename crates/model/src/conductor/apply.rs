@@ -55,8 +55,14 @@ pub fn apply(release: &mut Release, record: &Record, now: DateTime<Utc>) {
 }
 
 fn settle(release: &mut Release, happened: bool, words: &str, now: DateTime<Utc>) {
-    let Some(Attempt { id, effect, .. }) = release.attempt.take() else {
-        return;
+    let (id, effect) = match (
+        release.attempt.take(),
+        release.tried.iter().rev().find(|t| t.effect == Effect::Deploy && !t.happened),
+    ) {
+        (Some(Attempt { id, effect, .. }), _) => (id, effect),
+        // What was taken as not done is seen after all.
+        (None, Some(late)) if happened => (late.id.clone(), late.effect.clone()),
+        (None, _) => return,
     };
     if effect == Effect::Deploy {
         if happened {

@@ -4,7 +4,10 @@
 //! needed. The end is judged by effect alone: a status code or "Healthy" proves nothing (the controller says Healthy
 //! for an instant about the version it is about to leave).
 
-use super::next::{deployed, end, good_images, its_words, ours, reached, ready, stand, tried, wants_good};
+use super::next::{
+    deployed, end, good_images, its_words, landed, landed_late, marked, reached, ready, stand, tried,
+    wants_good,
+};
 use super::{Decision, Effect, Input};
 use crate::release::{Course, Release, State};
 use crate::rollback::{Call, route};
@@ -12,9 +15,12 @@ use crate::workload::{Phase, Strategy, Workload};
 
 pub(super) fn back(i: &Input<'_>) -> Decision {
     let r = i.release;
-    let landed_late =
-        tried(r, &Effect::Deploy).is_some() && i.seen.is_some_and(|w| ours(r, w) && w.in_flight());
-    if !deployed(r) && !landed_late {
+    if let Some(w) = i.seen
+        && landed_late(r, w)
+    {
+        return landed();
+    }
+    if !deployed(r) {
         return end(State::Cancelled, "Nothing had changed in the cluster.");
     }
     let Some(w) = i.seen else {
@@ -67,9 +73,12 @@ fn needed(i: &Input<'_>, w: &Workload) -> Vec<Effect> {
 
 /// The object wants the known-good template again, and what is seen is not from before the deploy.
 fn reverted(r: &Release, w: &Workload) -> bool {
-    let by_us = tried(r, &Effect::Revert).is_some_and(|t| reached(w, &t.id)) && good_images(r, w);
-    let by_effect = good_images(r, w) && (!w.observed() || wants_good(r, w)) && proved(r, w);
-    by_us || by_effect
+    proved(r, w) && good_images(r, w) && (!w.observed() || wants_good(r, w) || sent(r, w))
+}
+
+/// Our own revert is the newest mark: for an instant the controller still names the old hash.
+fn sent(r: &Release, w: &Workload) -> bool {
+    tried(r, &Effect::Revert).is_some_and(|t| reached(w, &t.id))
 }
 
 /// The known-good version is on its way in, and the controller means to walk the steps with it.
@@ -82,11 +91,11 @@ fn walks(r: &Release, w: &Workload) -> bool {
         && (w.abort || !w.pauses.is_empty() || w.step_index.unwrap_or(0) < w.step_count)
 }
 
-/// Is what is seen certainly from after the deploy? The canary's name was seen, or the object carries the mark of our
-/// revert. No lapse of time proves it: a watch may lag for as long as it likes, and until then the revert is sent
-/// again, which changes nothing where it has landed.
+/// Is what is seen certainly from after the deploy? The canary's name was seen, or the object carries a mark of ours.
+/// No lapse of time proves it: a watch may lag for as long as it likes, and until then the revert is sent again,
+/// which changes nothing where it has landed.
 fn proved(r: &Release, w: &Workload) -> bool {
-    r.canary_hash.is_some() || tried(r, &Effect::Revert).is_some_and(|t| reached(w, &t.id))
+    r.canary_hash.is_some() || marked(r, w)
 }
 
 /// It is really done: the controller has acted on the newest generation (E1), wants the known-good revision and not

@@ -4,8 +4,8 @@
 //! pause in the cluster, approvals, the digest), then the gates, and only then the one effect that raises.
 
 use super::next::{
-    after, at_pause, deployed, end, good_images, its_words, ours, passed, pause_of, reached, ready, record,
-    stand, tried, wait,
+    after, at_pause, deployed, end, good_images, its_words, landed, landed_late, marked, ours, passed,
+    pause_of, ready, record, stand, tried, wait,
 };
 use super::{Decision, Effect, Input, Record};
 use crate::plan::{Gate, Step};
@@ -31,6 +31,9 @@ pub(super) fn forward(i: &Input<'_>) -> Decision {
         );
         return end(State::Failed, why);
     };
+    if landed_late(r, w) {
+        return landed();
+    }
     if !deployed(r) {
         return before_deploy(i, w);
     }
@@ -134,14 +137,12 @@ fn before_deploy(i: &Input<'_>, w: &Workload) -> Decision {
             "The controller has not yet seen the newest change of the workload.",
         );
     }
-    let before = tried(r, &Effect::Deploy);
-    // A deploy that was taken as not done has landed after all: announce it again. The same patch changes nothing.
-    let landed_late = before.is_some() && ours(r, w);
-    if w.in_flight() && !landed_late {
+    if w.in_flight() {
         let why = "Another update of this workload is under way. Waiting until it has ended.";
         return stand(r, State::Queued, None, why);
     }
-    if let Some(t) = before.filter(|t| t.times >= DEPLOYS && !landed_late) {
+    let before = tried(r, &Effect::Deploy);
+    if let Some(t) = before.filter(|t| t.times >= DEPLOYS) {
         return end(State::Failed, format!("The change could not be written to the cluster. {}", t.words));
     }
     match ready(r, &Effect::Deploy, i.now) {
@@ -159,7 +160,7 @@ fn naming(i: &Input<'_>, w: &Workload) -> Decision {
     let deploy = tried(r, &Effect::Deploy);
     let long = deploy.is_none_or(|t| passed(t.at, SETTLING, i.now));
     let until = deploy.filter(|_| !long).map(|t| after(t.at, SETTLING));
-    let over = deploy.is_some_and(|t| reached(w, &t.id)) && !ours(r, w) && w.observed();
+    let over = marked(r, w) && !ours(r, w) && w.observed();
     if over {
         return changed_outside(r, w);
     }

@@ -128,6 +128,21 @@ pub(super) fn reached(w: &Workload, id: &crate::ids::AttemptId) -> bool {
     w.attempt.as_deref() == Some(id.0.as_str())
 }
 
+/// The object carries the mark of one of the release's own attempts, the deploy being the first of them: what is
+/// seen is certainly from after the deploy reached the cluster.
+pub(super) fn marked(r: &Release, w: &Workload) -> bool {
+    w.attempt.as_deref().is_some_and(|mark| crate::ids::AttemptId::is_of(mark, r.id))
+}
+
+/// A deploy that was taken as not done is in the cluster after all.
+pub(super) fn landed_late(r: &Release, w: &Workload) -> bool {
+    !deployed(r) && tried(r, &Effect::Deploy).is_some() && ours(r, w) && (marked(r, w) || w.in_flight())
+}
+
+pub(super) fn landed() -> Decision {
+    record(Record::Settle { happened: true, words: "It reached the cluster late.".into() })
+}
+
 /// Index in the Rollout's steps of the pause that follows the plan's step `i`.
 pub(super) fn pause_of(i: usize) -> i32 {
     i32::try_from(i).unwrap_or(i32::MAX / 4).saturating_mul(2).saturating_add(1)

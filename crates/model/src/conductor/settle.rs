@@ -56,9 +56,11 @@ fn opened(r: &Release, w: &Workload, from: i32, promoted: bool) -> bool {
     canary && (promoted || at > from || at == from && !at_pause(w) && !w.abort && w.observed())
 }
 
+/// Steps of the plan as the Rollout walks them: each weight and a pause; none after a last one that holds for nothing.
 fn steps_of_plan(i: &Input<'_>) -> i32 {
-    // One weight and one pause for each step.
-    pause_of(i.plan.steps().len()).saturating_sub(1)
+    let steps = i.plan.steps();
+    let unheld = i32::from(steps.last().is_some_and(|s| !s.holds()));
+    pause_of(steps.len()).saturating_sub(1 + unheld)
 }
 
 fn our_steps(i: &Input<'_>, w: &Workload) -> bool {

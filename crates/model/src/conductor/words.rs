@@ -34,7 +34,7 @@ pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
 pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, String) {
     match record {
         Record::Settle { happened, words } => {
-            let (action, what) = match release.attempt.as_ref().map(|a| &a.effect) {
+            let (action, what) = match settling(release) {
                 Some(e) => (settled(e, *happened), did(e, *happened, release, plan)),
                 None => ("release.attempt.settled", "An attempt was closed.".into()),
             };
@@ -92,6 +92,13 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
             (action, why.clone())
         }
     }
+}
+
+/// The effect that a settling is about.
+fn settling(release: &Release) -> Option<&Effect> {
+    let late =
+        || release.tried.iter().rev().find(|t| t.effect == Effect::Deploy && !t.happened).map(|t| &t.effect);
+    release.attempt.as_ref().map(|a| &a.effect).or_else(late)
 }
 
 fn settled(effect: &Effect, happened: bool) -> &'static str {

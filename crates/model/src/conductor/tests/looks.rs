@@ -85,7 +85,7 @@ fn a_stable_that_changed_meanwhile_is_not_deployed_over() {
 fn a_pending_deploy_is_settled_by_its_mark() {
     let plan = three();
     let mut r = queued(&plan);
-    begin(&mut r, AttemptId("a-1".into()), Effect::Deploy, at(1));
+    begin(&mut r, AttemptId("r318-1".into()), Effect::Deploy, at(1));
     assert_eq!(r.ceiling(&plan), 5, "allowed before the call goes out");
     assert_eq!(
         words(&look(&plan, &r, Some(&healthy()), 3)),

@@ -43,7 +43,7 @@ fn any_hash() -> impl Strategy<Value = Option<String>> {
 
 fn any_tried() -> impl Strategy<Value = Tried> {
     (any_effect(), any_time(), any::<bool>(), 0u32..100).prop_map(|(effect, at, happened, times)| Tried {
-        id: AttemptId("a-1".into()),
+        id: AttemptId("r318-1".into()),
         effect,
         at,
         happened,
@@ -73,7 +73,7 @@ prop_compose! {
         w.current_hash = current;
         w.weights = weight.map(|canary| Weights { canary, stable: 100 - canary });
         w.strategy = [Way::Canary, Way::BlueGreen, Way::Rolling][way];
-        w.attempt = [None, Some("a-1".to_owned()), Some("a-2".to_owned())][mark].clone();
+        w.attempt = [None, Some("r318-1".to_owned()), Some("r318-2".to_owned())][mark].clone();
         w.workload_ref = workload_ref;
         w.router = router.then(|| "nginx".to_owned());
         w.replicas = replicas;
@@ -105,7 +105,7 @@ prop_compose! {
         r.hold = (held == 0).then(|| Hold { since: at(0), by: "Ada".into(), why: None });
         r.verdict = class.map(|c| verdict(c, step.unwrap_or(0), at(0)));
         if let Some((effect, begun)) = pending {
-            begin(&mut r, AttemptId("a-2".into()), effect, begun);
+            begin(&mut r, AttemptId("r318-2".into()), effect, begun);
         }
         r.tried = tried;
         if other_digest == 0 { r.digest = crate::Digest("sha256:00".into()); }
@@ -152,7 +152,7 @@ proptest! {
                 if before.course != Course::Forward {
                     prop_assert_eq!(before.course, r.course);
                 }
-                if let Record::StepPassed { .. } = record {
+                if let Record::StepPassed { next: Some(_), .. } = record {
                     prop_assert!(approved && before.hold.is_none());
                 }
             }

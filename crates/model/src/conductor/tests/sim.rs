@@ -10,12 +10,30 @@ use crate::workload::{Phase, Weights, Workload};
 pub(super) const THIRD: &str = "third-hash";
 pub(super) const THIRD_IMAGE: &str = "registry.example.com/checkout:9.9.9";
 
+/// One of the Rollout's own steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Walk {
+    Weight(u8),
+    Pause,
+}
+
+/// The steps the Rollout had before the release.
+pub(super) const OWN: [Walk; 2] = [Walk::Weight(50), Walk::Pause];
+
+fn written(plan: &Plan) -> Vec<Walk> {
+    let last = plan.steps().len() - 1;
+    let walk = |(i, s): (usize, &crate::plan::Step)| {
+        let pause = (i < last || s.holds()).then_some(Walk::Pause);
+        std::iter::once(Walk::Weight(s.weight)).chain(pause)
+    };
+    plan.steps().iter().enumerate().flat_map(walk).collect()
+}
+
 /// The Rollout as the API server holds it, with the controller's inner state.
 #[derive(Clone, Debug)]
 pub(super) struct Sim {
     pub image: &'static str,
-    /// Weights of the steps in the spec; each is followed by a pause.
-    pub steps: Vec<u8>,
+    pub steps: Vec<Walk>,
     pub paused: bool,
     pub generation: i64,
     pub attempt: Option<String>,
@@ -33,7 +51,7 @@ pub(super) struct Sim {
     pub index: usize,
     pub weight: u8,
     pub phase: Phase,
-    seen_steps: Vec<u8>,
+    seen_steps: Vec<Walk>,
     /// Ticks until the pods the controller asked for are ready.
     pods: u8,
     /// Pods of the new version never get ready.
@@ -47,7 +65,7 @@ impl Sim {
     pub(super) fn new(router: bool) -> Self {
         Self {
             image: OLD_IMAGE,
-            steps: vec![50],
+            steps: OWN.to_vec(),
             paused: false,
             generation: 5,
             attempt: None,
@@ -64,7 +82,7 @@ impl Sim {
             index: 2,
             weight: 0,
             phase: Phase::Healthy,
-            seen_steps: vec![50],
+            seen_steps: OWN.to_vec(),
             pods: 0,
             bad_pods: false,
             deploys: 0,
@@ -72,18 +90,17 @@ impl Sim {
         }
     }
 
-    /// One call as the driver sends it, with its preconditions. `false`: refused.
-    pub(super) fn apply(&mut self, effect: &Effect, id: &str, plan: &Plan) -> bool {
+    /// One call as the driver sends it, with its preconditions; `generation` as it was when it was sent. `false`:
+    /// refused.
+    pub(super) fn apply(&mut self, effect: &Effect, id: &str, plan: &Plan, generation: i64) -> bool {
         match effect {
             Effect::Deploy => {
-                if self.stable != GOOD {
+                if self.stable != GOOD || self.image != OLD_IMAGE || self.generation != generation {
                     return false;
                 }
-                let steps: Vec<u8> = plan.steps().iter().map(|s| s.weight).collect();
-                if self.image != NEW_IMAGE || self.steps != steps {
-                    self.generation += 1;
-                    self.deploys += 1;
-                }
+                let steps = written(plan);
+                self.generation += 1;
+                self.deploys += 1;
                 self.image = NEW_IMAGE;
                 self.steps = steps;
                 self.attempt = Some(id.to_owned());
@@ -107,20 +124,20 @@ impl Sim {
                 self.promote_full = false;
             }
             Effect::Revert => {
-                if self.image != OLD_IMAGE || self.steps != [50] {
+                if self.image != OLD_IMAGE || self.steps != OWN {
                     self.generation += 1;
                 }
                 self.window = self.stable != GOOD;
                 self.image = OLD_IMAGE;
-                self.steps = vec![50];
+                self.steps = OWN.to_vec();
                 self.attempt = Some(id.to_owned());
             }
             Effect::PromoteFull => self.promote_full = true,
             Effect::RestoreSteps => {
-                if self.steps != [50] {
+                if self.steps != OWN {
                     self.generation += 1;
                 }
-                self.steps = vec![50];
+                self.steps = OWN.to_vec();
                 self.attempt = Some(id.to_owned());
             }
         }
@@ -204,8 +221,7 @@ impl Sim {
             }
             return;
         }
-        if self.index.is_multiple_of(2) {
-            let asked = self.steps[self.index / 2];
+        if let Walk::Weight(asked) = self.steps[self.index] {
             if self.weight != asked {
                 self.weight = asked;
                 self.pods = 1;
@@ -247,7 +263,7 @@ impl Sim {
     }
 
     fn last(&self) -> usize {
-        self.steps.len() * 2
+        self.steps.len()
     }
 
     /// Share of users on the new version, really.

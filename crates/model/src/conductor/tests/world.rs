@@ -104,7 +104,7 @@ pub(super) fn running(plan: &Plan) -> Release {
     r.started = Some(at(1));
     r.canary_hash = Some(CANARY.into());
     r.tried.push(Tried {
-        id: AttemptId("a-1".into()),
+        id: AttemptId("r318-1".into()),
         effect: super::super::Effect::Deploy,
         at: at(1),
         happened: true,
@@ -178,7 +178,7 @@ pub(super) fn standing(plan: &Plan, i: usize) -> Workload {
     w.step_count = i32::try_from(plan.steps().len() * 2).unwrap();
     w.current_hash = Some(CANARY.into());
     w.weights = Some(Weights { canary: weight, stable: 100 - weight });
-    w.attempt = Some("a-1".into());
+    w.attempt = Some("r318-1".into());
     w.revisions = vec![revision(CANARY, NEW_IMAGE, 42, 2), revision(GOOD, OLD_IMAGE, 41, 8)];
     w
 }
