@@ -80,11 +80,11 @@ impl Cluster {
         let Some(hash) = previous(w) else {
             return Ok(None);
         };
-        self.from_replica_set(w, &hash).await
+        self.template_of(w, &hash).await
     }
 
     /// Reads the template of a revision from its ReplicaSet, without what controllers have put into it.
-    async fn from_replica_set(&self, w: &Workload, hash: &str) -> Result<Option<KnownGood>, Error> {
+    async fn template_of(&self, w: &Workload, hash: &str) -> Result<Option<KnownGood>, Error> {
         let label = match w.key.kind {
             Kind::Rollout => "rollouts-pod-template-hash",
             Kind::Deployment => "pod-template-hash",
@@ -187,10 +187,8 @@ impl Cluster {
                     }
                     continue;
                 }
-                Call::PromoteFull => match self.taken_up(w, done.generation, good).await {
-                    Some(hash) => {
-                        self.sender.patch(key, Part::Status, None, rollout::promote_full(&hash)).await
-                    }
+                Call::PromoteFull => match self.finish(w, done.generation, good).await {
+                    Some(outcome) => outcome,
                     None => continue,
                 },
             };
@@ -198,11 +196,6 @@ impl Cluster {
             match outcome {
                 Ok(Outcome::Applied { .. }) => done.calls.push((*call, begun.elapsed())),
                 Ok(Outcome::Refused { why } | Outcome::Unsure { why }) => done.without.push((*call, why)),
-                Err(e @ (Error::Gone(_) | Error::Denied { .. } | Error::Unreachable { .. }))
-                    if done.generation == 0 =>
-                {
-                    return Err(e);
-                }
                 Err(e) => done.without.push((*call, e.to_string())),
             }
         }
@@ -219,6 +212,9 @@ impl Cluster {
         let (key, facts, w) = (&entry.workload.key, &entry.facts, &entry.workload);
         let patch = match key.kind {
             Kind::Deployment => deployment::revert(facts, attempt, good),
+            Kind::Rollout if w.workload_ref => {
+                return self.send_revert_elsewhere(entry, attempt, good, window).await;
+            }
             Kind::Rollout => match rollout::revert(facts, w.revisions.len(), attempt, good, window) {
                 Ok(patch) => patch,
                 Err(why) => return Ok(Outcome::Refused { why }),
@@ -227,20 +223,89 @@ impl Cluster {
         self.sender.patch(key, Part::Main, Some(attempt), patch).await
     }
 
-    /// Waits until the controller has taken up the revert of `before`. The hash to promote, or `None` when there is
-    /// no need: it is Healthy on the known-good version already, or still has not moved.
-    async fn taken_up(&self, before: &Workload, generation: i64, good: &KnownGood) -> Option<String> {
-        let seen = self
-            .wait_for(&before.key, TAKEN_UP, |w| {
-                w.observed_generation.is_some_and(|o| o >= generation)
-                    && w.current_hash != before.current_hash
-            })
-            .await?;
+    /// Reverts a Rollout whose template is a Deployment's: there. Written onto the Rollout it would take its pods
+    /// away. The window is the Rollout's, and must be there first.
+    async fn send_revert_elsewhere(
+        &self,
+        entry: &crate::cache::Entry,
+        attempt: &AttemptId,
+        good: &KnownGood,
+        window: bool,
+    ) -> Result<Outcome, Error> {
+        let (key, facts) = (&entry.workload.key, &entry.facts);
+        let (kind, name) = match facts.reference.as_deref() {
+            Some((kind, name)) => (kind.as_str(), name.clone()),
+            None => ("nothing", String::new()),
+        };
+        if kind != "Deployment" {
+            return Ok(Outcome::refused(format!(
+                "{} takes its template from {kind} {name} (spec.workloadRef), which Tidegate does not change. Put the \
+                 old template back there.",
+                key.name
+            )));
+        }
+        let there = Key { kind: Kind::Deployment, name, ..key.clone() };
+        if window {
+            let patch = rollout::open_window(facts, entry.workload.revisions.len());
+            let opened = self.sender.patch(key, Part::Main, None, patch).await?;
+            if !opened.is_applied() {
+                return Ok(opened);
+            }
+        }
+        let deployment = self.entry(&there).await?;
+        let patch = deployment::revert(&deployment.facts, attempt, good);
+        Ok(match self.sender.patch(&there, Part::Main, Some(attempt), patch).await? {
+            // Another object's generation would be taken for the Rollout's.
+            Outcome::Applied { resource_version, .. } => {
+                Outcome::Applied { generation: entry.workload.generation, resource_version }
+            }
+            other => other,
+        })
+    }
+
+    /// The second arm of a rollback from a promoted version: once the controller has taken the revert up,
+    /// promoteFull, in case the window did not take effect and it means to walk the steps (the ReplicaSet may be
+    /// gone or too young). Sent earlier it would be lost. Then the window has done its work and is taken away.
+    ///
+    /// `None` when there is nothing to send: it is home already.
+    async fn finish(
+        &self,
+        before: &Workload,
+        generation: i64,
+        good: &KnownGood,
+    ) -> Option<Result<Outcome, Error>> {
+        let key = &before.key;
+        let taken_up = |w: &Workload| {
+            w.observed_generation.is_some_and(|o| o >= generation)
+                && w.phase != Phase::Unknown
+                && w.current_hash != before.current_hash
+        };
+        let Some(seen) = self.wait_for(key, TAKEN_UP, taken_up).await else {
+            let why = format!(
+                "The controller has not taken up the old template within {} s. Check that Argo Rollouts runs.",
+                TAKEN_UP.as_secs()
+            );
+            return Some(Ok(Outcome::Refused { why }));
+        };
+        let hash = seen.current_hash.as_deref()?;
         let home = seen.phase == Phase::Healthy && seen.stable_hash == seen.current_hash;
-        let current = seen.current_hash.clone()?;
-        // Whatever the controller calls the known-good template now, it is what we asked for: only a third party's
-        // template would make another hash, and then the generation has moved on as well.
-        (!home && (current == good.hash || seen.generation <= generation + 1)).then_some(current)
+        // A template that somebody else has written in this very moment is not to be promoted.
+        let promoted = if home || seen.images != good.images {
+            None
+        } else {
+            Some(self.sender.patch(key, Part::Status, None, rollout::promote_full(hash)).await)
+        };
+        if home || promoted.as_ref().is_some_and(|p| p.as_ref().is_ok_and(Outcome::is_applied)) {
+            let entry = self.entry(key).await.ok()?;
+            if let Some(patch) = rollout::restore_window(&entry.facts, hash)
+                && let Ok(Outcome::Refused { why } | Outcome::Unsure { why }) =
+                    self.sender.patch(key, Part::Main, None, patch).await
+            {
+                // It only makes later rollbacks faster; restore_steps takes it away, too.
+                tracing::info!(%key, %why, "the rollbackWindow of a rollback stays for now");
+            }
+        }
+        promoted
     }
 }
 

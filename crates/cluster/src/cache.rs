@@ -390,3 +390,6 @@ fn objects(world: &mut World, kind: Kind, news: News<Facts>, touched: &mut BTree
     }
     false
 }
+
+#[cfg(test)]
+mod tests;

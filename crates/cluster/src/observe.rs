@@ -104,7 +104,9 @@ pub(crate) fn assemble<'a>(
         Kind::Deployment => deployment_hashes(&mut w, facts.revision),
         Kind::Rollout if w.workload_ref => {
             let current = w.current_hash.as_deref().and_then(|h| w.revision(h));
-            w.images = current.map(|r| r.images.clone()).unwrap_or_default();
+            // The ReplicaSet may be reported a moment after its Rollout.
+            let images = current.map(|r| &r.images).or_else(|| before.map(|b| &b.images));
+            w.images = images.cloned().unwrap_or_default();
         }
         Kind::Rollout => {}
     }

@@ -53,7 +53,9 @@ impl Prometheus {
     /// # Errors
     /// [`Error::Prometheus`] when it is not an http(s) URL.
     pub fn new(url: &str) -> Result<Self, Error> {
-        let bad = |reason: &str| Error::Prometheus { url: url.to_owned(), reason: reason.to_owned() };
+        // Credentials stand before the last `@`.
+        let shown = url.rsplit('@').next().unwrap_or_default().to_owned();
+        let bad = |reason: &str| Error::Prometheus { url: shown.clone(), reason: reason.to_owned() };
         let mut base = Url::parse(url)
             .map_err(|e| bad(&format!("cannot be used: {e}. Write it like http://prometheus:9090.")))?;
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {

@@ -195,17 +195,12 @@ pub(crate) fn revert(
     if w.strategy == Strategy::Canary {
         patch = own_steps(patch, good);
     }
-    let note = facts.window.as_deref().unwrap_or(&Value::Null).to_string();
-    let mut notes = vec![(ATTEMPT, attempt.0.as_str())];
-    if window {
-        // Counted in ReplicaSets between the two; one more than there are is always enough.
-        patch = patch.add(ROLLBACK_WINDOW, json!({"revisions": revisions + 1}));
-        // A window that is ours already must not be noted as the owner's.
-        if facts.window_note.is_none() {
-            notes.push((WINDOW, &note));
-        }
-    }
-    Ok(patch.annotate(facts.annotated, &notes))
+    let mark = [(ATTEMPT, attempt.0.as_str())];
+    Ok(if window {
+        with_window(patch, facts, revisions, &mark)
+    } else {
+        patch.annotate(facts.annotated, &mark)
+    })
 }
 
 /// Puts the Rollout's own steps (and its rollbackWindow) back. Only while Healthy on one version: changing steps in
@@ -226,14 +221,48 @@ pub(crate) fn restore_steps(facts: &Facts, attempt: &AttemptId, good: &KnownGood
     if w.strategy == Strategy::Canary {
         patch = own_steps(patch, good);
     }
-    if let Some(note) = &facts.window_note {
-        patch = match serde_json::from_str(note).unwrap_or_default() {
-            Value::Null => patch.clear(ROLLBACK_WINDOW),
-            window => patch.add(ROLLBACK_WINDOW, window),
-        };
-        patch = patch.remove(&annotation(WINDOW));
-    }
+    patch = own_window(patch, facts);
     Ok(patch.annotate(facts.annotated, &[(ATTEMPT, &attempt.0)]))
+}
+
+/// Only the `rollbackWindow` a rollback put there: once the steps are behind it, it has done its work. `hash` is the
+/// newest revision. `None` when there is none of ours.
+pub(crate) fn restore_window(facts: &Facts, hash: &str) -> Option<Patch> {
+    facts.window_note.as_ref()?;
+    Some(own_window(Patch::new().test("/status/currentPodHash", hash), facts))
+}
+
+fn own_window(patch: Patch, facts: &Facts) -> Patch {
+    let Some(note) = &facts.window_note else {
+        return patch;
+    };
+    let patch = match serde_json::from_str(note).unwrap_or_default() {
+        Value::Null => patch.clear(ROLLBACK_WINDOW),
+        window => patch.add(ROLLBACK_WINDOW, window),
+    };
+    patch.remove(&annotation(WINDOW))
+}
+
+/// For a Rollout whose template is another object's: the window alone, before that object is changed.
+pub(crate) fn open_window(facts: &Facts, revisions: usize) -> Patch {
+    let w = &facts.workload;
+    let mut patch = Patch::new();
+    if let Some(bad) = &w.current_hash {
+        patch = patch.test("/status/currentPodHash", bad.as_str());
+    }
+    with_window(patch, facts, revisions, &[])
+}
+
+/// Adds a window wide enough, notes on the object what it replaces, and sets the other annotations.
+fn with_window(patch: Patch, facts: &Facts, revisions: usize, others: &[(&str, &str)]) -> Patch {
+    let note = facts.window.as_deref().unwrap_or(&Value::Null).to_string();
+    let mut notes = others.to_vec();
+    // A window that is ours already must not be noted as the owner's.
+    if facts.window_note.is_none() {
+        notes.push((WINDOW, &note));
+    }
+    // Counted in ReplicaSets between the two; one more than there are is always enough.
+    patch.add(ROLLBACK_WINDOW, json!({"revisions": revisions + 1})).annotate(facts.annotated, &notes)
 }
 
 fn own_steps(patch: Patch, good: &KnownGood) -> Patch {

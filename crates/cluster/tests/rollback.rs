@@ -130,10 +130,6 @@ async fn after_promotion_a_rollback_does_not_walk_the_steps() {
         });
         assert!(watched.await.is_some());
         world.home(&key, &good).await;
-        assert_ne!(world.object(&key).await["spec"]["rollbackWindow"], json!({"revisions": 9}));
-
-        let restored = world.cluster.restore_steps(&key, &attempt("restore-2"), &good).await.unwrap();
-        assert!(restored.is_applied(), "{restored:?}");
         let object = world.object(&key).await;
         assert_eq!(object["spec"]["rollbackWindow"], json!({"revisions": 9}));
         assert_eq!(object["spec"]["strategy"]["canary"]["steps"], good.steps.clone().unwrap());
@@ -149,9 +145,72 @@ async fn a_window_that_was_not_there_is_taken_away_again() {
     let good = world.promoted(&key).await;
     world.roll_back(&key, &good).await;
     world.home(&key, &good).await;
+    assert_eq!(world.object(&key).await["spec"].get("rollbackWindow"), None);
+}
+
+#[tokio::test]
+async fn a_revert_of_the_conductors_leaves_its_window_until_the_steps_are_restored() {
+    let world = World::new("revert").await;
+    let key = world.rollout("web", 2, Strategy::Canary { nginx: false }).await;
+    let good = world.promoted(&key).await;
+    for i in 0..2 {
+        let reverted =
+            world.cluster.revert(&key, &attempt(&format!("revert-{i}")), &good, true).await.unwrap();
+        assert!(reverted.is_applied(), "{reverted:?}");
+    }
+    // The window counts creation times by the second, and a test may be faster than that: then it walks, and the
+    // conductor sends promoteFull.
+    let good_again = |w: &Workload| w.current_hash.as_deref() == Some(&good.hash);
+    let there = world
+        .seen(&key, "taken up", |w| good_again(w) && (!w.pauses.is_empty() || w.phase == Phase::Healthy))
+        .await;
+    if !there.pauses.is_empty() {
+        assert!(world.cluster.promote_full(&key, &attempt("full")).await.unwrap().is_applied());
+    }
+    world.home(&key, &good).await;
+    assert!(world.object(&key).await["spec"]["rollbackWindow"]["revisions"].as_i64() >= Some(2));
     let restored = world.cluster.restore_steps(&key, &attempt("restore-2"), &good).await.unwrap();
     assert!(restored.is_applied(), "{restored:?}");
-    assert_eq!(world.object(&key).await["spec"].get("rollbackWindow"), None);
+    let object = world.object(&key).await;
+    assert_eq!(object["spec"].get("rollbackWindow"), None);
+    assert_eq!(object["metadata"]["annotations"].get("tidegate.dev/rollback-window"), None);
+    world.home(&key, &good).await;
+}
+
+#[tokio::test]
+async fn a_rollout_with_a_workload_ref_goes_back_by_the_object_it_refers_to() {
+    let world = World::new("elsewhere").await;
+    let (key, there) = (world.key("web"), world.key_of(Kind::Deployment, "web"));
+    let pods = json!({"metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "app", "image": image(1)}]}});
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": world.ns},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": pods}});
+    let rollout = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+        "metadata": {"name": "web", "namespace": world.ns},
+        "spec": {"replicas": 2, "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "strategy": {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}}}});
+    world.sandbox.apply_yaml(&format!("{deployment}\n---\n{rollout}")).await.unwrap();
+    let first = world.seen(&key, "healthy", |w| w.phase == Phase::Healthy && w.ready == 2).await;
+
+    // In flight, then after promotion.
+    for promoted in [false, true] {
+        world.deployed_elsewhere(&there, 2).await;
+        world.seen(&key, "in flight", |w| w.in_flight() && w.phase == Phase::Paused).await;
+        if promoted {
+            assert!(world.cluster.promote_full(&key, &attempt("full")).await.unwrap().is_applied());
+            world.seen(&key, "promoted", |w| !w.in_flight() && w.phase == Phase::Healthy).await;
+        }
+        let good = world.cluster.way_back(&key).await.unwrap().unwrap();
+        assert_eq!(Some(&good.hash), first.current_hash.as_ref());
+        world.roll_back(&key, &good).await;
+        let home = world.home(&key, &good).await;
+        assert_eq!(home.images["app"], image(1));
+        assert_eq!(home.ready, 2);
+        let object = world.object(&key).await;
+        assert_eq!(object["spec"].get("template"), None);
+        assert_eq!(object["spec"].get("rollbackWindow"), None);
+    }
 }
 
 #[tokio::test]
