@@ -71,7 +71,7 @@ pub(crate) fn build(paths: &Paths) -> Result<Front> {
     }
     fs::create_dir_all(&front.dir)?;
     Bindgen::new()
-        .input_bytes("app", bytes)
+        .input_bytes(OUTPUT_NAME, bytes)
         .out_name(OUTPUT_NAME)
         .web(true)?
         .typescript(false)
