@@ -147,6 +147,9 @@ async fn prepare(url: &str, own: bool) -> String {
     let mut admin = connect(url).await;
     run(&mut admin, format!("select pg_advisory_lock({LOCK})")).await;
     if own {
+        // What is lost with a machine is only tests' data; a kill of the server loses nothing.
+        run(&mut admin, "alter system set fsync = off".to_owned()).await;
+        run(&mut admin, "select pg_reload_conf()".to_owned()).await;
         // Left by a process that was killed.
         for (name,) in
             rows(&mut admin, r"select datname::text from pg_database where datname like 't\_%'").await
