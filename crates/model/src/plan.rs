@@ -3,6 +3,7 @@
 pub mod diff;
 pub mod reach;
 pub mod read;
+mod write;
 
 use crate::canonical;
 use crate::ids::Digest;
@@ -187,7 +188,7 @@ impl Plan {
 
     /// The document as people edit it.
     pub fn to_yaml(&self) -> String {
-        serde_yaml_ng::to_string(&self.to_json()).unwrap_or_default()
+        write::yaml(self)
     }
 
     pub fn steps(&self) -> &[Step] {

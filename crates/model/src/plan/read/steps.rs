@@ -1,0 +1,135 @@
+//! The steps of a canary: weights that rise to 100, how long each bakes, what opens the next.
+
+use super::parts::{sentence, span};
+use super::tree::Node;
+use super::walk::Walk;
+use crate::plan::{Gate, Step};
+use crate::role::Role;
+use crate::span::Span;
+
+const MOST_STEPS: usize = 20;
+/// Longest bake: 7 days.
+const LONGEST_BAKE: u64 = 7 * 86_400;
+
+pub(super) fn steps(walk: &mut Walk, path: &str, node: &Node) -> Option<Vec<Step>> {
+    let items = walk.list(path, node)?;
+    if items.is_empty() {
+        walk.error(path, "Has no steps. Write at least `[{weight: 100}]`.");
+        return None;
+    }
+    if items.len() > MOST_STEPS {
+        walk.error(path, format!("Has {} steps; at most {MOST_STEPS}. Remove some.", items.len()));
+        return None;
+    }
+    let mut steps = Vec::new();
+    let mut whole = true;
+    // The last weight that could be read: a step is compared with it even when one between cannot be.
+    let mut before: Option<(usize, u8)> = None;
+    for (i, item) in items.iter().enumerate() {
+        let path = format!("{path}[{i}]");
+        let Some(read) = step(walk, &path, item) else {
+            whole = false;
+            continue;
+        };
+        let Some(weight) = read.weight else {
+            whole = false;
+            continue;
+        };
+        if let Some((at, lower)) = before.filter(|(_, lower)| weight <= *lower) {
+            walk.error(
+                format!("{path}.weight"),
+                format!("Weight must be above step {} ({lower} %).", at + 1),
+            );
+        } else {
+            before = Some((i, weight));
+        }
+        if i + 1 == items.len() && weight != 100 {
+            let words = "The last weight must be 100: a release ends with all traffic. Add `{weight: 100}`.";
+            walk.error(format!("{path}.weight"), words);
+        }
+        steps.push(Step { weight, bake: read.bake, gates: read.gates });
+    }
+    whole.then_some(steps)
+}
+
+struct StepRead {
+    weight: Option<u8>,
+    bake: Span,
+    gates: Vec<Gate>,
+}
+
+fn step(walk: &mut Walk, path: &str, node: &Node) -> Option<StepRead> {
+    let s = walk.map(path, node, &["weight", "bake", "gates"])?;
+    let weight = s.need(walk, "weight", "25").and_then(|(p, n)| walk.whole(&p, n, 1, 100));
+    let bake = s.get("bake").map_or(Some(Span::ZERO), |(p, n)| span(walk, &p, n, 0, LONGEST_BAKE));
+    let gates = s.get("gates").map_or_else(Vec::new, |(p, n)| gates(walk, &p, n));
+    Some(StepRead {
+        weight: weight.and_then(|w| u8::try_from(w).ok()),
+        bake: bake.unwrap_or_default(),
+        gates,
+    })
+}
+
+fn gates(walk: &mut Walk, path: &str, node: &Node) -> Vec<Gate> {
+    let mut gates: Vec<Gate> = Vec::new();
+    for (i, item) in walk.list(path, node).unwrap_or_default().iter().enumerate() {
+        let path = format!("{path}[{i}]");
+        let Some(gate) = gate(walk, &path, item) else { continue };
+        let twice = gates.iter().any(|g| std::mem::discriminant(g) == std::mem::discriminant(&gate));
+        if twice {
+            walk.error(path, "A step has one gate of a kind. Remove this one.");
+        } else {
+            gates.push(gate);
+        }
+    }
+    gates
+}
+
+fn gate(walk: &mut Walk, path: &str, node: &Node) -> Option<Gate> {
+    if let Node::Map(entries) = node {
+        if let Some((key, _)) = entries.iter().find(|(k, _)| later(k)) {
+            walk.error(path, not_yet(key));
+            return None;
+        }
+        let map = walk.map(path, node, &["approval"])?;
+        let (path, node) = map.need(walk, "approval", "on-call")?;
+        let word = walk.text(&path, node)?;
+        return match word.parse::<Role>() {
+            Ok(Role::Viewer) => {
+                walk.error(path, "A viewer opens no gate. Write `on-call`.");
+                None
+            }
+            Ok(role) => Some(Gate::Approval(role)),
+            Err(why) => {
+                walk.error(path, sentence(&why));
+                None
+            }
+        };
+    }
+    match walk.text(path, node)? {
+        "analysis" => Some(Gate::Analysis),
+        "approval" => {
+            walk.error(path, "Say who opens it: `{approval: on-call}`.");
+            None
+        }
+        word if later(word) => {
+            walk.error(path, not_yet(word));
+            None
+        }
+        word => {
+            let words = format!("There is no gate `{word}`. Write `analysis` or `{{approval: on-call}}`.");
+            walk.error(path, words);
+            None
+        }
+    }
+}
+
+fn later(gate: &str) -> bool {
+    matches!(gate, "load-test" | "migration" | "rehearsal")
+}
+
+fn not_yet(gate: &str) -> String {
+    format!(
+        "The gate `{gate}` is not available yet. Remove it, or ask a person instead: `{{approval: on-call}}`."
+    )
+}
