@@ -8,6 +8,8 @@ mod back;
 mod forward;
 mod next;
 mod press;
+#[cfg(test)]
+pub(crate) mod sample;
 mod settle;
 #[cfg(test)]
 mod tests;

@@ -7,4 +7,3 @@ mod looks;
 mod properties;
 mod sim;
 mod turning;
-mod world;

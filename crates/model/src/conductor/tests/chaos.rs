@@ -1,6 +1,6 @@
 //! What can happen around a release: presses, crashes, lost calls, clocks, and people who meddle in the cluster.
 
-use super::world::{plan, step};
+use super::super::sample::{plan, step};
 use crate::plan::{Gate, Plan};
 use crate::role::Role;
 use crate::verdict::Class;

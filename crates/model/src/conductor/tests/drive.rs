@@ -2,12 +2,12 @@
 //! clock jumps and changes made past Tidegate: every one must end, and end truly.
 
 use super::super::next::{deployed, tried};
+use super::super::sample::{CANARY, GOOD, at, plan, queued, step, verdict};
 use super::super::{
     Decision, Effect, Input, Record, apply, begin, hold, leave, next, open_gate, resume, waive,
 };
 use super::chaos::{Fate, Op, Outside, Press, any_plan, cases, meddling, op};
 use super::sim::{OWN, Sim, THIRD_IMAGE};
-use super::world::{CANARY, GOOD, at, plan, queued, step, verdict};
 use crate::ids::AttemptId;
 use crate::plan::{Gate, Plan};
 use crate::release::{Course, Release, State};
@@ -116,8 +116,10 @@ impl Drive {
     /// An end may only be told when it is so in the cluster itself, not just in what the watch says.
     fn truly(&self, state: State) {
         let s = &self.sim;
-        let back =
-            s.stable == GOOD && s.current == GOOD && s.image != super::world::NEW_IMAGE && s.on_new() == 0;
+        let back = s.stable == GOOD
+            && s.current == GOOD
+            && s.image != super::super::sample::NEW_IMAGE
+            && s.on_new() == 0;
         match state {
             State::RolledBack => assert!(back, "rolled back only on paper: {s:?}"),
             State::Cancelled if deployed(&self.release) => {
@@ -223,8 +225,11 @@ impl Drive {
             Outside::Pause => s.set_paused(true),
             Outside::Unpause => s.set_paused(false),
             Outside::Undo | Outside::ThirdImage => {
-                s.image =
-                    if matches!(outside, Outside::Undo) { super::world::OLD_IMAGE } else { THIRD_IMAGE };
+                s.image = if matches!(outside, Outside::Undo) {
+                    super::super::sample::OLD_IMAGE
+                } else {
+                    THIRD_IMAGE
+                };
                 s.generation += 1;
             }
             Outside::BadPods => s.bad_pods = true,

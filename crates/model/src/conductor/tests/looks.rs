@@ -1,7 +1,7 @@
 //! One look at a time: what is decided, and in which words.
 
+use super::super::sample::*;
 use super::super::{Decision, Effect, Input, Record, apply, begin, hold, next};
-use super::world::*;
 use crate::ids::AttemptId;
 use crate::plan::{Gate, Plan};
 use crate::release::{Release, State};

@@ -1,9 +1,11 @@
 //! Properties over inputs that nobody constructed with care: any state, any observation, any clock.
 
 use super::super::next::AT_PAUSE;
+use super::super::sample::{
+    CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, at, healthy, images, queued, revision, verdict,
+};
 use super::super::{Decision, Effect, Input, Record, apply, begin, next};
 use super::chaos::{any_class, any_plan, cases};
-use super::world::{CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, at, healthy, images, queued, revision, verdict};
 use crate::ids::AttemptId;
 use crate::release::{Course, Hold, Release, State, Tried};
 use crate::span::Span;

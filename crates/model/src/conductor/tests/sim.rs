@@ -3,7 +3,7 @@
 
 use super::super::Effect;
 use super::super::next::AT_PAUSE;
-use super::world::{CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, healthy, images, revision};
+use super::super::sample::{CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, healthy, images, revision};
 use crate::plan::Plan;
 use crate::workload::{Phase, Weights, Workload};
 

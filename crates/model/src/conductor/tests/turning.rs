@@ -1,8 +1,8 @@
 //! Turning back, the way back, and the end, one look at a time.
 
+use super::super::sample::*;
 use super::super::{Decision, Effect, Record, announce, apply, begin, tell};
 use super::looks::{look, standing_at, three, words};
-use super::world::*;
 use crate::ids::AttemptId;
 use crate::release::{Course, State};
 use crate::workload::Phase;

@@ -13,24 +13,24 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-pub(super) const GOOD: &str = "good-hash";
-pub(super) const CANARY: &str = "canary-hash";
-pub(super) const OLD_IMAGE: &str = "registry.example.com/checkout:1.41.3";
-pub(super) const NEW_IMAGE: &str = "registry.example.com/checkout:1.42.0";
+pub(crate) const GOOD: &str = "good-hash";
+pub(crate) const CANARY: &str = "canary-hash";
+pub(crate) const OLD_IMAGE: &str = "registry.example.com/checkout:1.41.3";
+pub(crate) const NEW_IMAGE: &str = "registry.example.com/checkout:1.42.0";
 
-pub(super) fn at(seconds: i64) -> DateTime<Utc> {
+pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).unwrap() + TimeDelta::seconds(seconds)
 }
 
-pub(super) fn images(image: &str) -> BTreeMap<String, String> {
+pub(crate) fn images(image: &str) -> BTreeMap<String, String> {
     BTreeMap::from([("app".to_owned(), image.to_owned())])
 }
 
-pub(super) fn step(weight: u8, bake: u64, gates: &[Gate]) -> Step {
+pub(crate) fn step(weight: u8, bake: u64, gates: &[Gate]) -> Step {
     Step { weight, bake: Span(bake), gates: gates.to_vec() }
 }
 
-pub(super) fn plan(steps: Vec<Step>) -> Plan {
+pub(crate) fn plan(steps: Vec<Step>) -> Plan {
     Plan {
         api_version: API_VERSION.into(),
         kind: "Plan".into(),
@@ -51,11 +51,11 @@ pub(super) fn plan(steps: Vec<Step>) -> Plan {
     }
 }
 
-pub(super) fn key() -> Key {
+pub(crate) fn key() -> Key {
     Key { cluster: "demo".into(), namespace: "shop".into(), kind: Kind::Rollout, name: "checkout".into() }
 }
 
-pub(super) fn queued(plan: &Plan) -> Release {
+pub(crate) fn queued(plan: &Plan) -> Release {
     Release {
         id: ReleaseId(318),
         plan: PlanId(7),
@@ -97,7 +97,7 @@ pub(super) fn queued(plan: &Plan) -> Release {
 }
 
 /// A release whose deploy is done and whose pods are named.
-pub(super) fn running(plan: &Plan) -> Release {
+pub(crate) fn running(plan: &Plan) -> Release {
     let mut r = queued(plan);
     r.state = State::Running;
     r.step = Some(0);
@@ -105,7 +105,7 @@ pub(super) fn running(plan: &Plan) -> Release {
     r.canary_hash = Some(CANARY.into());
     r.tried.push(Tried {
         id: AttemptId("r318-1".into()),
-        effect: super::super::Effect::Deploy,
+        effect: super::Effect::Deploy,
         at: at(1),
         happened: true,
         times: 1,
@@ -114,7 +114,7 @@ pub(super) fn running(plan: &Plan) -> Release {
     r
 }
 
-pub(super) fn healthy() -> Workload {
+pub(crate) fn healthy() -> Workload {
     Workload {
         key: key(),
         service: "checkout".into(),
@@ -153,7 +153,7 @@ pub(super) fn healthy() -> Workload {
     }
 }
 
-pub(super) fn revision(hash: &str, image: &str, number: i64, pods: i32) -> Revision {
+pub(crate) fn revision(hash: &str, image: &str, number: i64, pods: i32) -> Revision {
     Revision {
         hash: hash.into(),
         number,
@@ -166,15 +166,15 @@ pub(super) fn revision(hash: &str, image: &str, number: i64, pods: i32) -> Revis
 }
 
 /// The canary standing at the pause of the plan's step `i`.
-pub(super) fn standing(plan: &Plan, i: usize) -> Workload {
+pub(crate) fn standing(plan: &Plan, i: usize) -> Workload {
     let weight = plan.steps()[i].weight;
     let mut w = healthy();
     w.generation = 6;
     w.observed_generation = Some(6);
     w.phase = Phase::Paused;
     w.images = images(NEW_IMAGE);
-    w.pauses = vec![super::super::next::AT_PAUSE.into()];
-    w.step_index = Some(super::super::next::pause_of(i));
+    w.pauses = vec![super::next::AT_PAUSE.into()];
+    w.step_index = Some(super::next::pause_of(i));
     w.step_count = i32::try_from(plan.steps().len() * 2).unwrap();
     w.current_hash = Some(CANARY.into());
     w.weights = Some(Weights { canary: weight, stable: 100 - weight });
@@ -184,7 +184,7 @@ pub(super) fn standing(plan: &Plan, i: usize) -> Workload {
 }
 
 /// The new version promoted and healthy.
-pub(super) fn promoted(plan: &Plan) -> Workload {
+pub(crate) fn promoted(plan: &Plan) -> Workload {
     let mut w = standing(plan, plan.steps().len() - 1);
     w.phase = Phase::Healthy;
     w.pauses.clear();
@@ -194,7 +194,7 @@ pub(super) fn promoted(plan: &Plan) -> Workload {
     w
 }
 
-pub(super) fn verdict(class: Class, step: usize, t: DateTime<Utc>) -> Verdict {
+pub(crate) fn verdict(class: Class, step: usize, t: DateTime<Utc>) -> Verdict {
     Verdict {
         at: t,
         step,
