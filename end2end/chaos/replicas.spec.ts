@@ -10,7 +10,7 @@ const BAKE = 5;
 test('either of two replicas may be killed: the release goes on within 10 s, no effect twice', async ({ world, api, service, release }) => {
   test.setTimeout(240_000);
   const { postgres, replica: one, end } = await world.own('one');
-  const two = await world.replica({ name: 'two', database: postgres.url });
+  const two = await world.replica({ name: `${one.file.name}-two`, database: postgres.url });
   try {
     const web = await service('replicas');
     const steps = [20, 40, 60, 80].map((weight) => ({ weight, bake: `${BAKE}s` }));
@@ -45,7 +45,7 @@ test('either of two replicas may be killed: the release goes on within 10 s, no 
 
 test('a sign-in at one replica is known at the other, and a sign-out too', async ({ world, browser }) => {
   const { postgres, replica: one, end } = await world.own('session-one');
-  const two = await world.replica({ name: 'session-two', database: postgres.url });
+  const two = await world.replica({ name: `${one.file.name}-two`, database: postgres.url });
   const context = await browser.newContext();
   try {
     const { signIn } = await import('../lib/people.ts');

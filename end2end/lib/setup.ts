@@ -8,8 +8,13 @@ import { World, type WorldFile } from './world.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Where `cargo xtask build` put things; TIDEGATE_RELEASE=1 takes the optimised ones. */
+/**
+ * Where `cargo xtask build` put things; TIDEGATE_RELEASE=1 takes the optimised ones. TIDEGATE_BINARIES names a directory
+ * with `tidegate`, `sandbox` and `site` instead: what was built elsewhere, or a copy that no build disturbs.
+ */
 function binaries(): WorldFile['binaries'] {
+  const dir = process.env.TIDEGATE_BINARIES;
+  if (dir) return { tidegate: `${dir}/tidegate`, sandbox: `${dir}/sandbox`, site: `${dir}/site` };
   const args = ['run', '--quiet', '--package', 'xtask', '--', 'where'];
   if (process.env.TIDEGATE_RELEASE) args.push('--release');
   const text = execFileSync('cargo', args, { cwd: ROOT, encoding: 'utf8', timeout: 600_000 });

@@ -4,6 +4,7 @@
  * TIDEGATE_WORLD names, and can start more of each.
  */
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { KeeperClient, tail } from './keeper.ts';
@@ -94,7 +95,8 @@ export class World {
   }
 
   /** A Postgres and a `tidegate serve` of the caller's own: to count in, to break, or to find empty. */
-  async own(name: string, options: Partial<ReplicaOptions> = {}): Promise<{ postgres: Postgres; replica: Replica; end: () => Promise<void> }> {
+  async own(prefix: string, options: Partial<ReplicaOptions> = {}): Promise<{ postgres: Postgres; replica: Replica; end: () => Promise<void> }> {
+    const name = `${prefix}-${randomBytes(2).toString('hex')}`;
     const postgres = await this.postgres(`postgres-${name}`);
     const replica = await this.replica({ name, database: postgres.url, ...options });
     const end = async () => {
