@@ -1,6 +1,7 @@
 //! The way back: where it leads, and taking it.
 
 use crate::error::Error;
+use crate::escort::Escort;
 use crate::observe::{self, Facts};
 use crate::send::{Outcome, Part, path};
 use crate::{Cluster, deployment, raw, rollout};
@@ -14,9 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a rollback waits for the controller to take the revert up before it asks for promoteFull. Sent earlier,
-/// promoteFull is lost without a word.
-const TAKEN_UP: Duration = Duration::from_secs(5);
 /// A route is worked out anew so often when the workload moves under it.
 const TRIES: usize = 3;
 
@@ -41,7 +39,11 @@ impl Cluster {
         let (object, facts, workload) = self.read(key).await?;
         let settled = workload.phase == Phase::Healthy && workload.stable_hash == workload.current_hash;
         let hash = workload.stable_hash.clone().filter(|_| settled).ok_or_else(|| {
-            let state = workload.message.clone().unwrap_or_else(|| workload.phase.key().to_owned());
+            let state = match (workload.phase, &workload.message) {
+                (Phase::Unknown, _) => "its controller has not yet acted on the last change",
+                (_, Some(message)) => message,
+                (phase, None) => phase.key(),
+            };
             Error::Unsuited(format!(
                 "{} is not Healthy on one version ({state}), so there is no way back to write down. Wait until it \
                  is, or roll it back.",
@@ -121,7 +123,7 @@ impl Cluster {
     /// up. When a precondition fails the state is read and the route worked out anew.
     ///
     /// `Ok` means that the API server holds the known-good template. That users are on it is seen in what is
-    /// observed afterwards.
+    /// observed afterwards; for a minute it is looked after in the background ([`crate::escort`]).
     ///
     /// # Errors
     /// [`Error::Refused`] or [`Error::Unsure`] when the template could not be put back for certain; else as for any
@@ -148,11 +150,26 @@ impl Cluster {
                 }
             }
             match self.take(&entry, attempt, good, &calls, &mut done).await? {
-                Taken::Back => return Ok(done),
+                Taken::Back => {
+                    if key.kind == Kind::Rollout {
+                        tokio::spawn(self.escort(&entry.workload, good, done.generation).see_home());
+                    }
+                    return Ok(done);
+                }
                 Taken::Refused(words) => why = words,
             }
         }
         Err(Error::Refused { why })
+    }
+
+    fn escort(&self, before: &Arc<Workload>, good: &KnownGood, generation: i64) -> Escort {
+        Escort {
+            sender: self.sender.clone(),
+            view: self.view.clone(),
+            before: before.clone(),
+            generation,
+            good: good.clone(),
+        }
     }
 
     async fn take(
@@ -187,7 +204,7 @@ impl Cluster {
                     }
                     continue;
                 }
-                Call::PromoteFull => match self.finish(w, done.generation, good).await {
+                Call::PromoteFull => match self.escort(w, good, done.generation).promote().await {
                     Some(outcome) => outcome,
                     None => continue,
                 },
@@ -261,51 +278,6 @@ impl Cluster {
             }
             other => other,
         })
-    }
-
-    /// The second arm of a rollback from a promoted version: once the controller has taken the revert up,
-    /// promoteFull, in case the window did not take effect and it means to walk the steps (the ReplicaSet may be
-    /// gone or too young). Sent earlier it would be lost. Then the window has done its work and is taken away.
-    ///
-    /// `None` when there is nothing to send: it is home already.
-    async fn finish(
-        &self,
-        before: &Workload,
-        generation: i64,
-        good: &KnownGood,
-    ) -> Option<Result<Outcome, Error>> {
-        let key = &before.key;
-        let taken_up = |w: &Workload| {
-            w.observed_generation.is_some_and(|o| o >= generation)
-                && w.phase != Phase::Unknown
-                && w.current_hash != before.current_hash
-        };
-        let Some(seen) = self.wait_for(key, TAKEN_UP, taken_up).await else {
-            let why = format!(
-                "The controller has not taken up the old template within {} s. Check that Argo Rollouts runs.",
-                TAKEN_UP.as_secs()
-            );
-            return Some(Ok(Outcome::Refused { why }));
-        };
-        let hash = seen.current_hash.as_deref()?;
-        let home = seen.phase == Phase::Healthy && seen.stable_hash == seen.current_hash;
-        // A template that somebody else has written in this very moment is not to be promoted.
-        let promoted = if home || seen.images != good.images {
-            None
-        } else {
-            Some(self.sender.patch(key, Part::Status, None, rollout::promote_full(hash)).await)
-        };
-        if home || promoted.as_ref().is_some_and(|p| p.as_ref().is_ok_and(Outcome::is_applied)) {
-            let entry = self.entry(key).await.ok()?;
-            if let Some(patch) = rollout::restore_window(&entry.facts, hash)
-                && let Ok(Outcome::Refused { why } | Outcome::Unsure { why }) =
-                    self.sender.patch(key, Part::Main, None, patch).await
-            {
-                // It only makes later rollbacks faster; restore_steps takes it away, too.
-                tracing::info!(%key, %why, "the rollbackWindow of a rollback stays for now");
-            }
-        }
-        promoted
     }
 }
 

@@ -13,8 +13,10 @@ use model::workload::{Key, Kind, Workload};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 /// Changes kept for a slow listener; beyond them it is told that it missed some.
 const CHANGES: usize = 1024;
@@ -72,6 +74,27 @@ impl View {
 
     pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
+    }
+
+    /// Waits until what is seen of a workload satisfies `is`; `None` after `at_most`.
+    pub(crate) async fn wait_for(
+        &self,
+        key: &Key,
+        at_most: Duration,
+        is: impl Fn(&Workload) -> bool,
+    ) -> Option<Arc<Workload>> {
+        let deadline = Instant::now() + at_most;
+        // Subscribed before the first look: no change falls between the two.
+        let mut changes = self.changes();
+        loop {
+            if let Some(entry) = self.entry(key).filter(|e| is(&e.workload)) {
+                return Some(entry.workload.clone());
+            }
+            match timeout_at(deadline, changes.recv()).await {
+                Err(_) | Ok(Err(broadcast::error::RecvError::Closed)) => return None,
+                Ok(Ok(_) | Err(broadcast::error::RecvError::Lagged(_))) => {}
+            }
+        }
     }
 
     /// The API server answered a read just now.

@@ -9,6 +9,7 @@ mod cache;
 mod connect;
 mod deployment;
 mod error;
+mod escort;
 mod observe;
 mod patch;
 mod prometheus;
@@ -44,7 +45,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 /// A read of almost nothing, answered only while the API server and its etcd are alive, so often: the age of what
 /// pages show is never much more than this.
@@ -145,17 +145,7 @@ impl Cluster {
         at_most: Duration,
         is: impl Fn(&Workload) -> bool,
     ) -> Option<Arc<Workload>> {
-        let deadline = Instant::now() + at_most;
-        let mut changes = self.changes();
-        loop {
-            if let Some(w) = self.workload(key).filter(|w| is(w)) {
-                return Some(w);
-            }
-            match tokio::time::timeout_at(deadline, changes.recv()).await {
-                Err(_) | Ok(Err(broadcast::error::RecvError::Closed)) => return None,
-                Ok(Ok(_) | Err(broadcast::error::RecvError::Lagged(_))) => {}
-            }
-        }
+        self.view.wait_for(key, at_most, is).await
     }
 
     /// Starts a canary: the new images, the plan's steps and the way back, in one patch that holds only while

@@ -5,6 +5,7 @@ mod common;
 
 use common::gate::Gate;
 use common::{RELEASE, World, attempt, image, plan};
+use kube::ResourceExt as _;
 use model::release::KnownGood;
 use model::rollback::{Call, Pace, route};
 use model::workload::{Key, Kind, Phase, Workload};
@@ -32,6 +33,17 @@ impl World {
                 && (w.active_hash.is_none() || w.active_hash == w.current_hash)
         })
         .await
+    }
+
+    /// The rollbackWindow becomes what it was: it is put back a moment after the rollback is home.
+    async fn window(&self, key: &Key, own: serde_json::Value) {
+        let api = self.objects(key.kind).await;
+        sandbox::wait_for(&api, &key.name, "its own rollbackWindow", common::SOON, |r| {
+            r.data["spec"]["rollbackWindow"] == own
+                && r.annotations().get("tidegate.dev/rollback-window").is_none()
+        })
+        .await
+        .unwrap();
     }
 
     /// Through all steps, and the Rollout's own steps put back.
@@ -113,8 +125,13 @@ async fn after_promotion_a_rollback_does_not_walk_the_steps() {
     for nginx in [true, false] {
         let world = World::new("after").await;
         let key = world.rollout("web", 4, Strategy::Canary { nginx }).await;
-        // The window compares creation times of one second's grain.
+        let generation = world.cluster.workload(&key).unwrap().generation;
         world.elsewhere(&key, json!({"spec": {"rollbackWindow": {"revisions": 9}}})).await;
+        world
+            .seen(&key, "observed with its window", |w| {
+                w.generation > generation && w.phase == Phase::Healthy
+            })
+            .await;
         let good = world.promoted(&key).await;
         assert_eq!(world.cluster.way_back(&key).await.unwrap().as_ref(), Some(&good));
 
@@ -130,10 +147,9 @@ async fn after_promotion_a_rollback_does_not_walk_the_steps() {
         });
         assert!(watched.await.is_some());
         world.home(&key, &good).await;
+        world.window(&key, json!({"revisions": 9})).await;
         let object = world.object(&key).await;
-        assert_eq!(object["spec"]["rollbackWindow"], json!({"revisions": 9}));
         assert_eq!(object["spec"]["strategy"]["canary"]["steps"], good.steps.clone().unwrap());
-        assert_eq!(object["metadata"]["annotations"].get("tidegate.dev/rollback-window"), None);
         world.home(&key, &good).await;
     }
 }
@@ -145,7 +161,7 @@ async fn a_window_that_was_not_there_is_taken_away_again() {
     let good = world.promoted(&key).await;
     world.roll_back(&key, &good).await;
     world.home(&key, &good).await;
-    assert_eq!(world.object(&key).await["spec"].get("rollbackWindow"), None);
+    world.window(&key, serde_json::Value::Null).await;
 }
 
 #[tokio::test]
@@ -153,10 +169,18 @@ async fn a_revert_of_the_conductors_leaves_its_window_until_the_steps_are_restor
     let world = World::new("revert").await;
     let key = world.rollout("web", 2, Strategy::Canary { nginx: false }).await;
     let good = world.promoted(&key).await;
+    // Twice: the second must not note the first one's window as the owner's.
     for i in 0..2 {
-        let reverted =
-            world.cluster.revert(&key, &attempt(&format!("revert-{i}")), &good, true).await.unwrap();
+        let id = attempt(&format!("revert-{i}"));
+        let reverted = world.cluster.revert(&key, &id, &good, true).await.unwrap();
         assert!(reverted.is_applied(), "{reverted:?}");
+        world
+            .seen(&key, "taken up", |w| {
+                w.attempt.as_deref() == Some(&id.0)
+                    && w.phase != Phase::Unknown
+                    && w.current_hash.as_deref() == Some(&good.hash)
+            })
+            .await;
     }
     // The window counts creation times by the second, and a test may be faster than that: then it walks, and the
     // conductor sends promoteFull.
@@ -207,9 +231,8 @@ async fn a_rollout_with_a_workload_ref_goes_back_by_the_object_it_refers_to() {
         let home = world.home(&key, &good).await;
         assert_eq!(home.images["app"], image(1));
         assert_eq!(home.ready, 2);
-        let object = world.object(&key).await;
-        assert_eq!(object["spec"].get("template"), None);
-        assert_eq!(object["spec"].get("rollbackWindow"), None);
+        world.window(&key, serde_json::Value::Null).await;
+        assert_eq!(world.object(&key).await["spec"].get("template"), None);
     }
 }
 
