@@ -44,10 +44,15 @@ pub fn router(state: &AppState) -> Router {
             fallback(state, request, context, shell)
         });
     let compress = CompressionLayer::new().quality(CompressionLevel::Precise(4)).compress_when(
-        SizeAbove::new(WORTH_COMPRESSING).and(NotForContentType::SSE).and(NotForContentType::IMAGES),
+        SizeAbove::new(WORTH_COMPRESSING)
+            .and(NotForContentType::SSE)
+            .and(NotForContentType::IMAGES)
+            // Precompressed in a release; unoptimised, it goes no further than this machine.
+            .and(NotForContentType::const_new("application/wasm")),
     );
     // The last layer added is the first a request meets.
     routes
+        .layer(middleware::from_fn(pages_redirect))
         .layer(middleware::from_fn_with_state(state.clone(), auth::identify))
         .layer(state.sessions.layer(state.settings.is_https()))
         .layer(middleware::from_fn_with_state(state.clone(), csrf::check))
@@ -64,7 +69,15 @@ pub fn router(state: &AppState) -> Router {
 /// The app's pages. Walking the app to find them costs a rendering: it is done once.
 fn pages() -> Vec<AxumRouteListing> {
     static PAGES: OnceLock<Vec<AxumRouteListing>> = OnceLock::new();
-    PAGES.get_or_init(|| generate_route_list(app::App)).clone()
+    PAGES
+        .get_or_init(|| {
+            let mut pages = generate_route_list(app::App);
+            // The app's own page for what is not there must not stand before the site's files: the fallback
+            // looks for a file first and then renders it.
+            pages.retain(|page| !page.path().contains('*'));
+            pages
+        })
+        .clone()
 }
 
 /// What pages and server functions find in their context: the door, and who stands in it.
@@ -97,6 +110,19 @@ async fn fallback<IV: leptos::IntoView + 'static>(
     let mut response = render(Request::from_parts(parts, body)).await.into_response();
     if response.status() == http::StatusCode::OK {
         *response.status_mut() = http::StatusCode::NOT_FOUND;
+    }
+    response
+}
+
+/// A page that sends its reader on does so for everybody: leptos leaves it to its own script where the request does
+/// not name HTML, which is right for a server function and wrong for a page.
+async fn pages_redirect(request: Request, next: Next) -> Response {
+    const LEFT_TO_SCRIPT: &str = "serverfnredirect";
+    let path = request.uri().path();
+    let is_page = !path.starts_with("/do/") && !path.starts_with("/read/");
+    let mut response = next.run(request).await;
+    if is_page && response.headers_mut().remove(LEFT_TO_SCRIPT).is_some() {
+        *response.status_mut() = http::StatusCode::FOUND;
     }
     response
 }

@@ -1,0 +1,13 @@
+//! The router as a service, without a socket, over a real Postgres and a real cluster.
+
+#![allow(clippy::unwrap_used, reason = "a test's arrangement that fails must stop the test")]
+
+mod access;
+mod bad_input;
+mod common;
+mod documents;
+mod flow;
+mod headers;
+mod live;
+mod outage;
+mod sessions;
