@@ -6,7 +6,7 @@
 //! `nobody`).
 
 use std::{
-    fs,
+    fs::{self, File},
     io::Read as _,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
@@ -49,6 +49,8 @@ pub struct Postgres {
     password: String,
     port: u16,
     process: Mutex<Option<Process>>,
+    /// Held for as long as this lives: two servers on one directory would take each other's port.
+    _lock: File,
 }
 
 impl Postgres {
@@ -70,11 +72,16 @@ impl Postgres {
         let user = unprivileged()?;
         let bin = binaries(user, progress)?;
         let dir = reachable(&dir, user, progress)?;
+        let lock = File::create(dir.join("lock"))?;
+        if lock.try_lock().is_err() {
+            bail!("another Postgres of this kind runs on {}. Stop it first.", dir.display());
+        }
         let password = password(&dir)?;
         let port = ports::choose(&dir.join("ports.json"), &["postgres"])?["postgres"];
         let postgres = Self {
             url: format!("postgres://{NAME}:{password}@127.0.0.1:{port}/{NAME}"),
             process: Mutex::new(None),
+            _lock: lock,
             dir,
             bin,
             user,
@@ -356,7 +363,7 @@ fn password(dir: &Path) -> Result<String> {
         return Ok(text.trim().to_owned());
     }
     let mut bytes = [0_u8; 24];
-    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     let password = hex::encode(bytes);
     write_private(&file, &password)?;
     Ok(password)

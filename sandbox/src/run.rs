@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    fs::{self, Permissions},
+    fs::{self, File, Permissions},
     io,
     net::{SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt as _,
@@ -109,6 +109,10 @@ pub async fn run(world: World) -> Result<()> {
     fs::create_dir_all(world.data.join("log"))
         .with_context(|| format!("creating {}", world.data.display()))?;
     let data = fs::canonicalize(&world.data)?;
+    let lock = File::create(data.join("lock"))?;
+    if lock.try_lock().is_err() {
+        bail!("another ./run uses {}. Stop that one first.", data.display());
+    }
 
     // Somebody's own cluster is asked before anything is started: it is the likeliest to refuse.
     let own = match world.cluster {
