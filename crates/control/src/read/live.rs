@@ -187,7 +187,12 @@ fn next_gate(
     if let Some(role) = approval_gate(here)
         && release.step.is_some_and(|i| !release.opened.contains_key(&i))
     {
-        parts.push(format!("Then {} approves.", role.words()));
+        let who = role.words();
+        parts.push(if parts.is_empty() {
+            format!("It waits for an approval by {who}.")
+        } else {
+            format!("Then {who} approves.")
+        });
     }
     if parts.is_empty() {
         parts.push("Every gate is open; it goes on by itself.".to_owned());

@@ -111,7 +111,13 @@ impl Control {
             samples,
             marks: events.iter().filter_map(mark).collect(),
             verdicts: self.verdicts(id, None).await,
-            timeline: events.iter().rev().take(usize::try_from(EVENTS).unwrap_or(200)).map(item).collect(),
+            timeline: events
+                .iter()
+                .rev()
+                .filter(told)
+                .take(usize::try_from(EVENTS).unwrap_or(200))
+                .map(item)
+                .collect(),
             expected: least(&plan),
         })
     }
@@ -149,7 +155,7 @@ impl Control {
             samples,
             marks: events.iter().filter_map(mark).collect(),
             verdicts: self.verdicts(id, samples_after).await,
-            timeline: events.iter().rev().map(item).collect(),
+            timeline: events.iter().rev().filter(told).map(item).collect(),
         })
     }
 }
@@ -176,6 +182,11 @@ fn mark(e: &Event) -> Option<(DateTime<Utc>, String)> {
         "release.succeeded" => Some((e.event.at, "done".to_owned())),
         _ => None,
     }
+}
+
+/// The timeline tells what was done once, when it was done; that it was announced first stands in the audit.
+fn told(e: &&Event) -> bool {
+    e.event.action != "release.effect.begun"
 }
 
 fn item(e: &Event) -> TimelineItem {
