@@ -97,7 +97,8 @@ export class Kube {
     await new Promise<void>((resolve, reject) => {
       request.once('error', reject);
       request.once('response', (response) => {
-        createInterface({ input: response }).on('line', (line) => seen(JSON.parse(line).object));
+        response.on('error', () => {}); // ended by us
+        createInterface({ input: response }).on('error', () => {}).on('line', (line) => seen(JSON.parse(line).object));
         resolve();
       });
       request.end();

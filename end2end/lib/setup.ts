@@ -39,7 +39,7 @@ export default async function setup(): Promise<() => Promise<void>> {
       name: 'sandbox',
       command: built.sandbox,
       args: ['up', '--data', `${dir}/sandbox`, '--demo'],
-      firstLine: 180,
+      firstLine: 400,
     });
     const url = await keeper.serve();
     const { line } = await up;
