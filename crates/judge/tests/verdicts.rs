@@ -1,0 +1,232 @@
+//! Verdicts on samples: classes, words and figures, and that the same samples always give the same.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use chrono::{DateTime, TimeDelta, Utc};
+use judge::verdict;
+use model::verdict::{Class, Limits, Sample, Side, Verdict};
+use proptest::prelude::*;
+
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_790_000_000 + second, 0).unwrap()
+}
+
+fn side(requests: f64, errors: f64, p95: f64) -> Side {
+    Side { requests, errors, p95_ms: (p95 > 0.0).then_some(p95) }
+}
+
+fn sample(second: i64, canary: Side, stable: Side) -> Sample {
+    Sample {
+        at: at(second),
+        step: 1,
+        weight: 25,
+        stable,
+        canary,
+        stable_recent: Side::default(),
+        canary_recent: Side::default(),
+        error: None,
+    }
+}
+
+fn one(canary: Side, stable: Side) -> Verdict {
+    verdict(&[sample(0, canary, stable)], 1, &Limits::default(), at(1))
+}
+
+#[test]
+fn a_failing_canary_is_told_as_the_page_tells_it() {
+    let v = one(side(412.0, 17.0, 191.0), side(1236.0, 4.0, 182.0));
+    assert_eq!(v.class, Class::Fail);
+    assert_eq!(v.words, "Canary errors 4.1 % against 0.3 % on stable: 13 times as many.");
+    assert_eq!(v.chance.as_deref(), Some("At most 1 in 9,851."));
+    assert_eq!((v.metrics[0].name.as_str(), v.metrics[0].figures.as_str()), ("Errors, 5xx", "4.1 % / 0.3 %"));
+    assert_eq!((v.metrics[1].name.as_str(), v.metrics[1].figures.as_str()), ("Latency p95", "191 / 182 ms"));
+    assert_eq!(v.metrics[1].class, Class::Pass);
+}
+
+#[test]
+fn a_healthy_canary_passes() {
+    let v = one(side(2140.0, 6.0, 190.0), side(6420.0, 19.0, 182.0));
+    assert_eq!(v.class, Class::Pass);
+    assert_eq!(
+        v.words,
+        "Canary errors 0.3 % against 0.3 % on stable; 2,140 requests seen; the guard stays on."
+    );
+    assert_eq!(v.chance.as_deref(), Some("It may well be."));
+}
+
+#[test]
+fn too_few_requests_are_no_data_and_never_a_pass() {
+    let v = one(side(49.0, 0.0, 190.0), side(150.0, 0.0, 182.0));
+    assert_eq!((v.class, v.words.as_str()), (Class::NoData, "49 of 50 requests. No data is never a pass."));
+    let v = one(Side::default(), side(150.0, 0.0, 182.0));
+    assert_eq!(v.words, "No requests on the canary yet. No data is never a pass.");
+    assert_eq!(v.chance, None);
+    assert_eq!(one(side(50.0, 0.0, 190.0), side(150.0, 0.0, 182.0)).class, Class::Pass);
+}
+
+#[test]
+fn overwhelming_evidence_does_not_wait_for_requests() {
+    assert_eq!(one(side(20.0, 12.0, 190.0), side(400.0, 0.0, 182.0)).class, Class::Fail);
+    assert_eq!(one(side(20.0, 3.0, 190.0), side(400.0, 0.0, 182.0)).class, Class::NoData);
+}
+
+#[test]
+fn between_pass_and_fail_it_is_marginal() {
+    let v = one(side(104.0, 3.0, 190.0), side(312.0, 1.0, 182.0));
+    assert_eq!(v.class, Class::Marginal);
+    assert_eq!(
+        v.words,
+        "Canary errors 2.9 % against 0.3 % on stable; above the limit of 2 %, but 104 requests are too few to decide."
+    );
+    let v = one(side(4000.0, 60.0, 190.0), side(12_000.0, 24.0, 182.0));
+    assert_eq!(v.class, Class::Marginal);
+    assert_eq!(
+        v.words,
+        "Canary errors 1.5 % against 0.2 % on stable: 8 times as many; still within the limit of 2 %."
+    );
+}
+
+#[test]
+fn a_stable_that_fails_as_much_is_no_fault_of_the_canary() {
+    let v = one(side(1000.0, 80.0, 190.0), side(3000.0, 240.0, 182.0));
+    assert_eq!(v.class, Class::Marginal);
+    assert_eq!(
+        v.words,
+        "Canary errors 8 % against 8 % on stable; above the limit of 2 %, but no worse than stable."
+    );
+}
+
+#[test]
+fn alone_the_canary_is_compared_with_the_limit() {
+    let v = one(side(1000.0, 3.0, 190.0), Side::default());
+    assert_eq!(v.class, Class::Pass);
+    let v = one(side(200.0, 30.0, 190.0), Side::default());
+    assert_eq!(v.class, Class::Fail);
+    assert_eq!(v.words, "Canary errors 15 %, and stable has no traffic to compare with.");
+    assert_eq!(one(side(200.0, 5.0, 190.0), Side::default()).class, Class::Marginal);
+}
+
+#[test]
+fn unreadable_metrics_are_no_data() {
+    let mut bad = sample(0, Side::default(), Side::default());
+    bad.error = Some("connection refused.".into());
+    let v = verdict(&[bad.clone()], 1, &Limits::default(), at(1));
+    assert_eq!(v.class, Class::NoData);
+    assert_eq!(v.words, "The metrics cannot be read: connection refused. No data is never a pass.");
+    assert_eq!(
+        verdict(&[], 1, &Limits::default(), at(1)).words,
+        "Nothing was measured yet. No data is never a pass."
+    );
+    // One reading that fails among good ones is a hiccup; when it goes on, what was good is too old.
+    let good = sample(0, side(2140.0, 6.0, 190.0), side(6420.0, 19.0, 182.0));
+    bad.at = at(3);
+    assert_eq!(verdict(&[good.clone(), bad.clone()], 1, &Limits::default(), at(3)).class, Class::Pass);
+    bad.at = at(12);
+    assert_eq!(verdict(&[good, bad], 1, &Limits::default(), at(12)).class, Class::NoData);
+}
+
+#[test]
+fn impossible_figures_decide_nothing() {
+    for canary in
+        [side(f64::NAN, 1.0, 1.0), side(-5.0, 0.0, 1.0), side(10.0, 20.0, 1.0), side(f64::INFINITY, 0.0, 1.0)]
+    {
+        assert_eq!(one(canary, side(100.0, 0.0, 1.0)).class, Class::NoData);
+    }
+}
+
+#[test]
+fn a_failed_step_stays_failed_and_other_steps_do_not_count() {
+    let fail = sample(0, side(412.0, 17.0, 191.0), side(1236.0, 4.0, 182.0));
+    let better = sample(3, side(40_000.0, 18.0, 191.0), side(120_000.0, 4.0, 182.0));
+    let v = verdict(&[fail.clone(), better.clone()], 1, &Limits::default(), at(4));
+    assert_eq!((v.class, v.canary.requests), (Class::Fail, 412.0));
+    assert_eq!(verdict(std::slice::from_ref(&better), 1, &Limits::default(), at(4)).class, Class::Pass);
+    assert_eq!(verdict(&[fail.clone(), better], 2, &Limits::default(), at(4)).class, Class::NoData);
+    assert_eq!(verdict(&[fail], 1, &Limits::default(), at(-1)).class, Class::NoData, "of the future");
+}
+
+#[test]
+fn latency_fails_only_when_it_lasts() {
+    let slow = |t| sample(t, side(400.0, 1.0, 480.0), side(1200.0, 4.0, 182.0));
+    let fast = |t| sample(t, side(400.0, 1.0, 191.0), side(1200.0, 4.0, 182.0));
+    let class = |all: &[Sample]| verdict(all, 1, &Limits::default(), at(10)).class;
+    assert_eq!(class(&[slow(1), slow(4)]), Class::Marginal);
+    assert_eq!(class(&[slow(1), fast(4), slow(7), slow(9)]), Class::Marginal);
+    let v = verdict(&[slow(1), slow(4), slow(7)], 1, &Limits::default(), at(10));
+    assert_eq!(v.class, Class::Fail);
+    assert_eq!(v.words, "Canary p95 480 ms against 182 ms on stable: 2.6 times as long, 1.5 are allowed.");
+    let few = |t| sample(t, side(60.0, 0.0, 480.0), side(180.0, 0.0, 182.0));
+    assert_eq!(class(&[few(1), few(4), few(7)]), Class::Marginal);
+}
+
+#[test]
+fn the_absolute_limit_holds_without_stable_too() {
+    let limits = Limits { max_p95_ms: Some(250.0), ..Limits::default() };
+    let slow = |t| sample(t, side(400.0, 1.0, 300.0), Side::default());
+    let v = verdict(&[slow(1), slow(4), slow(7)], 1, &limits, at(8));
+    assert_eq!(v.class, Class::Fail);
+    assert_eq!(v.words, "Canary p95 300 ms, and stable has no traffic to compare with; the limit is 250 ms.");
+}
+
+#[test]
+fn no_latency_is_no_data() {
+    let v = one(side(400.0, 1.0, 0.0), side(1200.0, 4.0, 0.0));
+    assert_eq!(v.class, Class::NoData);
+    assert_eq!(v.words, "No latency was measured on the canary. No data is never a pass.");
+    assert_eq!(
+        one(side(412.0, 17.0, 0.0), side(1236.0, 4.0, 0.0)).class,
+        Class::Fail,
+        "errors speak for themselves"
+    );
+}
+
+fn any_side() -> impl Strategy<Value = Side> {
+    (0.0f64..5000.0, 0.0f64..=1.0, proptest::option::of(0.0f64..2000.0))
+        .prop_map(|(requests, share, p95_ms)| Side { requests, errors: requests * share * share, p95_ms })
+}
+
+fn any_sample() -> impl Strategy<Value = Sample> {
+    (0i64..200, 0usize..3, any_side(), any_side(), proptest::option::weighted(0.1, "[a-z]{1,9}"))
+        .prop_map(|(t, step, canary, stable, error)| Sample { step, error, ..sample(t, canary, stable) })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3000) })]
+
+    /// Invariant 6: stored, read back and shuffled, the samples give the verdict they gave.
+    #[test]
+    fn the_same_samples_give_the_same_verdict(
+        mut samples in proptest::collection::vec(any_sample(), 0..30), step in 0usize..3, now in 0i64..220,
+    ) {
+        samples.sort_by_key(|s| s.at);
+        samples.dedup_by_key(|s| s.at);
+        let first = verdict(&samples, step, &Limits::default(), at(now));
+        let stored = serde_json::to_string(&samples).unwrap();
+        let mut read: Vec<Sample> = serde_json::from_str(&stored).unwrap();
+        // Numbers in jsonb may lose their last bit: what was stored is what counts.
+        let replayed = verdict(&read, step, &Limits::default(), at(now));
+        prop_assert_eq!(first.class, replayed.class);
+        read.reverse();
+        let shuffled = verdict(&read, step, &Limits::default(), at(now));
+        prop_assert_eq!(&shuffled, &replayed);
+        prop_assert!(first.words.ends_with('.') && !first.words.contains("NaN"));
+    }
+
+    #[test]
+    fn more_errors_on_the_canary_never_make_it_better(canary in any_side(), stable in any_side(), more in 0.0f64..50.0) {
+        let rank = |c| match c { Class::Pass => 0, Class::Marginal => 1, Class::NoData | Class::Fail => 2 };
+        let canary = Side { requests: canary.requests + 50.0, ..canary };
+        let worse = Side { errors: (canary.errors + more).min(canary.requests), ..canary };
+        prop_assert!(rank(one(worse, stable).metrics[0].class) >= rank(one(canary, stable).metrics[0].class));
+    }
+
+    #[test]
+    fn a_pass_has_its_requests_and_is_fresh(samples in proptest::collection::vec(any_sample(), 0..20), now in 0i64..220) {
+        let v = verdict(&samples, 1, &Limits::default(), at(now));
+        if v.class == Class::Pass {
+            prop_assert!(v.canary.requests >= 50.0 && v.canary.p95_ms.is_some());
+            let newest = samples.iter().filter(|s| s.step == 1 && s.at <= at(now) && s.error.is_none()).map(|s| s.at).max();
+            prop_assert!(newest.is_some_and(|t| at(now) - t <= TimeDelta::seconds(10)));
+        }
+    }
+}
