@@ -59,7 +59,9 @@ impl Control {
             cluster::sample(prometheus, &workload, canary, stable, step, workload.canary_share(), since, now)
                 .await;
         self.store().insert_sample(release.id, &sample).await.or_problem()?;
-        let samples = self.store().samples(release.id, Some(since), LOOKS).await.or_problem()?;
+        // The newest ones: a step may be watched for longer than a verdict looks back.
+        let mut samples = self.store().samples(release.id, None, LOOKS).await.or_problem()?;
+        samples.retain(|s| s.at >= since);
         let verdict = judge::verdict(&samples, step, &plan.spec.analysis.limits(), now);
         let changed =
             release.verdict.as_ref().is_none_or(|v| v.class != verdict.class || v.step != verdict.step);

@@ -135,7 +135,7 @@ impl Control {
     ) -> Result<ReleaseDelta, Problem> {
         let release = self.release_record(actor, id).await?;
         let plan = self.plan_of(&release).await?;
-        let all = self.store().samples(id, release.step_since, SAMPLES).await.unwrap_or_default();
+        let all = self.store().samples(id, None, SAMPLES).await.unwrap_or_default();
         let live = self.live(actor, &release, &plan, &all).await;
         let samples = match samples_after {
             Some(after) => self
