@@ -3,7 +3,7 @@
 use crate::config::{Settings, absolute};
 use crate::live::Recent;
 use crate::router;
-use crate::session::{self, Sessions};
+use crate::session::Sessions;
 use crate::shutdown::{self, PATIENCE};
 use crate::state::AppState;
 use anyhow::{Context as _, Result, bail};
@@ -188,7 +188,6 @@ fn is_forbidden(error: &anyhow::Error) -> bool {
 pub async fn migrate(url: &str, ending: &CancellationToken) -> Result<()> {
     patiently(ending, || async {
         store::migrate(url).await?;
-        session::migrate(url).await?;
         Ok(())
     })
     .await

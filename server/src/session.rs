@@ -281,27 +281,3 @@ pub(crate) async fn touch(session: &tower_sessions::Session) {
         let _ = session.insert(SEEN, now).await;
     }
 }
-
-/// Makes the sessions' table, as the owner of the database, and lets the application's role use it.
-///
-/// # Errors
-/// When Postgres refuses.
-pub async fn migrate(url: &str) -> Result<(), sqlx::Error> {
-    /// Replicas that start together do this one after the other. Any number that nobody else uses.
-    const LOCK: i64 = 0x7469_6465_7365_7373;
-    let pool =
-        PgPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_secs(5)).connect(url).await?;
-    let mut c = pool.acquire().await?;
-    sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut *c).await?;
-    PostgresStore::new(pool.clone()).migrate().await?;
-    c.execute(
-        "grant usage on schema tower_sessions to tidegate_app; \
-         grant select, insert, update, delete on tower_sessions.session to tidegate_app; \
-         create index if not exists session_expiry on tower_sessions.session (expiry_date)",
-    )
-    .await?;
-    // Ends the lock with the connection.
-    c.close().await?;
-    pool.close().await;
-    Ok(())
-}

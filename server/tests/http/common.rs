@@ -15,7 +15,7 @@ use sandbox::{Sandbox, Strategy};
 use serde_json::{Value, json};
 use server::config::Settings;
 use server::state::AppState;
-use server::{router, serve, session};
+use server::{router, serve};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,6 @@ pub(crate) struct Server {
 impl Server {
     /// Over a database and clusters that the test holds. `extra` are settings as on the command line.
     pub(crate) async fn over(db: &TestDb, clusters: Vec<Arc<Cluster>>, extra: &[&str]) -> Self {
-        session::migrate(&db.owner_url).await.unwrap();
         let data = tempfile::tempdir().unwrap();
         let path = data.path().to_str().unwrap();
         let site = data.path().join("site");
