@@ -104,7 +104,9 @@ fn weights(plan: &Plan, replicas: i32, errors: &mut Vec<FieldError>, warnings: &
             } else {
                 format!("{} is {}", count(replicas, "replica"), count(pods, "pod"))
             };
-            warnings.push(FieldError::new(field, format!("{} % of {of}: {really} %. {remedy}", step.weight)));
+            let fault = FieldError::new(field, format!("{} % of {of}: {really} %. {remedy}", step.weight));
+            // More than the plan allows must never be sent to the canary (invariant 5); less is only worth knowing.
+            if really > step.weight { errors.push(fault) } else { warnings.push(fault) }
         }
         before = Some((step.weight, pods));
     }
@@ -212,14 +214,22 @@ mod tests {
 
     #[test]
     fn what_pods_can_express_is_said() {
-        let (errors, warnings) = check(&with(&[5, 50, 100]), &without_router(6));
-        assert!(errors.is_empty());
+        let (errors, warnings) = check(&with(&[5, 35, 100]), &without_router(6));
         assert_eq!(
-            told(&warnings),
+            told(&errors),
             [
                 "spec.strategy.canary.steps[0].weight: 5 % of 6 replicas is 1 pod: 17 %. Use 17, 33, 50, … or add a \
               traffic router."
-            ]
+            ],
+            "more than the plan allows"
+        );
+        assert_eq!(
+            told(&warnings),
+            [
+                "spec.strategy.canary.steps[1].weight: 35 % of 6 replicas is 2 pods: 33 %. Use 17, 33, 50, … or add a \
+              traffic router."
+            ],
+            "less than the plan allows"
         );
         assert_eq!(
             describe(&without_router(6)),
@@ -233,11 +243,11 @@ mod tests {
 
     #[test]
     fn two_steps_on_the_same_pods_are_an_error() {
-        let (errors, _) = check(&with(&[5, 10, 100]), &without_router(6));
+        let (errors, _) = check(&with(&[17, 19, 100]), &without_router(6));
         assert_eq!(
             told(&errors),
             [
-                "spec.strategy.canary.steps[1].weight: 5 % and 10 % of 6 replicas are both 1 pod: this step would change \
+                "spec.strategy.canary.steps[1].weight: 17 % and 19 % of 6 replicas are both 1 pod: this step would change \
               nothing. Use 17, 33, 50, … or add a traffic router."
             ]
         );
