@@ -138,15 +138,8 @@ impl Control {
         let all = self.store().samples(id, None, SAMPLES).await.unwrap_or_default();
         let live = self.live(actor, &release, &plan, &all).await;
         let samples = match samples_after {
-            Some(after) => self
-                .store()
-                .samples(id, Some(after), SAMPLES)
-                .await
-                .unwrap_or_default()
-                .into_iter()
-                .filter(|s| s.at > after)
-                .collect(),
-            None => self.store().samples(id, None, SAMPLES).await.unwrap_or_default(),
+            Some(after) => all.into_iter().filter(|s| s.at > after).collect(),
+            None => all,
         };
         let events = self.store().release_events(id, events_after, EVENTS).await.unwrap_or_default();
         Ok(ReleaseDelta {
