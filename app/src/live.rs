@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The connection to the server.
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser connects"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
     /// No script has run (yet): the page stands still.
@@ -29,7 +30,7 @@ pub(crate) struct WorkloadsDelta {
 
 /// One thing heard on the stream.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only a browser hears"))]
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser hears"))]
 pub(crate) enum Heard {
     Release(Box<ReleaseDelta>),
     Workloads(WorkloadsDelta),
@@ -41,6 +42,7 @@ pub(crate) enum Heard {
 
 type Ear = Arc<dyn Fn(Heard) + Send + Sync>;
 
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser hears"))]
 #[derive(Clone)]
 struct Wanted {
     topics: String,

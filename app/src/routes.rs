@@ -42,7 +42,6 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/releases/:id") view=release::page/>
                     <Route path=path!("/releases/:id/rollback") view=rollback::of_release_page/>
                     <Route path=path!("/audit") view=audit::page/>
-                    <Route path=path!("/*any") view=errors::not_found/>
                 </ParentRoute>
             </Routes>
         </Router>

@@ -154,8 +154,7 @@ pub async fn save_plan(
     yaml: String,
     form: PlanForm,
 ) -> Result<(), Fault> {
-    use super::document;
-    use super::door::{self, OrFault as _};
+    use super::{document, door};
     let (control, actor) = door::enter()?;
     let draft = Draft { base, yaml, form, op: None };
     let (_, text) = document::settle(draft.clone());

@@ -15,8 +15,6 @@ pub(crate) struct Rollback {
     pub(crate) keep: String,
     /// Where the other button leads on the page of its own.
     pub(crate) back: String,
-    /// `on-call`: how the act will be recorded.
-    pub(crate) who: String,
 }
 
 /// Name of the panel in the document.
@@ -62,7 +60,6 @@ fn inside(post: Post, r: &Rollback, keep: AnyView) -> AnyView {
         None => format!("Roll {} back now", r.service),
     };
     let consequences = r.preview.as_ref().map(consequences);
-    let recorded = format!("Needs no approval. Works during a freeze. Recorded as {}.", r.who);
     let form = view! {
         <div class="field mt">
             <label for="rollback-why">"Reason (optional)"</label>
@@ -71,7 +68,7 @@ fn inside(post: Post, r: &Rollback, keep: AnyView) -> AnyView {
         <footer>
             {post.button("rollback", "btn danger big", "undo", words, "Rolling back…")}
             {keep}
-            <p class="xs ink2">{recorded}</p>
+            <p class="xs ink2">"Needs no approval. Works during a freeze. Recorded with your name."</p>
         </footer>
     };
     view! { {consequences}{post.form("rollback", "", r.hidden.clone(), form.into_any())} }.into_any()

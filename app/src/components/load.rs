@@ -1,7 +1,6 @@
 //! A page whose data is read on the server before the first byte, and again in the browser when it must.
 
 use super::icon::icon;
-use super::post::refusal;
 use crate::Fault;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -53,8 +52,18 @@ fn bones() -> AnyView {
     .into_any()
 }
 
-/// The page in place of one that cannot be shown.
+/// The page in place of one that cannot be shown, inside the frame.
 pub(crate) fn fault_page(fault: &Fault) -> AnyView {
+    fault_in("main", fault)
+}
+
+/// The same where there is no frame around it.
+pub(crate) fn fault_alone(fault: &Fault) -> AnyView {
+    let brand = view! { <p><a class="brand" href="/">{icon("gate")}"Tidegate"</a></p> };
+    view! { <div class="plain lone">{brand}</div>{fault_in("plain", fault)} }.into_any()
+}
+
+fn fault_in(class: &'static str, fault: &Fault) -> AnyView {
     #[cfg(feature = "ssr")]
     if fault.status != 401 && fault.status != 0 {
         crate::api::door::status(fault.status);
@@ -65,17 +74,19 @@ pub(crate) fn fault_page(fault: &Fault) -> AnyView {
             <dl class="facts"><dt>"Number"</dt><dd><span class="mono">{r}</span>", already in the log"</dd></dl>
         }
     });
+    // Asking again helps where the trouble may pass.
+    let passing = matches!(fault.status, 0 | 409 | 429 | 500..);
+    let again = passing.then(|| view! { <a class="btn primary" href="">"Try again"</a> });
     let badge = if fault.status == 0 { title.to_owned() } else { format!("{}, {title}", fault.status) };
-    let detail = if fault.status == 401 { refusal(fault) } else { fault.detail.clone().into_any() };
     view! {
         <Title text=sentence/>
-        <main class="main" id="main" tabindex="-1">
+        <main class=class id="main" tabindex="-1">
             <section class="sect">
                 <div class="row mt"><span class="badge" data-s=tone>{icon(name)}{badge}</span></div>
                 <div class="head"><h1>{sentence}</h1></div>
-                <p class="ink2">{detail}</p>
+                <p class="ink2">{fault.detail.clone()}</p>
                 <div class="acts mt">
-                    <a class="btn primary" href="">"Try again"</a>
+                    {again}
                     <a class="btn" href="/">"Now"</a>
                     <a class="btn" href="/services">"Services"</a>
                 </div>

@@ -29,7 +29,6 @@ pub(crate) struct Post {
     pub(crate) busy: RwSignal<Option<&'static str>>,
     pub(crate) fault: RwSignal<Option<Fault>>,
     pub(crate) done: RwSignal<Option<Done>>,
-    #[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only a browser posts"))]
     after: StoredValue<Option<After>>,
 }
 

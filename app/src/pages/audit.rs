@@ -47,27 +47,44 @@ fn filter_of(q: &ParamsMap) -> AuditFilter {
     }
 }
 
+/// What is filtered, as names and values.
+fn pairs(f: &AuditFilter, before: Option<i64>) -> Vec<(&'static str, String)> {
+    let number = |n: Option<i64>| n.map(|n| n.to_string());
+    let all = [
+        ("action", f.action.clone()),
+        ("actor", f.actor.clone()),
+        ("service", f.service.clone()),
+        ("release", number(f.release)),
+        ("plan", number(f.plan)),
+        ("before", number(before)),
+    ];
+    all.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect()
+}
+
 /// The filter as a query, for links; `more` comes after it.
 fn query_of(f: &AuditFilter, before: Option<i64>, more: &[(&'static str, String)]) -> String {
     let mut q = ParamsMap::new();
-    let text = [("action", &f.action), ("actor", &f.actor), ("service", &f.service)];
-    for (key, value) in text {
-        if let Some(value) = value {
-            q.insert(key, value.clone());
-        }
-    }
-    for (key, value) in [("release", f.release), ("plan", f.plan), ("before", before)] {
-        if let Some(value) = value {
-            q.insert(key, value.to_string());
-        }
-    }
-    for (key, value) in more {
+    for (key, value) in pairs(f, before).iter().chain(more) {
         q.insert(*key, value.clone());
     }
     q.to_query_string()
 }
 
-fn view(p: &AuditPage, open: Option<i64>) -> AnyView {
+/// Reads the whole chain again, and comes back to the same view with what was found.
+fn verify(f: &AuditFilter, icon_name: &'static str, words: &'static str) -> AnyView {
+    let hidden = pairs(f, f.before)
+        .into_iter()
+        .map(|(key, value)| view! { <input type="hidden" name=key value=value/> })
+        .collect_view();
+    view! {
+        <form method="get" action="/audit">
+            {hidden}<button class="btn" type="submit" name="verify" value="1">{icon(icon_name)}{words}</button>
+        </form>
+    }
+    .into_any()
+}
+
+pub(super) fn view(p: &AuditPage, open: Option<i64>) -> AnyView {
     let now = p.age.now;
     let size = format!("{} events", when::thousands(p.size));
     let (title, state) = match &p.verified {
@@ -79,7 +96,6 @@ fn view(p: &AuditPage, open: Option<i64>) -> AnyView {
         None => ("Audit", None),
     };
     let export = format!("/api/v1/audit{}", query_of(&p.filter, None, &[("format", "ndjson".into())]));
-    let verify = format!("/audit{}", query_of(&p.filter, p.filter.before, &[("verify", "1".into())]));
     let rows = p.rows.iter().map(|e| row(now, p, e, open)).collect_view();
     let log = if p.rows.is_empty() { none(p) } else { table(rows.into_any()) };
     let export_link = export.clone();
@@ -92,7 +108,7 @@ fn view(p: &AuditPage, open: Option<i64>) -> AnyView {
                     <p class="meta"><span>{size.clone()}</span><span>"append only: no role can change or delete an event"</span></p>
                 </div>
                 <div class="acts">
-                    <a class="btn" href=verify.clone()>{icon("lock")}"Verify the chain"</a>
+                    {verify(&p.filter, "lock", "Verify the chain")}
                     <a class="btn" href=export_link rel="external" download="tidegate-audit.ndjson">{icon("deploy")}"Export"</a>
                 </div>
             </div>
@@ -101,7 +117,7 @@ fn view(p: &AuditPage, open: Option<i64>) -> AnyView {
             {sect("l-h", "Log", view! { <span class="sm ink2">"newest first"</span> }.into_any(), log)}
             {older(p)}
             <div class="cols even">
-                {chain(p, &size, verify)}
+                {chain(p, &size)}
                 {sect("x-h", "Export", nothing(), view! {
                     <p class="sm ink2 mt">"One JSON object a line, oldest first, with the hashes: anyone can check the chain without Tidegate."</p>
                     <div class="acts mt">
@@ -200,7 +216,7 @@ fn row(now: DateTime<Utc>, p: &AuditPage, e: &Event, open: Option<i64>) -> AnyVi
     let toggle = if is_open { None } else { Some(n) };
     let more: Vec<_> = toggle.map(|n| ("open", n.to_string())).into_iter().collect();
     let href = format!("/audit{}#e{n}", query_of(&p.filter, p.filter.before, &more));
-    let (s, icon_name) = look(&e.event.action);
+    let (s, icon_name) = look(&e.event.action, &e.event.summary);
     let what = e.event.summary.clone();
     view! {
         <tr id=format!("e{n}") class=if is_open { "open" } else { "" }>
@@ -276,7 +292,7 @@ fn older(p: &AuditPage) -> AnyView {
         .into_any()
 }
 
-fn chain(p: &AuditPage, size: &str, verify: String) -> AnyView {
+fn chain(p: &AuditPage, size: &str) -> AnyView {
     let last = p.verified.as_ref().map_or_else(
         || "not in this view".to_owned(),
         |v| format!("{}, {}", when::stamp(p.age.now), if v.ok { "unbroken" } else { "broken" }),
@@ -284,7 +300,7 @@ fn chain(p: &AuditPage, size: &str, verify: String) -> AnyView {
     let content = view! {
         <dl class="facts">{fact_text("Events", size.to_owned())}{fact_text("Last full check", last)}</dl>
         <p class="sm ink2">"Each event's hash covers the event and the hash before it. On the server: "<code>"tidegate audit verify"</code></p>
-        <div class="acts mt"><a class="btn" href=verify>{icon("check")}"Check the whole chain"</a></div>
+        <div class="acts mt">{verify(&p.filter, "check", "Check the whole chain")}</div>
     };
     sect("c-h", "Chain", nothing(), content.into_any())
 }

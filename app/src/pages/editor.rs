@@ -4,7 +4,7 @@
 //! "Save" posts. With script the check runs while one types.
 
 use crate::api;
-use crate::api::plans::{Checked, EditorPage, ImageForm, PlanForm, StepForm};
+use crate::api::plans::{EditorPage, ImageForm, PlanForm, StepForm};
 use crate::components::common::{nothing, sect};
 use crate::components::gate::tide;
 use crate::components::icon::icon;
@@ -58,7 +58,7 @@ impl Halves {
     }
 
     #[cfg(feature = "hydrate")]
-    fn settle(self, checked: Checked) {
+    fn settle(self, checked: crate::api::plans::Checked) {
         self.base.set(checked.yaml.clone());
         self.yaml.set(checked.yaml);
         if self.form.with_untracked(|f| *f != checked.form) {
@@ -270,7 +270,7 @@ fn form_half(p: &EditorPage, halves: Halves) -> AnyView {
         fits.map(|t| view! { <p class="sm ink2 mt">{t.reach.clone()}</p> })
     };
     let what = view! {
-        <div class="two mt">
+        <div class="pair mt">
             {field(halves, "Name", "form[name]".into(), "metadata.name".into(),
                 |f| f.name.clone(), |f, v| f.name = v, FIELD)}
             {field(halves, "Change (link)", "form[reference]".into(), "spec.change.reference".into(),
@@ -285,7 +285,7 @@ fn form_half(p: &EditorPage, halves: Halves) -> AnyView {
         {images(halves)}
     };
     let limits = view! {
-        <div class="three mt">
+        <div class="trio mt">
             {field(halves, "Requests, at least", "form[min_requests]".into(), "spec.analysis.minRequests".into(),
                 |f| f.min_requests.clone(), |f, v| f.min_requests = v, Extra { placeholder: Some("50"), ..NUMBER })}
             {field(halves, "Errors, at most %", "form[max_error_percent]".into(), "spec.analysis.maxErrorPercent".into(),
@@ -295,7 +295,7 @@ fn form_half(p: &EditorPage, halves: Halves) -> AnyView {
         </div>
     };
     let approvals = view! {
-        <div class="three mt">
+        <div class="trio mt">
             {field(halves, "Approvals needed", "form[required]".into(), "spec.approvals.required".into(),
                 |f| f.required.clone(), |f, v| f.required = v, NUMBER)}
             {field(halves, "Good for", "form[expire]".into(), "spec.approvals.expire".into(),
@@ -319,15 +319,20 @@ fn options(id: &'static str, mut list: Vec<String>) -> AnyView {
 }
 
 fn images(halves: Halves) -> AnyView {
-    let count = Memo::new(move |_| halves.form.with(|f| f.images.len()));
+    // By name: the document may name another container in the same place, and the field must follow.
+    let names = Memo::new(move |_| {
+        halves.form.with(|f| f.images.iter().map(|i| i.container.clone()).collect::<Vec<_>>())
+    });
     let rows = move || {
-        (0..count.get())
-            .map(|i| {
+        names
+            .get()
+            .into_iter()
+            .enumerate()
+            .map(|(i, label)| {
                 let at = move |f: &PlanForm, pick: fn(&ImageForm) -> String| {
                     f.images.get(i).map(pick).unwrap_or_default()
                 };
-                let container = halves.form.with_untracked(|f| at(f, |i| i.container.clone()));
-                let label = halves.form.with_untracked(|f| at(f, |i| i.container.clone()));
+                let container = label.clone();
                 view! {
                     <div class="mt">
                         <input type="hidden" name=format!("form[images][{i}][container]") value=container/>

@@ -14,3 +14,8 @@ pub(crate) mod service;
 pub(crate) mod services;
 pub(crate) mod setup;
 pub(crate) mod status;
+
+#[cfg(all(test, feature = "ssr"))]
+mod fixtures;
+#[cfg(all(test, feature = "ssr"))]
+mod tests;

@@ -19,7 +19,7 @@ pub(crate) fn page() -> AnyView {
     loaded(page, |p| view(&p))
 }
 
-fn view(p: &NowPage) -> AnyView {
+pub(super) fn view(p: &NowPage) -> AnyView {
     let now = p.age.now;
     let healthy = format!("{} of {} healthy", p.healthy, when::count(p.workloads, "workload", "workloads"));
     let quiet = p.broken.is_empty() && p.waiting.is_empty() && p.moving.is_empty();

@@ -399,3 +399,10 @@ fn bar(p: &PlanPage, post: Post) -> AnyView {
     };
     view! { <div class="bar only-s" role="region" aria-label="Main action">{deed}</div> }.into_any()
 }
+
+/// The page as the server renders it, without reading anything.
+#[cfg(all(test, feature = "ssr"))]
+pub(super) fn render(p: &PlanPage) -> AnyView {
+    let post = Post::new;
+    view(p, Posts { decide: post("/do/decide"), start: post("/do/start"), revoke: post("/do/revoke") })
+}

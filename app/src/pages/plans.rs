@@ -183,3 +183,9 @@ fn table(now: DateTime<Utc>, rows: &[PlanRow]) -> AnyView {
     };
     scroll("Plans, table", table.into_any())
 }
+
+/// The page as the server renders it, without reading anything.
+#[cfg(all(test, feature = "ssr"))]
+pub(super) fn render(p: &PlansPage) -> AnyView {
+    view(p, View::Open)
+}

@@ -24,7 +24,7 @@ pub(crate) fn page() -> AnyView {
     loaded(page, |p| view(&p))
 }
 
-fn view(p: &ReleasesPage) -> AnyView {
+pub(super) fn view(p: &ReleasesPage) -> AnyView {
     let (open, ended): (Vec<_>, Vec<_>) = p.rows.iter().cloned().partition(|r| !r.state.ended());
     let title = headline(&open, p.state);
     let (n_open, n_ended) = (open.len(), ended.len());

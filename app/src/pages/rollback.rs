@@ -32,7 +32,6 @@ fn release_asked(p: &ReleasePage, post: Post) -> AnyView {
         hidden: vec![("release", p.id.to_string())],
         keep: format!("Keep the canary at {}", percent(p.live.weight)),
         back: back.clone(),
-        who: "you".into(),
     };
     page(&subject, state, p.live.headline.clone(), &p.live.roll_back, post, &ask, back)
 }
@@ -64,7 +63,6 @@ fn workload_asked(p: &ServicePage, post: Post) -> AnyView {
         hidden: hidden(&p.row.key),
         keep: keep(p.rollback.as_ref(), &p.row.version),
         back: back.clone(),
-        who: "you".into(),
     };
     let words = p.row.message.clone().unwrap_or_default();
     page(&p.row.service, state, words, &p.roll_back, post, &ask, back)
@@ -116,7 +114,7 @@ fn page(
     view! {
         <Title text=format!("Roll back {subject}?")/>
         <main class="main" id="main" tabindex="-1">
-            <div class="plain ask">
+            <div class="ask">
                 <p class="row mt"><a href=back>{subject.to_owned()}</a>{state}</p>
                 {words}
                 {post.refusal()}
@@ -125,4 +123,10 @@ fn page(
         </main>
     }
     .into_any()
+}
+
+/// The page as the server renders it, without reading anything.
+#[cfg(all(test, feature = "ssr"))]
+pub(super) fn render(p: &ReleasePage) -> AnyView {
+    release_asked(p, Post::new("/do/rollback"))
 }

@@ -59,7 +59,6 @@ pub(crate) fn no_such_kind() -> Fault {
 
 fn view(p: &ServicePage, post: Post) -> AnyView {
     let row = &p.row;
-    let live = Live::get();
     let base = p.age.now;
     let tone = Tone::from(row.phase);
     let words = match (&row.incoming, row.weight) {
@@ -83,7 +82,6 @@ fn view(p: &ServicePage, post: Post) -> AnyView {
                 hidden: hidden(&row.key),
                 keep: keep(p.rollback.as_ref(), &row.version),
                 back: service_path(&row.key),
-                who: live.shell().map_or_else(|| "you".to_owned(), |s| s.name),
             },
         )
     });
@@ -255,4 +253,10 @@ fn contents(w: &Workload) -> AnyView {
         </dl>
     };
     sect("c-h", "Contents", ().into_any(), content.into_any())
+}
+
+/// The page as the server renders it, without reading anything.
+#[cfg(all(test, feature = "ssr"))]
+pub(super) fn render(p: &ServicePage) -> AnyView {
+    view(p, Post::new("/do/rollback-workload"))
 }

@@ -279,6 +279,13 @@ fn pages(p: &ServicesPage) -> AnyView {
     .into_any()
 }
 
+/// The page as the server renders it, without reading anything.
+#[cfg(all(test, feature = "ssr"))]
+pub(super) fn render(p: &ServicesPage) -> AnyView {
+    let rows = p.rows.iter().map(|row| Shown { row: row.clone(), changes: 0 }).collect();
+    view(p, RwSignal::new(rows))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

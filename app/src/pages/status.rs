@@ -30,7 +30,7 @@ fn words(status: ComponentStatus) -> &'static str {
     }
 }
 
-fn view(p: &StatusPage) -> AnyView {
+pub(super) fn view(p: &StatusPage) -> AnyView {
     let worst = p.components.iter().map(|c| c.status).max().unwrap_or(ComponentStatus::Unknown);
     // No data is never green, whatever the components last were.
     let tone = match p.as_of {

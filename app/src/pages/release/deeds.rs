@@ -239,13 +239,11 @@ pub(super) fn panels(p: &ReleasePage, seen: Seen, act: Post, roll_back: Post) ->
             .with(|l| offered(l).into_iter().filter(|(_, d)| d.allowed).map(|(v, _)| v).collect::<Vec<_>>())
     });
     let asks = move || verbs.get().into_iter().map(|v| panel(act, id, v)).collect_view();
-    let who = Live::get();
     let rollback = move || {
         let (deed, preview, weight) = seen.live.with(|l| (l.roll_back.clone(), l.rollback.clone(), l.weight));
         if !deed.allowed {
             return nothing();
         }
-        let roles = who.shell().map_or_else(|| "you".to_owned(), |s| s.name);
         confirm::panel(
             roll_back,
             &Rollback {
@@ -254,7 +252,6 @@ pub(super) fn panels(p: &ReleasePage, seen: Seen, act: Post, roll_back: Post) ->
                 hidden: vec![("release", id.to_string())],
                 keep: format!("Keep the canary at {}", percent(weight)),
                 back: format!("/releases/{id}"),
-                who: roles,
             },
         )
     };

@@ -251,3 +251,9 @@ fn confirmed(l: &ReleaseLive) -> String {
         _ => "confirmed".to_owned(),
     }
 }
+
+/// The page as the server renders it, without reading anything.
+#[cfg(all(test, feature = "ssr"))]
+pub(super) fn render(p: &ReleasePage) -> AnyView {
+    view(p, Seen::new(p), || {})
+}

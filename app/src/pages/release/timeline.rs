@@ -27,7 +27,7 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
 }
 
 fn item(t: &TimelineItem, new: bool, base: chrono::DateTime<chrono::Utc>) -> AnyView {
-    let (s, icon_name) = look(&t.action);
+    let (s, icon_name) = look(&t.action, &t.summary);
     let reason = t.reason.clone().filter(|r| !r.is_empty()).map(|r| view! { <p>{format!("“{r}”")}</p> });
     view! {
         <li data-s=s class:flash=new>
@@ -40,16 +40,15 @@ fn item(t: &TimelineItem, new: bool, base: chrono::DateTime<chrono::Utc>) -> Any
 }
 
 /// Colour and icon by the action's words. An action nobody thought of is neutral.
-pub(crate) fn look(action: &str) -> (Option<&'static str>, &'static str) {
+pub(crate) fn look(action: &str, summary: &str) -> (Option<&'static str>, &'static str) {
+    if action.contains("verdict") {
+        return verdict(summary);
+    }
     let has = |word: &str| action.contains(word);
     if has("rollback") || has("rolled") || has("rolling") {
         (Some("rolled-back"), "undo")
     } else if has("fail") || has("refused") {
         (Some("degraded"), "x")
-    } else if has("marginal") || has("no-data") {
-        (Some("waiting"), "warn")
-    } else if has("verdict") {
-        (Some("healthy"), "scale")
     } else if has("approved") || has("opened") || has("passed") {
         (Some("healthy"), "check")
     } else if has("succeeded") || has("complete") {
@@ -70,5 +69,20 @@ pub(crate) fn look(action: &str) -> (Option<&'static str>, &'static str) {
         (None, "person")
     } else {
         (None, "dot")
+    }
+}
+
+/// A verdict's colour is its class, which its first words name.
+fn verdict(summary: &str) -> (Option<&'static str>, &'static str) {
+    let words = summary.to_ascii_lowercase();
+    let says = |word: &str| words.get(..24.min(words.len())).unwrap_or(&words).contains(word);
+    if says("fail") {
+        (Some("degraded"), "x")
+    } else if says("marginal") {
+        (Some("waiting"), "warn")
+    } else if says("pass") {
+        (Some("healthy"), "check")
+    } else {
+        (Some("unknown"), "ask")
     }
 }

@@ -1,0 +1,291 @@
+//! Every page in its states, rendered as the server renders it: complete without script, and without anything that the
+//! Content-Security-Policy forbids. `TIDEGATE_DUMP=<dir>` writes each as a file to look at.
+
+use super::fixtures::*;
+use leptos::prelude::*;
+use model::release::State;
+use model::view::{
+    AuditFilter, AuditPage, Component, ComponentStatus, Deed, NowPage, PlanState, PlansPage, ReleasePage, ReleasesPage,
+    ServiceFilter, ServicesPage, StatusPage, Waiting,
+};
+use model::workload::Phase;
+
+/// Renders, checks what holds for every page, and returns the HTML.
+fn render(name: &str, view: impl FnOnce() -> AnyView) -> String {
+    let owner = Owner::new();
+    let html = owner.with(|| {
+        leptos_meta::provide_meta_context();
+        view().to_html()
+    });
+    owner.cleanup();
+    if let Ok(dir) = std::env::var("TIDEGATE_DUMP") {
+        let sprite = Owner::new().with(|| crate::components::icon::sprite().to_html());
+        let page = format!(
+            "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
+             <link rel=stylesheet href=app.css><body><div class=app><header class=top></header>\
+             <nav class=side></nav>{html}</div>{sprite}</body></html>"
+        );
+        std::fs::write(format!("{dir}/{name}.html"), page).unwrap();
+    }
+    for forbidden in [" style=", " onclick=", "javascript:", "<script"] {
+        assert!(!html.contains(forbidden), "{name} holds {forbidden}");
+    }
+    // A button that is not possible says so, and stays reachable: never a bare `disabled`.
+    assert!(!html.contains(" disabled"), "{name} holds a bare `disabled`");
+    assert_eq!(html.matches("<h1").count(), 1, "{name} has one heading of the first level");
+    html
+}
+
+/// Text as a reader sees it: tags, and the markers that hydration needs, taken away.
+fn text(html: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for c in html.chars() {
+        match c {
+            '<' => inside = true,
+            '>' => inside = false,
+            c if !inside => out.push(c),
+            _ => {}
+        }
+    }
+    out.replace('\u{a0}', " ").replace("&nbsp;", " ")
+}
+
+fn release_html(name: &str, p: &ReleasePage) -> String {
+    render(name, || super::release::render(p))
+}
+
+#[test]
+fn a_failing_release_says_what_is_what_follows_and_how_to_go_back() {
+    let html = release_html("release", &release());
+    let words = text(&html);
+    for part in [
+        "checkout 1.42.0",
+        "Failing, held",
+        "The canary fails, so it is held at 25 %.",
+        "0:48",
+        "25 %, may only fall",
+        "Next gate, to 50 %: closed.",
+        "Canary errors 4.1 % against 0.3 %",
+        "17 / 412",
+        "Roll checkout back to 1.41.3?",
+        "What it cannot undo",
+        "Release started",
+        "sha256:9f2c61d0…41ab",
+        "6 / 6",
+    ] {
+        assert!(words.contains(part), "the page lacks “{part}”");
+    }
+    // Operable without script: each deed is a form that posts, the panel opens by itself.
+    assert!(html.contains(r#"action="/do/rollback""#) && html.contains(r#"action="/do/release""#));
+    assert!(html.contains(r#"popovertarget="rollback""#) && html.contains(r#"href="/releases/318/rollback""#));
+    assert!(html.contains("<polyline"), "the chart is drawn on the server");
+    assert!(words.contains("The same as a table") && words.contains("4.1 %"));
+}
+
+#[test]
+fn a_deed_that_is_not_possible_gives_its_reason_beside_it() {
+    let mut p = release();
+    p.live.roll_back = Deed::no("As viewer you may not roll back in production. Ask: on-call.");
+    let html = release_html("release-viewer", &p);
+    assert!(text(&html).contains("Promote, Skip step: The analysis fails."));
+    assert!(text(&html).contains("ROLL BACK: As viewer you may not roll back"));
+    assert!(!html.contains(r#"id="rollback""#), "no panel for a deed that is not allowed");
+}
+
+#[test]
+fn a_release_that_waits_offers_the_gate_to_on_call() {
+    let mut p = release();
+    p.live.state = State::Waiting;
+    p.live.badge = "Waits for on-call".into();
+    p.live.headline = "Waits for on-call to open the gate to 50 %.".into();
+    p.live.due = None;
+    p.live.verdict = None;
+    p.live.open_gate = Some(Deed::yes());
+    let html = release_html("release-waiting", &p);
+    assert!(html.contains(r#"value="open-gate""#));
+    assert!(text(&html).contains("No verdict yet"));
+}
+
+#[test]
+fn a_release_without_data_is_not_green() {
+    let mut p = release();
+    p.live.state = State::Queued;
+    p.live.badge = "Queued".into();
+    p.live.verdict = None;
+    (p.samples, p.marks, p.verdicts) = (Vec::new(), Vec::new(), Vec::new());
+    (p.live.weight, p.live.ceiling, p.live.step) = (0, 0, None);
+    (p.started, p.live.due) = (None, None);
+    let html = release_html("release-queued", &p);
+    assert!(text(&html).contains("No samples yet"));
+    assert!(!html.contains("<polyline"));
+}
+
+#[test]
+fn an_ended_release_offers_no_deeds() {
+    for state in [State::RolledBack, State::Succeeded, State::Cancelled, State::Failed] {
+        let mut p = release();
+        p.live.state = state;
+        p.live.badge = state.words().into();
+        p.live.headline = "It is over.".into();
+        (p.live.due, p.live.rollback, p.live.next) = (None, None, None);
+        p.live.roll_back = Deed::no("This release has ended.");
+        p.ended = Some(now());
+        let html = release_html(&format!("release-{}", state.key()), &p);
+        assert!(!html.contains("<form"), "{state:?}");
+        assert!(!html.contains("class=\"bar"), "{state:?}");
+    }
+}
+
+#[test]
+fn long_names_stay_whole() {
+    let long = "notification-dispatcher-eu-west-production-v2-with-digest-fanout";
+    let mut p = release();
+    p.service = long.into();
+    p.workload = key(long);
+    let html = release_html("release-long", &p);
+    assert!(text(&html).contains(long));
+    let page = ServicesPage {
+        rows: vec![workload_row(long, Phase::Progressing), workload_row("search", Phase::Healthy)],
+        filter: ServiceFilter::default(),
+        total: 2,
+        phases: vec![(Phase::Healthy, 1), (Phase::Progressing, 1)],
+        environments: vec!["production".into()],
+        page_size: 50,
+        age: age(),
+    };
+    let html = render("services", || super::services::render(&page));
+    assert!(text(&html).contains(long));
+}
+
+#[test]
+fn lists_say_why_they_are_empty() {
+    let services = |q: Option<&str>, phases| ServicesPage {
+        rows: Vec::new(),
+        filter: ServiceFilter { q: q.map(str::to_owned), ..ServiceFilter::default() },
+        total: 0,
+        phases,
+        environments: Vec::new(),
+        page_size: 50,
+        age: age(),
+    };
+    let html = render("services-none", || super::services::render(&services(Some("chekout"), vec![(Phase::Healthy, 412)])));
+    assert!(text(&html).contains("No service matches “chekout”"));
+    let html = render("services-empty", || super::services::render(&services(None, Vec::new())));
+    assert!(text(&html).contains("No workloads yet"));
+    let releases = ReleasesPage { rows: Vec::new(), state: None, age: age() };
+    let html = render("releases-empty", || super::releases::view(&releases));
+    assert!(text(&html).contains("Nothing is moving"));
+    let plans = PlansPage { rows: Vec::new(), write: Deed::no("As viewer you may not write plans."), age: age() };
+    let html = render("plans-empty", || super::plans::render(&plans));
+    assert!(text(&html).contains("No plan is open") && text(&html).contains("As viewer you may not"));
+}
+
+#[test]
+fn the_first_page_says_what_is_broken_what_waits_and_what_moves() {
+    let mut page = NowPage {
+        headline: "One release is failing, one thing waits for you".into(),
+        moving: vec![release_row(State::Running)],
+        waiting: vec![Waiting {
+            title: "Approve search-2-17-0".into(),
+            words: "1 of 2 approvals.".into(),
+            plan: Some(model::PlanId(8)),
+            release: None,
+            mine: true,
+            since: now(),
+        }],
+        broken: vec![workload_row("checkout", Phase::Degraded)],
+        recent: vec![release_row(State::RolledBack)],
+        workloads: 412,
+        healthy: 404,
+        age: age(),
+    };
+    let html = render("now", || super::now::view(&page));
+    for part in ["Broken", "Waits for you", "Moving", "ROLL BACK", "404 of 412 workloads healthy"] {
+        assert!(text(&html).contains(part), "the page lacks “{part}”");
+    }
+    (page.moving, page.waiting, page.broken) = (Vec::new(), Vec::new(), Vec::new());
+    let html = render("now-quiet", || super::now::view(&page));
+    assert!(text(&html).contains("Nothing is moving"));
+}
+
+#[test]
+fn a_plan_is_approved_by_its_whole_digest() {
+    let html = render("plan", || super::plan::render(&plan(PlanState::Open)));
+    let digest = format!(r#"name="digest" value="{}""#, digest());
+    assert!(html.contains(&digest), "the form carries the whole digest");
+    assert!(text(&html).contains(&digest_text()));
+    assert!(text(&html).contains("Start release: Needs 1 more approval."));
+    assert!(text(&html).contains("Approval, 1 of 2"));
+    let mut approved = plan(PlanState::Approved);
+    (approved.approve, approved.start) = (Deed::no("You have approved it."), Deed::yes());
+    let html = render("plan-approved", || super::plan::render(&approved));
+    assert!(html.contains(r#"action="/do/start""#));
+}
+
+fn digest_text() -> String {
+    digest().to_string()
+}
+
+#[test]
+fn a_workload_shows_its_pods_and_its_way_back() {
+    let html = render("service", || super::service::render(&service()));
+    for part in ["18 of 18 ready, 75 % of traffic", "Owned by", "If you roll back", "ROLL BACK"] {
+        assert!(text(&html).contains(part), "the page lacks “{part}”");
+    }
+}
+
+#[test]
+fn rollback_has_a_page_of_its_own() {
+    let html = render("rollback", || super::rollback::render(&release()));
+    assert!(html.contains(r#"action="/do/rollback""#));
+    assert!(text(&html).contains("Roll back to 1.41.3 now") && text(&html).contains("What happens"));
+}
+
+#[test]
+fn the_history_opens_an_event_and_names_a_break() {
+    let page = AuditPage {
+        rows: (1..=9).rev().map(event).collect(),
+        filter: AuditFilter::default(),
+        next: Some(1),
+        size: 9,
+        verified: Some(model::audit::Verified {
+            ok: false,
+            size: 9,
+            root: "77".into(),
+            broken: Some(model::audit::Broken { seq: model::Seq(4), why: "it was changed".into() }),
+        }),
+        age: age(),
+    };
+    let html = render("audit", || super::audit::view(&page, Some(5)));
+    assert!(text(&html).contains("The chain breaks at event 4."));
+    assert!(html.contains(r#"class="inset""#) && text(&html).contains("\"from\": 5"));
+    assert!(html.contains("format=ndjson"));
+}
+
+#[test]
+fn the_public_page_is_never_greener_than_its_data() {
+    let component = |status| Component {
+        id: "a".into(),
+        name: "Checkout".into(),
+        status,
+        words: "About 1 in 100 payments fails.".into(),
+        updated: now(),
+    };
+    let page = |status, as_of| StatusPage {
+        headline: "All services work".into(),
+        indicator: "none".into(),
+        components: vec![component(status)],
+        notices: Vec::new(),
+        now: now(),
+        as_of,
+    };
+    let html = render("status", || super::status::view(&page(ComponentStatus::Operational, Some(now()))));
+    assert!(html.contains(r#"data-s="healthy" class="say""#));
+    for as_of in [None, Some(now() - chrono::TimeDelta::seconds(200))] {
+        let html = render("status-old", || super::status::view(&page(ComponentStatus::Operational, as_of)));
+        assert!(!html.contains(r#"data-s="healthy" class="say""#), "{as_of:?}");
+    }
+    let html = render("status-down", || super::status::view(&page(ComponentStatus::PartialOutage, Some(now()))));
+    assert!(text(&html).contains("About 1 in 100 payments fails."));
+}
