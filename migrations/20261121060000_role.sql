@@ -2,6 +2,7 @@
 -- is granted table by table in the migrations that follow. Roles belong to the whole Postgres server, so another
 -- database may have made it already, or may be making it at this moment.
 set local lock_timeout = '5s';
+set local statement_timeout = '60s';
 
 do $$
 declare

@@ -7,6 +7,7 @@
 -- The head's row makes the chain: it is locked from an event's turn until its transaction ends, so events are
 -- numbered in the order in which they are committed, without gaps.
 set local lock_timeout = '5s';
+set local statement_timeout = '60s';
 
 create table audit_events (
     seq bigint not null,

@@ -1,5 +1,6 @@
 -- People with accounts, bearer tokens, and the sign-in attempts that the rate limit counts.
 set local lock_timeout = '5s';
+set local statement_timeout = '60s';
 
 create table people (
     id bigint generated always as identity,

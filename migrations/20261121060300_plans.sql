@@ -1,12 +1,13 @@
 -- Plans with all their versions, and the approvals of them.
 set local lock_timeout = '5s';
+set local statement_timeout = '60s';
 
 create table plans (
     id bigint generated always as identity,
     name text not null,
     service text not null,
     environment text not null,
-    version integer not null,
+    version bigint not null,
     created timestamptz not null,
     changed timestamptz not null,
     constraint plans_pkey primary key (id),
@@ -25,7 +26,7 @@ create index plans_changed on plans (changed desc, id desc);
 
 create table plan_versions (
     plan bigint not null,
-    version integer not null,
+    version bigint not null,
     digest text not null,
     document text not null,
     author bigint,
@@ -49,7 +50,7 @@ comment on column plan_versions.at is 'When.';
 
 create table approvals (
     plan bigint not null,
-    version integer not null,
+    version bigint not null,
     person bigint not null,
     digest text not null,
     name text not null,

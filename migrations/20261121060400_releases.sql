@@ -2,13 +2,14 @@
 -- Columns of type json, not jsonb, keep a document exactly as it was written: the way back must not be
 -- rewritten by its storage.
 set local lock_timeout = '5s';
+set local statement_timeout = '60s';
 
 create table releases (
     id bigint generated always as identity,
     revision bigint not null default 1,
     document json not null,
     plan bigint not null generated always as ((document ->> 'plan')::bigint) stored,
-    plan_version integer not null generated always as ((document ->> 'plan_version')::integer) stored,
+    plan_version bigint not null generated always as ((document ->> 'plan_version')::bigint) stored,
     digest text not null generated always as (document ->> 'digest') stored,
     service text not null generated always as (document ->> 'service') stored,
     environment text not null generated always as (document ->> 'environment') stored,
@@ -91,8 +92,8 @@ create table samples (
     id bigint generated always as identity,
     release bigint not null,
     at timestamptz not null,
-    step integer not null,
-    weight smallint not null,
+    step bigint not null,
+    weight bigint not null,
     stable_requests double precision not null,
     stable_errors double precision not null,
     stable_p95_ms double precision,
@@ -135,7 +136,7 @@ create table verdicts (
     id bigint generated always as identity,
     release bigint not null,
     at timestamptz not null,
-    step integer not null,
+    step bigint not null,
     class text not null,
     document json not null,
     constraint verdicts_pkey primary key (id),

@@ -1,6 +1,7 @@
 -- Sessions of signed-in browsers: the table that the crate tower-sessions-sqlx-store expects, made here so that
 -- the application's role needs no right to create anything.
 set local lock_timeout = '5s';
+set local statement_timeout = '60s';
 
 create schema tower_sessions;
 comment on schema tower_sessions is 'Sessions of signed-in browsers, in the shape that tower-sessions-sqlx-store expects.';

@@ -50,7 +50,7 @@ pub struct ApprovalRecord {
 #[derive(FromRow)]
 struct Row {
     plan: i64,
-    version: i32,
+    version: i64,
     digest: String,
     person: i64,
     name: String,
@@ -65,7 +65,7 @@ impl Row {
     fn record(self) -> Result<ApprovalRecord> {
         Ok(ApprovalRecord {
             plan: PlanId(self.plan),
-            version: self.version,
+            version: document::number("version", self.version)?,
             digest: Digest(self.digest),
             person: PersonId(self.person),
             name: self.name,

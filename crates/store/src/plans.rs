@@ -1,5 +1,6 @@
 //! Plans and their versions. A version is written once; only the number of the newest moves, by compare-and-set.
 
+use crate::document::number;
 use crate::link::{Link, SqlAs};
 use crate::{Error, Result, Store, Tx};
 use chrono::{DateTime, Utc};
@@ -30,7 +31,7 @@ pub struct PlanRecord {
 #[derive(FromRow)]
 struct Row {
     id: i64,
-    version: i32,
+    version: i64,
     digest: String,
     document: String,
     author: Option<i64>,
@@ -60,7 +61,7 @@ impl Row {
             name: plan.metadata.name.clone(),
             service: plan.metadata.service.clone(),
             environment: plan.metadata.environment.clone(),
-            version: self.version,
+            version: number("version of the plan", self.version)?,
             digest: Digest(digest),
             plan,
             author: self.author.map(PersonId),
@@ -92,7 +93,7 @@ impl Store {
     /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn plan_version(&self, id: PlanId, version: i32) -> Result<PlanRecord> {
         let sql = format!("{VERSIONS} where p.id = $1 and v.version = $2");
-        let sql = sqlx::query_as(&sql).bind(id.0).bind(version);
+        let sql = sqlx::query_as(&sql).bind(id.0).bind(i64::from(version));
         let row: Option<Row> = self.link().await?.maybe(sql).await?;
         row.ok_or(Error::NotFound("version of the plan"))?.record()
     }
@@ -167,8 +168,8 @@ impl Tx {
         .bind(&plan.metadata.service)
         .bind(&plan.metadata.environment)
         .bind(now);
-        let Some((version,)) = self.maybe::<(i32,)>(sql).await? else {
-            let newest: Option<(i32,)> =
+        let Some((version,)) = self.maybe::<(i64,)>(sql).await? else {
+            let newest: Option<(i64,)> =
                 self.maybe(sqlx::query_as("select version from plans where id = $1").bind(id.0)).await?;
             return Err(self.refuse(match newest {
                 None => Error::NotFound("plan"),
@@ -178,6 +179,7 @@ impl Tx {
                 )),
             }));
         };
+        let version = number("version of the plan", version)?;
         self.write_version(id, version, plan, digest, author, now).await?;
         Ok(version)
     }
@@ -216,7 +218,7 @@ impl Tx {
     pub async fn lock_plan(&mut self, id: PlanId) -> Result<PlanRecord> {
         // First the lock, then the version: a join under lock could pair a new number with an old version.
         let locked = sqlx::query_as("select version from plans where id = $1 for no key update").bind(id.0);
-        let Some((version,)) = self.maybe::<(i32,)>(locked).await? else {
+        let Some((version,)) = self.maybe::<(i64,)>(locked).await? else {
             return Err(self.refuse(Error::NotFound("plan")));
         };
         let sql = format!("{VERSIONS} where p.id = $1 and v.version = $2");

@@ -14,8 +14,8 @@ const VERDICTS: i64 = 10_000;
 #[derive(FromRow)]
 struct Row {
     at: DateTime<Utc>,
-    step: i32,
-    weight: i16,
+    step: i64,
+    weight: i64,
     stable_requests: f64,
     stable_errors: f64,
     stable_p95_ms: Option<f64>,
@@ -65,12 +65,12 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] when there is no such release; [`Error::Unavailable`].
     pub async fn insert_sample(&self, release: ReleaseId, s: &Sample) -> Result<()> {
-        let step = i32::try_from(s.step).map_err(|e| Error::Corrupt(format!("Step: {e}.")))?;
+        let step = i64::try_from(s.step).map_err(|e| Error::Corrupt(format!("Step: {e}.")))?;
         let sql = format!(
             "insert into samples (release, {COLUMNS})
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
         );
-        let mut sql = sqlx::query(&sql).bind(release.0).bind(s.at).bind(step).bind(i16::from(s.weight));
+        let mut sql = sqlx::query(&sql).bind(release.0).bind(s.at).bind(step).bind(i64::from(s.weight));
         for side in [&s.stable, &s.canary, &s.stable_recent, &s.canary_recent] {
             sql = sql.bind(side.requests).bind(side.errors).bind(side.p95_ms);
         }
@@ -103,7 +103,7 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] when there is no such release; [`Error::Unavailable`].
     pub async fn insert_verdict(&self, release: ReleaseId, v: &Verdict) -> Result<()> {
-        let step = i32::try_from(v.step).map_err(|e| Error::Corrupt(format!("Step: {e}.")))?;
+        let step = i64::try_from(v.step).map_err(|e| Error::Corrupt(format!("Step: {e}.")))?;
         let sql = sqlx::query(
             "insert into verdicts (release, at, step, class, document) values ($1, $2, $3, $4, $5::json)",
         )

@@ -126,7 +126,7 @@ async fn start() -> (Postgres, File) {
     for slot in 0..16 {
         let dir = PathBuf::from(format!("/var/tmp/tidegate-test-postgres/{slot}"));
         must("making a directory for Postgres", fs::create_dir_all(&dir));
-        let Some(lock) = lock(&dir.join("lock")) else { continue };
+        let Some(lock) = lock(&dir.with_extension("lock")) else { continue };
         match Postgres::start(&dir).await {
             Ok(postgres) => return (postgres, lock),
             // Such as a server killed a moment ago whose processes are not all gone.

@@ -160,7 +160,8 @@ async fn a_locked_plan_stays_as_it_is() {
     let author = person(&db.store, "mara").await;
     let (plan_id, digest) = planned(&db.store, "a", &author).await;
     let mut tx = db.store.begin().await.unwrap();
-    assert_eq!(tx.lock_plan(plan_id).await.unwrap().digest, digest);
+    let locked = tx.lock_plan(plan_id).await.unwrap();
+    assert_eq!((&locked.digest, &locked), (&digest, &db.store.plan_version(plan_id, 1).await.unwrap()));
     let (store, by) = (db.store.clone(), author.clone());
     let edit = tokio::spawn(async move { edited(&store, plan_id, 1, "9.9.9", &by).await });
     crate::leases::somebody_waits(&db).await;
