@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
@@ -27,8 +28,8 @@ struct Door {
     /// Asks the next watches for a version the API server no longer has.
     stale: AtomicBool,
     requests: Mutex<Vec<String>>,
-    /// The kinds (last path segment) whose watch was answered 410.
-    gone: watch::Sender<usize>,
+    /// The paths whose watch was answered 410.
+    gone: watch::Sender<BTreeSet<String>>,
 }
 
 #[derive(Clone)]
@@ -47,7 +48,7 @@ impl Gate {
             mode: watch::Sender::new(Mode::Open),
             stale: AtomicBool::new(false),
             requests: Mutex::default(),
-            gone: watch::Sender::new(0),
+            gone: watch::Sender::default(),
         });
         let app = axum::Router::new().fallback(pass).with_state(door.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -74,10 +75,10 @@ impl Gate {
         self.door.stale.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until the API server has answered so many watches with 410.
-    pub(crate) async fn told_gone(&self, times: usize) {
+    /// Waits until the API server has answered the watches of so many kinds with 410.
+    pub(crate) async fn told_gone(&self, kinds: usize) {
         let mut gone = self.door.gone.subscribe();
-        let told = gone.wait_for(|n| *n >= times);
+        let told = gone.wait_for(|paths| paths.len() >= kinds);
         tokio::time::timeout(std::time::Duration::from_secs(20), told).await.unwrap().unwrap();
         self.door.stale.store(false, Ordering::SeqCst);
     }
@@ -99,6 +100,7 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
     }
     let (parts, body) = request.into_parts();
     let mut uri = parts.uri.path_and_query().unwrap().to_string();
+    let path = parts.uri.path().to_owned();
     door.requests.lock().unwrap().push(format!("{} {uri}", parts.method));
     let stale = door.stale.load(Ordering::SeqCst) && uri.contains("watch=true");
     if stale {
@@ -125,12 +127,15 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
     let mut shut = door.mode.subscribe();
     let pace = door.mode.clone();
     let gone = door.gone.clone();
+    let kind = path;
     let frames = Body::new(body)
         .into_data_stream()
         .inspect(move |frame| {
             let said = frame.as_ref().is_ok_and(|f| f.windows(10).any(|w| w == b"\"code\":410"));
             if stale && said {
-                gone.send_modify(|n| *n += 1);
+                gone.send_modify(|paths| {
+                    paths.insert(kind.clone());
+                });
             }
         })
         .then(move |frame| {
