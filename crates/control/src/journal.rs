@@ -138,6 +138,12 @@ impl Journal {
         entries
     }
 
+    /// Something about this release is not yet in the chain.
+    pub fn holds(&self, release: ReleaseId) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.open.values().any(|e| e.intent.release == Some(release))
+    }
+
     /// Path of this replica's file.
     pub fn path(&self) -> PathBuf {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).path.clone()

@@ -147,11 +147,13 @@ impl Control {
         // The effect and its record set out together: neither waits for the other, and the conductor learns at once
         // that the abort it is about to see was ours.
         let _pressed = self.pressed(release);
-        let (effect, recorded) = tokio::join!(
-            self.cluster(&key.cluster)?.roll_back(key, &attempt, &good, &route),
+        let cluster = self.cluster(&key.cluster)?;
+        let ((effect, took), recorded) = tokio::join!(
+            // Timed on its own: a silent Postgres takes nothing from it.
+            async { (cluster.roll_back(key, &attempt, &good, &route).await, begun.elapsed()) },
             tokio::time::timeout(RECORD_WITHIN, self.record_accepted(&intent)),
         );
-        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let outcome = Outcome {
             attempt: attempt.clone(),
             at: self.now_utc(),
@@ -195,9 +197,11 @@ impl Control {
         Pressed { control: self.clone(), release }
     }
 
-    /// A press on this release is at work in this process.
+    /// A press on this release is at work in this process, or its record still waits for Postgres: what the cluster
+    /// shows would look like a stranger's doing.
     pub(crate) fn is_pressed(&self, id: ReleaseId) -> bool {
         self.inner.pressed.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+            || self.inner.journal.holds(id)
     }
 
     async fn roll_back_unstarted(
