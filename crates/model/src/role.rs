@@ -200,3 +200,115 @@ impl Actor {
         self.grants.iter().map(|g| g.role.words()).collect::<Vec<_>>().join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(role: Role, environment: Option<&str>) -> Actor {
+        Actor {
+            person: Some(PersonId(1)),
+            name: "Ada".into(),
+            grants: vec![Grant { role, environment: environment.map(str::to_owned) }],
+            via: Via::Browser,
+        }
+    }
+
+    /// The whole table, to be read by a person whenever it changes.
+    #[test]
+    fn every_role_and_every_action() {
+        let mut table = String::new();
+        for action in Action::ALL {
+            let who: Vec<_> = Role::ALL.into_iter().filter(|r| allows(*r, action)).map(Role::key).collect();
+            table.push_str(&format!("{:34}{}\n", action.verb(), who.join(", ")));
+        }
+        insta::assert_snapshot!(table, @r#"
+            see this                          viewer, release-manager, approver, on-call, administrator
+            write plans                       release-manager
+            start releases                    release-manager
+            promote a step                    release-manager
+            skip a step                       release-manager
+            resume a release                  release-manager, on-call
+            approve plans                     approver
+            open a gate that asks for on-call on-call
+            pause a release                   release-manager, approver, on-call, administrator
+            abort a release                   release-manager, approver, on-call, administrator
+            roll back                         release-manager, approver, on-call, administrator
+            administer Tidegate               administrator
+        "#);
+    }
+
+    #[test]
+    fn every_action_is_listed() {
+        // A new action that is not in `ALL` would be asked by nobody: this match does not compile without it.
+        for action in Action::ALL {
+            match action {
+                Action::See
+                | Action::WritePlan
+                | Action::Start
+                | Action::Promote
+                | Action::Skip
+                | Action::Resume
+                | Action::Approve
+                | Action::OpenOnCallGate
+                | Action::Pause
+                | Action::Abort
+                | Action::RollBack
+                | Action::Administer => {}
+            }
+        }
+        let mut all = Action::ALL.to_vec();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), Action::ALL.len());
+    }
+
+    #[test]
+    fn whoever_sees_a_fire_may_pull_the_alarm_but_a_viewer_only_sees() {
+        for role in Role::ALL {
+            let halting = [Action::Pause, Action::Abort, Action::RollBack].map(|a| allows(role, a));
+            assert_eq!(halting, [role != Role::Viewer; 3], "{role}");
+        }
+    }
+
+    #[test]
+    fn an_administrator_neither_raises_nor_approves() {
+        for action in [Action::WritePlan, Action::Start, Action::Promote, Action::Skip, Action::Approve] {
+            assert!(!allows(Role::Administrator, action), "{action:?}");
+        }
+    }
+
+    #[test]
+    fn a_grant_for_one_environment_is_for_that_one() {
+        let actor = holder(Role::Approver, Some("staging"));
+        assert!(actor.may(Action::Approve, "staging"));
+        assert!(!actor.may(Action::Approve, "production"));
+        assert!(holder(Role::Approver, None).may(Action::Approve, "production"));
+    }
+
+    #[test]
+    fn tidegate_itself_holds_no_role() {
+        let system = Actor::system("conductor");
+        assert!(Action::ALL.into_iter().all(|a| !system.may(a, "production")));
+    }
+
+    #[test]
+    fn a_refusal_says_who_may() {
+        let said = holder(Role::Viewer, None).require(Action::RollBack, "production").unwrap_err();
+        assert_eq!(
+            said.detail,
+            "As viewer you may not roll back in production. Ask: release manager, approver, on-call, administrator."
+        );
+        let nobody = Actor { grants: Vec::new(), ..holder(Role::Viewer, None) };
+        assert!(nobody.require(Action::See, "production").unwrap_err().detail.contains("without a role"));
+    }
+
+    #[test]
+    fn roles_are_read_by_key_and_by_words() {
+        for role in Role::ALL {
+            assert_eq!(role.key().parse(), Ok(role));
+            assert_eq!(role.words().parse(), Ok(role));
+        }
+        assert!("boss".parse::<Role>().unwrap_err().contains("use one of viewer, release-manager"));
+    }
+}

@@ -92,3 +92,117 @@ pub fn route(w: &Workload, good: &str) -> Route {
                 .into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conductor::sample::{CANARY, GOOD, healthy, plan, promoted, standing, step};
+    use crate::workload::Kind;
+
+    fn canary() -> Workload {
+        standing(&plan(vec![step(25, 0, &[]), step(100, 60, &[])]), 0)
+    }
+
+    fn done() -> Workload {
+        promoted(&plan(vec![step(100, 60, &[])]))
+    }
+
+    fn way(w: &Workload) -> (Vec<Call>, Pace) {
+        let r = route(w, GOOD);
+        (r.calls, r.pace)
+    }
+
+    #[test]
+    fn in_flight_behind_a_router_only_traffic_moves() {
+        assert_eq!(way(&canary()), (vec![Call::Abort, Call::Revert], Pace::Seconds));
+    }
+
+    #[test]
+    fn in_flight_without_a_router_pods_must_start() {
+        let mut w = canary();
+        w.router = None;
+        assert_eq!(way(&w), (vec![Call::Abort, Call::Revert], Pace::PodStart));
+        let mut w = canary();
+        w.dynamic_stable_scale = true;
+        assert_eq!(way(&w).1, Pace::PodStart, "the stable pods were scaled away");
+    }
+
+    #[test]
+    fn a_paused_rollout_is_unpaused_first() {
+        let mut w = canary();
+        w.spec_paused = true;
+        assert_eq!(way(&w).0, [Call::Unpause, Call::Abort, Call::Revert]);
+        let mut w = done();
+        w.spec_paused = true;
+        assert_eq!(way(&w).0[0], Call::Unpause);
+    }
+
+    #[test]
+    fn an_aborted_one_needs_only_its_template() {
+        let mut w = canary();
+        w.abort = true;
+        assert_eq!(way(&w).0, [Call::Revert]);
+    }
+
+    #[test]
+    fn a_promoted_one_goes_back_through_the_window() {
+        assert_eq!(way(&done()), (vec![Call::RevertThroughWindow, Call::PromoteFull], Pace::PodStart));
+    }
+
+    #[test]
+    fn blue_green_in_flight_goes_back_by_its_selector() {
+        let mut w = canary();
+        w.strategy = Strategy::BlueGreen;
+        w.router = None;
+        assert_eq!(way(&w), (vec![Call::Abort, Call::Revert], Pace::Seconds));
+    }
+
+    #[test]
+    fn a_deployment_goes_back_by_its_template() {
+        let mut w = done();
+        w.key.kind = Kind::Deployment;
+        w.strategy = Strategy::Rolling;
+        assert_eq!(way(&w), (vec![Call::Revert], Pace::PodStart));
+    }
+
+    #[test]
+    fn where_the_known_good_serves_there_is_nothing_to_do() {
+        assert_eq!(way(&healthy()), (vec![], Pace::Now));
+    }
+
+    #[test]
+    fn before_the_controller_has_seen_a_change_its_hashes_prove_nothing() {
+        let mut w = healthy();
+        w.generation += 1;
+        assert!(way(&w).0.contains(&Call::Revert));
+    }
+
+    #[test]
+    fn every_state_has_a_route_that_ends_the_bad_version() {
+        for stable in [GOOD, CANARY, "other"] {
+            for current in [GOOD, CANARY, "other"] {
+                for flags in 0..8u8 {
+                    for strategy in [Strategy::Canary, Strategy::BlueGreen, Strategy::Rolling] {
+                        let mut w = canary();
+                        w.stable_hash = Some(stable.into());
+                        w.current_hash = Some(current.into());
+                        w.spec_paused = flags & 1 > 0;
+                        w.abort = flags & 2 > 0;
+                        w.promote_full = flags & 4 > 0;
+                        w.strategy = strategy;
+                        let calls = way(&w).0;
+                        let reverts =
+                            calls.contains(&Call::Revert) || calls.contains(&Call::RevertThroughWindow);
+                        assert!(reverts || stable == GOOD && current == GOOD, "{stable} {current} {flags}");
+                        if let Some(at) = calls.iter().position(|c| *c == Call::Unpause) {
+                            assert_eq!(at, 0);
+                        }
+                        let abort = calls.iter().position(|c| *c == Call::Abort);
+                        let revert = calls.iter().position(|c| *c == Call::Revert);
+                        assert!(abort.is_none() || abort < revert, "the abort ends the traffic first");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -83,3 +83,56 @@ impl<'de> Deserialize<'de> for Span {
         String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("0s", 0),
+            ("30s", 30),
+            ("2m", 120),
+            ("1h30m", 5400),
+            ("24h", 86_400),
+            (" 2d ", 172_800),
+            ("90m", 5400),
+        ] {
+            assert_eq!(text.parse::<Span>(), Ok(Span(seconds)), "{text}");
+        }
+        for bad in [
+            "",
+            "5",
+            "m",
+            "5x",
+            "-1s",
+            "1.5h",
+            "1h 30m",
+            "5m3",
+            "99999999999999999999s",
+            "999999999999999999d",
+            "５m",
+        ] {
+            let said = bad.parse::<Span>().unwrap_err();
+            assert_eq!(said, format!("`{bad}` is not a duration: write 30s, 2m, 1h30m or 2d"));
+        }
+    }
+
+    #[test]
+    fn clocks_are_shown_as_a_stopwatch_shows_them() {
+        assert_eq!([0, 71, 120, 3900].map(|s| Span(s).clock()), ["0:00", "1:11", "2:00", "1:05:00"]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_written_is_read_back(seconds in any::<u64>()) {
+            let written = Span(seconds).to_string();
+            prop_assert_eq!(written.parse::<Span>(), Ok(Span(seconds)));
+        }
+    }
+}
