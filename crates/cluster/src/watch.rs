@@ -296,3 +296,48 @@ pub(crate) fn words(e: &kube::Error) -> String {
         other => crate::error::one_line(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+    }
+
+    fn life(listed: bool, open: bool, seen: i64) -> Life {
+        let life = Life::default();
+        life.listed.store(listed, Ordering::Relaxed);
+        life.open.store(open, Ordering::Relaxed);
+        life.seen_ms.store(at(seen).timestamp_millis(), Ordering::Relaxed);
+        life
+    }
+
+    #[test]
+    fn an_open_watch_is_as_fresh_as_the_last_answered_read() {
+        assert_eq!(life(true, true, 0).seen(at(60)), Some(at(60)));
+        assert_eq!(life(true, true, 60).seen(at(58)), Some(at(60)));
+    }
+
+    #[test]
+    fn a_broken_or_overdue_watch_ages_whatever_the_api_server_answers() {
+        assert_eq!(life(true, false, 0).seen(at(60)), Some(at(0)));
+        assert_eq!(life(true, true, 0).seen(at(91)), Some(at(0)));
+    }
+
+    #[test]
+    fn before_the_first_list_nothing_is_known() {
+        assert_eq!(life(false, true, 0).seen(at(1)), None);
+    }
+
+    #[test]
+    fn waits_grow_to_ten_seconds_and_are_spread() {
+        let mut backoff = Backoff::new();
+        let waits: Vec<Duration> = (0..20).map(|_| backoff.next()).collect();
+        assert!(waits[0] >= Backoff::FIRST / 2 && waits[0] <= Backoff::FIRST);
+        assert!(waits[10..].iter().all(|w| *w >= Backoff::LAST / 2 && *w <= Backoff::LAST));
+        assert!(waits[10..].iter().any(|w| *w != waits[10]), "without chance all replicas return at once");
+        backoff.reset();
+        assert!(backoff.next() <= Backoff::FIRST);
+    }
+}
