@@ -62,7 +62,7 @@ pub(crate) fn scroll(label: &'static str, content: AnyView) -> AnyView {
 /// Nothing here: why, and the first thing to do.
 pub(crate) fn empty(icon_name: &'static str, title: String, words: String, act: AnyView) -> AnyView {
     view! {
-        <div class="empty">{icon(icon_name)}<h3>{title}</h3><p>{words}</p>{act}</div>
+        <div class="empty">{icon(icon_name)}<h2>{title}</h2><p>{words}</p>{act}</div>
     }
     .into_any()
 }

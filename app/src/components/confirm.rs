@@ -26,7 +26,7 @@ pub(crate) fn panel(post: Post, r: &Rollback) -> AnyView {
     let keep = view! {
         <button class="btn" type="button" popovertarget=PANEL popovertargetaction="hide">{r.keep.clone()}</button>
     };
-    let inside = inside(post, r, keep.into_any());
+    let inside = inside(post, r, keep.into_any(), false);
     view! {
         <div class="confirm" id=PANEL popover role="dialog" aria-labelledby="rollback-h">
             <h2 id="rollback-h">{title}</h2>
@@ -40,7 +40,7 @@ pub(crate) fn panel(post: Post, r: &Rollback) -> AnyView {
 pub(crate) fn in_place(post: Post, r: &Rollback) -> AnyView {
     let title = title(r);
     let keep = view! { <a class="btn" href=r.back.clone()>{r.keep.clone()}</a> };
-    let inside = inside(post, r, keep.into_any());
+    let inside = inside(post, r, keep.into_any(), true);
     view! {
         <div class="confirm here mt"><h1 class="ask">{title}</h1>{inside}</div>
     }
@@ -54,12 +54,13 @@ fn title(r: &Rollback) -> String {
     }
 }
 
-fn inside(post: Post, r: &Rollback, keep: AnyView) -> AnyView {
+/// `page`: below a page's own heading; else below the panel's.
+fn inside(post: Post, r: &Rollback, keep: AnyView, page: bool) -> AnyView {
     let words = match &r.preview {
         Some(p) => format!("Roll back to {} now", p.to_version),
         None => format!("Roll {} back now", r.service),
     };
-    let consequences = r.preview.as_ref().map(consequences);
+    let consequences = r.preview.as_ref().map(|p| consequences(p, page));
     let form = view! {
         <div class="field mt">
             <label for="rollback-why">"Reason (optional)"</label>
@@ -74,7 +75,10 @@ fn inside(post: Post, r: &Rollback, keep: AnyView) -> AnyView {
     view! { {consequences}{post.form("rollback", "", r.hidden.clone(), form.into_any())} }.into_any()
 }
 
-fn consequences(p: &RollbackPreview) -> AnyView {
+fn consequences(p: &RollbackPreview, page: bool) -> AnyView {
+    let heading = |words: &'static str| {
+        if page { view! { <h2>{words}</h2> }.into_any() } else { view! { <h3>{words}</h3> }.into_any() }
+    };
     let steps = p.steps.iter().map(|s| view! { <li>{s.clone()}</li> }).collect_view();
     let stays = (!p.cannot_undo.is_empty()).then(|| {
         let list = p
@@ -82,7 +86,7 @@ fn consequences(p: &RollbackPreview) -> AnyView {
             .iter()
             .map(|w| view! { <li class="note" data-s="waiting">{icon("warn")}<span>{w.clone()}</span></li> })
             .collect_view();
-        view! { <h3>"What it cannot undo"</h3><ul role="list">{list}</ul> }
+        view! { {heading("What it cannot undo")}<ul role="list">{list}</ul> }
     });
     view! {
         <dl class="sum">
@@ -90,7 +94,7 @@ fn consequences(p: &RollbackPreview) -> AnyView {
             <div><dt>"After"</dt><dd><span class="rev">{p.to_version.clone()}</span>" at 100\u{a0}%"</dd></div>
             <div><dt>"Takes"</dt><dd>{p.takes.clone()}</dd></div>
         </dl>
-        <h3>"What happens"</h3>
+        {heading("What happens")}
         <ol class="seq" role="list">{steps}</ol>
         {stays}
     }

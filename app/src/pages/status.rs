@@ -8,14 +8,22 @@ use crate::components::tone::{self, Tone, st};
 use crate::when;
 use chrono::{DateTime, TimeDelta, Utc};
 use leptos::prelude::*;
-use leptos_meta::{Meta, Title};
+use leptos_meta::Title;
 use model::view::{Component, ComponentStatus, Notice, StatusPage};
 
 /// Older than this the page calls itself old.
 const OLD: TimeDelta = TimeDelta::seconds(90);
+/// How often an open page asks again.
+#[cfg(feature = "hydrate")]
+const EVERY: std::time::Duration = std::time::Duration::from_secs(15);
 
 pub(crate) fn page() -> AnyView {
     let page = read(|| (), |()| api::status::status());
+    // Asked again by script, not by a refresh of the whole page, which takes a reader's place on it away.
+    #[cfg(feature = "hydrate")]
+    if let Ok(timer) = set_interval_with_handle(move || page.refetch(), EVERY) {
+        on_cleanup(move || timer.clear());
+    }
     loaded(page, |p| view(&p))
 }
 
@@ -54,13 +62,12 @@ pub(super) fn view(p: &StatusPage) -> AnyView {
     };
     view! {
         <Title text=p.headline.clone()/>
-        <Meta http_equiv="refresh" content="60"/>
         <a class="skip btn" href="#main">"Skip to content"</a>
         <main class="plain" id="main" tabindex="-1">
             <p class="row"><span class="brand">{icon("gate")}"Service status"</span></p>
             <div class="say" data-s=tone.s><h1 class="grow">{icon_of(tone)}{p.headline.clone()}</h1></div>
             <p class="sm ink2 mt row">
-                <span class="live" data-s=s>{icon(sign)}{age}</span><span>"This page refreshes every 60\u{a0}s, without scripts."</span>
+                <span class="live" data-s=s>{icon(sign)}{age}</span><a href="/status">"Reload"</a>
             </p>
             <section class="sect" aria-labelledby="s-h"><header><h2 id="s-h">"Now"</h2></header>{list}</section>
             {notices("h-h", "What happens", &open, p.now)}
