@@ -69,7 +69,13 @@ impl FromServerFnError for Fault {
             ServerFnErrorErr::Args(why)
             | ServerFnErrorErr::MissingArg(why)
             | ServerFnErrorErr::Deserialization(why) => {
-                Problem::new(Status::Malformed, format!("The request cannot be read: {why}.")).into()
+                let problem =
+                    Problem::new(Status::Malformed, format!("The request cannot be read: {why}."));
+                // Leptos would answer 500, as if it were our fault.
+                #[cfg(feature = "ssr")]
+                return crate::api::door::refuse(problem);
+                #[cfg(not(feature = "ssr"))]
+                problem.into()
             }
             other => Problem::new(Status::Bug, format!("{other}. Try again.")).into(),
         }

@@ -144,7 +144,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
                 words = c.to_string();
                 cause = c.source();
             }
-            Problem::invalid(vec![at_field("", &words)])
+            // `limit: invalid digit found in string`
+            let (path, words) =
+                words.split_once(": ").filter(|(p, _)| !p.contains(' ')).unwrap_or(("", &words));
+            Problem::invalid(vec![at_field(path, words)])
         })?;
         Ok(Self(query.0))
     }

@@ -39,7 +39,7 @@ pub(crate) mod door {
             None => {
                 let next = here().map(|h| format!("?next={}", encode(&h))).unwrap_or_default();
                 leptos_axum::redirect(&format!("/login{next}"));
-                Err(Problem::new(Status::Unauthenticated, "Sign in to see this.").into())
+                Err(refuse(Problem::new(Status::Unauthenticated, "Sign in to see this.")))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! No route without an answer to "who may": every route of the API, every server function and every page, for every
 //! role and for nobody.
 
-use crate::common::{Server, World};
+use crate::common::{Answer, Server, World};
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use model::{Action, Role};
@@ -113,10 +113,12 @@ async fn every_server_function_asks_who_is_there() {
             .header("content-type", "application/x-www-form-urlencoded")
             .body(Body::from(ARGUMENTS))
             .unwrap();
-        let status = server.send(request).await.status();
+        let answer = Answer::read(server.send(request).await).await;
+        let status = answer.status;
         assert!(
             matches!(status, StatusCode::UNAUTHORIZED | StatusCode::BAD_REQUEST | StatusCode::FOUND),
-            "{path} without a session: {status}"
+            "{path} without a session: {status} {}",
+            answer.text
         );
     }
     assert!(seen >= 15, "{seen} server functions");
