@@ -18,4 +18,5 @@ pub(crate) mod status;
 #[cfg(all(test, feature = "ssr"))]
 mod fixtures;
 #[cfg(all(test, feature = "ssr"))]
+#[allow(clippy::unwrap_used, reason = "a page that cannot be written for looking at must stop the test")]
 mod tests;

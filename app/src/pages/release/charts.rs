@@ -24,7 +24,7 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
         let from = first.map_or(begun, |f| f.min(begun));
         let (due, over) = seen.live.with(|l| (l.due.clone(), l.state.ended()));
         let last = seen.timeline.with(|t| t.first().map(|t| t.at));
-        let ended = ended.or_else(|| if over { last } else { None });
+        let ended = ended.or(if over { last } else { None });
         Window::new(from, now, ended, due)
     });
     let stale = {
