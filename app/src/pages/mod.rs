@@ -16,6 +16,7 @@ pub(crate) mod setup;
 pub(crate) mod status;
 
 #[cfg(all(test, feature = "ssr"))]
+#[allow(clippy::expect_used, reason = "a fixture that breaks a rule must stop the test")]
 mod fixtures;
 #[cfg(all(test, feature = "ssr"))]
 #[allow(clippy::unwrap_used, reason = "a page that cannot be written for looking at must stop the test")]
