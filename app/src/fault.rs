@@ -69,8 +69,7 @@ impl FromServerFnError for Fault {
             ServerFnErrorErr::Args(why)
             | ServerFnErrorErr::MissingArg(why)
             | ServerFnErrorErr::Deserialization(why) => {
-                let problem =
-                    Problem::new(Status::Malformed, format!("The request cannot be read: {why}."));
+                let problem = Problem::new(Status::Malformed, format!("The request cannot be read: {why}."));
                 // Leptos would answer 500, as if it were our fault.
                 #[cfg(feature = "ssr")]
                 return crate::api::door::refuse(problem);

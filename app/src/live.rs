@@ -8,6 +8,7 @@ use model::view::{Age, ReleaseDelta, Shell, WorkloadRow};
 use model::workload::Key;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The connection to the server.
 #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "only a browser connects"))]
@@ -39,6 +40,11 @@ pub(crate) enum Heard {
     /// The stream was lost and is back: whatever was missed must be read again.
     Again,
 }
+
+/// How long a page waits for more changes before it reads itself again.
+const SOON: Duration = Duration::from_millis(250);
+/// How long it leaves between two readings.
+const AGAIN: Duration = Duration::from_secs(1);
 
 type Ear = Arc<dyn Fn(Heard) + Send + Sync>;
 
@@ -137,14 +143,56 @@ impl Live {
         });
     }
 
-    /// Hears these topics, and reads everything again whenever one changed.
+    /// Hears these topics, and reads everything again when one changed: soon after the first change, and then at
+    /// most once in [`AGAIN`], however many there are.
     pub(crate) fn follow(
         self,
         topics: impl Fn() -> String + Send + Sync + 'static,
         again: impl Fn() + Send + Sync + 'static,
     ) {
-        self.listen(topics, move |_| again());
+        let pace = StoredValue::new(Pace::Rests);
+        let again: Arc<dyn Fn() + Send + Sync> = Arc::new(again);
+        self.listen(topics, move |_| nudge(pace, &again));
     }
+}
+
+/// Where a page that reads itself again is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    Rests,
+    /// Will read in a moment: more changes cost nothing.
+    Waits,
+    /// Has just read; `true`: something changed since.
+    Cools(bool),
+}
+
+fn nudge(pace: StoredValue<Pace>, again: &Arc<dyn Fn() + Send + Sync>) {
+    match pace.try_get_value() {
+        Some(Pace::Rests) => {
+            pace.set_value(Pace::Waits);
+            let again = again.clone();
+            set_timeout(move || read_again(pace, &again), SOON);
+        }
+        Some(Pace::Cools(_)) => pace.set_value(Pace::Cools(true)),
+        Some(Pace::Waits) | None => {}
+    }
+}
+
+fn read_again(pace: StoredValue<Pace>, again: &Arc<dyn Fn() + Send + Sync>) {
+    // The page may be gone by now.
+    if pace.try_set_value(Pace::Cools(false)).is_some() {
+        return;
+    }
+    again();
+    let again = again.clone();
+    set_timeout(
+        move || match pace.try_get_value() {
+            Some(Pace::Cools(true)) => read_again(pace, &again),
+            Some(_) => pace.set_value(Pace::Rests),
+            None => {}
+        },
+        AGAIN,
+    );
 }
 
 #[cfg(feature = "hydrate")]

@@ -44,6 +44,14 @@ impl Metric {
         }
     }
 
+    /// The figure at a line's end, where the axis beside it has the unit.
+    fn short(self, value: f64) -> String {
+        match self {
+            Self::Errors => self.words(value),
+            Self::Latency => format!("{value:.0}"),
+        }
+    }
+
     fn limit(self, limits: &Limits) -> Option<f64> {
         match self {
             Self::Errors => Some(limits.max_error_percent),
@@ -350,7 +358,7 @@ fn ends(
                 out,
                 r#"<text class="{class}" x="{x:.2}%" dx="{dx}" y="{:.1}" text-anchor="{anchor}">{}</text>"#,
                 place + 4.0,
-                metric.words(p.value)
+                metric.short(p.value)
             );
         }
     }

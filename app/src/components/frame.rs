@@ -5,11 +5,12 @@ use super::common::nothing;
 use super::icon::icon;
 use super::tone;
 use crate::api;
-use crate::components::load::read;
+use crate::components::load::{Read, read};
 use crate::live::Live;
 use leptos::prelude::*;
 use leptos_router::components::Outlet;
 use leptos_router::hooks::use_location;
+use model::Action;
 use model::view::Shell;
 
 /// Top bar and navigation, and the page in its place.
@@ -17,6 +18,7 @@ pub(crate) fn frame() -> AnyView {
     let live = Live::get();
     live.frame();
     let shell = read(|| (), |()| api::now::shell());
+    provide_context(Known(shell));
     let top =
         move || Suspend::new(async move { shell.await.map_or_else(|_| nothing(), |shell| corner(&shell)) });
     let nav = move || {
@@ -53,6 +55,22 @@ pub(crate) fn frame() -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// Who is signed in, for pages that show a deed only to those who may.
+#[derive(Clone, Copy)]
+struct Known(Read<Shell>);
+
+/// Something for those alone who may do `action` somewhere; the server asks again for each deed.
+pub(crate) fn for_those_who_may(action: Action, show: fn() -> AnyView) -> AnyView {
+    let Some(Known(shell)) = use_context() else { return nothing() };
+    let made = move || {
+        Suspend::new(async move {
+            let may = shell.await.is_ok_and(|s| s.may.contains(&action));
+            if may { show() } else { nothing() }
+        })
+    };
+    view! { <Transition fallback=nothing>{made}</Transition> }.into_any()
 }
 
 /// Age of the data, and who is signed in.

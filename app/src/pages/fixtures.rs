@@ -58,7 +58,8 @@ pub(super) fn preview() -> RollbackPreview {
         route: Route {
             calls: vec![Call::Abort, Call::Revert],
             pace: Pace::Seconds,
-            because: "The update is in flight: the known-good pods are running, only the traffic moves.".into(),
+            because: "The update is in flight: the known-good pods are running, only the traffic moves."
+                .into(),
         },
         takes: "about 4 s".into(),
         steps: vec![
@@ -84,15 +85,31 @@ fn steps() -> Vec<StepView> {
     use GateState::{Closed, Failed, Passed, Waiting};
     let step = |weight, state, words: &str, gates| StepView { weight, state, words: words.into(), gates };
     vec![
-        step(5, StepState::Passed, "passed 14:04:20", vec![
-            gate("analysis", "Analysis", Passed, "pass", Some("148 requests, 1 error")),
-            gate("bake", "Bake", Passed, "2:00 of 2:00", None),
-        ]),
-        step(25, StepState::Held, "held here", vec![
-            gate("analysis", "Analysis", Failed, "fail", Some("since 14:05:31, errors 13 times stable")),
-            gate("approval", "Approval, on-call", Closed, "0 of 1", Some("is asked when the analysis passes")),
-            gate("bake", "Bake", Waiting, "1:11 of 5:00", Some("stopped while held")),
-        ]),
+        step(
+            5,
+            StepState::Passed,
+            "passed 14:04:20",
+            vec![
+                gate("analysis", "Analysis", Passed, "pass", Some("148 requests, 1 error")),
+                gate("bake", "Bake", Passed, "2:00 of 2:00", None),
+            ],
+        ),
+        step(
+            25,
+            StepState::Held,
+            "held here",
+            vec![
+                gate("analysis", "Analysis", Failed, "fail", Some("since 14:05:31, errors 13 times stable")),
+                gate(
+                    "approval",
+                    "Approval, on-call",
+                    Closed,
+                    "0 of 1",
+                    Some("is asked when the analysis passes"),
+                ),
+                gate("bake", "Bake", Waiting, "1:11 of 5:00", Some("stopped while held")),
+            ],
+        ),
         step(50, StepState::Closed, "closed", vec![gate("bake", "Bake", Closed, "10:00", None)]),
         step(100, StepState::Closed, "closed", vec![gate("analysis", "Analysis", Closed, "guard", None)]),
     ]
@@ -145,7 +162,12 @@ pub(super) fn verdict() -> Verdict {
             },
         ],
         chance: Some("At most 1 in 9,851.".into()),
-        limits: Limits { min_requests: 100, max_error_percent: 1.0, max_p95_ms: Some(250.0), max_p95_ratio: 1.5 },
+        limits: Limits {
+            min_requests: 100,
+            max_error_percent: 1.0,
+            max_p95_ms: Some(250.0),
+            max_p95_ratio: 1.5,
+        },
         canary: Side { requests: 412.0, errors: 17.0, p95_ms: Some(191.0) },
         stable: Side { requests: 1236.0, errors: 4.0, p95_ms: Some(182.0) },
         watched: Span(71),

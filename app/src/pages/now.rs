@@ -2,6 +2,7 @@
 
 use crate::api;
 use crate::components::common::{ago, at, empty, fact_text, sect, sect_in, service_path};
+use crate::components::frame::for_those_who_may;
 use crate::components::icon::icon;
 use crate::components::load::{loaded, read};
 use crate::components::rows;
@@ -11,11 +12,12 @@ use crate::when;
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
 use leptos_meta::Title;
+use model::Action;
 use model::view::{NowPage, ReleaseRow, Waiting, WorkloadRow};
 
 pub(crate) fn page() -> AnyView {
     let page = read(|| (), |()| api::now::now());
-    Live::get().follow(|| "releases,plans,workloads".into(), move || page.refetch());
+    Live::get().follow(|| "now".into(), move || page.refetch());
     loaded(page, |p| view(&p))
 }
 
@@ -23,12 +25,13 @@ pub(super) fn view(p: &NowPage) -> AnyView {
     let now = p.age.now;
     let healthy = format!("{} of {} healthy", p.healthy, when::count(p.workloads, "workload", "workloads"));
     let quiet = p.broken.is_empty() && p.waiting.is_empty() && p.moving.is_empty();
+    let headline = p.headline.trim_end_matches('.').to_owned();
     view! {
-        <Title text=p.headline.clone()/>
+        <Title text=headline.clone()/>
         <main class="main" id="main" tabindex="-1">
             <div class="head">
                 <div>
-                    <h1>{p.headline.clone()}</h1>
+                    <h1>{headline}</h1>
                     <p class="meta"><span>{when::stamp(now)}</span><span>{healthy}</span></p>
                 </div>
             </div>
@@ -135,19 +138,26 @@ fn at_rest(p: &NowPage) -> AnyView {
             "Write a plan for one of your services: it is approved, then released step by step.".to_owned()
         }
     };
-    let act = view! { <a class="btn" href="/plans/new">{icon("plus")}"New plan"</a> }.into_any();
+    let act = for_those_who_may(Action::WritePlan, || {
+        view! { <a class="btn" href="/plans/new">{icon("plus")}"New plan"</a> }.into_any()
+    });
     empty("release", "Nothing is moving".into(), words, act)
 }
 
 fn figures(p: &NowPage) -> AnyView {
     let broken = if p.broken.is_empty() { "none".to_owned() } else { p.broken.len().to_string() };
     let back = p.recent.iter().filter(|r| r.state == model::release::State::RolledBack).count();
+    let ended = match (p.recent.len(), back) {
+        (0, _) => "none".to_owned(),
+        (n, 0) => n.to_string(),
+        (n, b) => format!("{n}, of which {b} rolled back"),
+    };
     let content = view! {
         <dl class="facts">
             {fact_text("Healthy", format!("{} of {}", p.healthy, p.workloads))}
             {fact_text("Broken", broken)}
             {fact_text("Moving", p.moving.len().to_string())}
-            {fact_text("Ended lately", format!("{}, of which {back} rolled back", p.recent.len()))}
+            {fact_text("Ended lately", ended)}
         </dl>
     };
     let right = view! { <a href="/services">"Services"</a> }.into_any();

@@ -62,8 +62,8 @@ fn view(p: &PlanPage, posts: Posts) -> AnyView {
                     </p>
                 </div>
                 <div class="acts only-l">{edit(p)}{start(p, posts.start)}{approve_button(p)}</div>
-                {reasons(p)}
             </div>
+            {reasons(p)}
             {posts.decide.refusal()}
             {posts.start.refusal()}
             {posts.revoke.refusal()}
@@ -134,7 +134,7 @@ fn reasons(p: &PlanPage) -> AnyView {
         .filter_map(|(label, deed, _)| deed.why_not.clone().map(|why| (label.to_owned(), why)))
         .map(|(label, why)| view! { <span><b>{label}</b>": "{why}" "</span> })
         .collect_view();
-    view! { <p class="why xs ink2 full" id="why-not">{list}</p> }.into_any()
+    view! { <p class="why xs ink2" id="why-not">{list}</p> }.into_any()
 }
 
 fn warnings(p: &PlanPage) -> AnyView {
@@ -176,7 +176,7 @@ pub(crate) fn planned(list: &[Step]) -> Vec<StepView> {
 
 fn picture(p: &PlanPage) -> AnyView {
     let list = planned(p.plan.steps());
-    let least = format!("{} at the least, without waiting for people", p.least.clock());
+    let least = format!("{} at the least, without waiting for people", when::span(p.least.delta()));
     let right = view! { <span class="sm ink2">{least}</span> }.into_any();
     let content = view! {
         <div class="gate">{tide(0, 0, &list, None, None)}{steps(&list, None, None)}</div>

@@ -16,7 +16,7 @@ use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 use model::Problem;
 use model::view::ServicePage;
-use model::workload::{Key, Kind, Revision, Strategy, Workload, version_of};
+use model::workload::{Key, Kind, Phase, Revision, Strategy, Workload, version_of};
 
 pub(crate) fn page() -> AnyView {
     let key = key_of_route();
@@ -85,9 +85,6 @@ fn view(p: &ServicePage, post: Post) -> AnyView {
             },
         )
     });
-    let why = p.roll_back.why_not.clone().filter(|_| !p.roll_back.allowed).map(|w| {
-        view! { <p class="why xs ink2 full"><b>"ROLL BACK"</b>": "{w}</p> }
-    });
     view! {
         <Title text=title/>
         <main class="main has-bar" id="main" tabindex="-1">
@@ -101,12 +98,10 @@ fn view(p: &ServicePage, post: Post) -> AnyView {
                     </p>
                 </div>
                 <div class="acts">{open}{write_plan(p)}{opener("btn danger big only-l", Some("rb"))}</div>
-                {why}
             </div>
+            {reasons(p)}
             {post.refusal()}
-            {row.message.clone().filter(|m| !m.is_empty()).map(|m| {
-                view! { <div class="say" data-s=tone.s><p role="status">{m}</p></div> }
-            })}
+            {sentence(p)}
             <div class="cols two">
                 <div>{workload(p)}{history(p)}</div>
                 <div>{way_back(p)}{contents(&p.workload)}</div>
@@ -116,6 +111,35 @@ fn view(p: &ServicePage, post: Post) -> AnyView {
         <div class="bar only-s" role="region" aria-label="Main action">{opener("btn danger big", None)}</div>
     }
     .into_any()
+}
+
+/// What is, where it is not at rest.
+fn sentence(p: &ServicePage) -> AnyView {
+    let w = &p.row;
+    let stable = p.workload.stable_version();
+    let words = match (w.phase, &w.incoming) {
+        (Phase::Healthy, None) => return nothing(),
+        (Phase::Degraded, Some(new)) => {
+            format!(
+                "The update to {new} has failed. {} carries {} of the traffic.",
+                stable,
+                percent(100 - w.weight)
+            )
+        }
+        (Phase::Degraded, None) => {
+            "The controller says that this workload is not as it should be.".to_owned()
+        }
+        (Phase::Unknown, _) => "The controller has not looked at the newest state yet.".to_owned(),
+        (_, Some(new)) if p.workload.in_flight() => {
+            format!("{new} carries {} of the traffic, {stable} the rest.", percent(w.weight))
+        }
+        _ => "Pods are changing.".to_owned(),
+    };
+    let message = w.message.clone().filter(|m| !m.is_empty());
+    let message = message.map(|m| view! { <small>"The controller: "{m}</small> });
+    let s = Tone::from(w.phase).s;
+    view! { <div class="say" data-s=s><p role="status"><strong>{words}</strong>{message}</p></div> }
+        .into_any()
 }
 
 fn capital(word: &str) -> String {
@@ -128,13 +152,21 @@ fn write_plan(p: &ServicePage) -> AnyView {
         let path = format!("/plans/new?service={}", p.row.service);
         return view! { <a class="btn" href=path>{icon("plus")}"New plan"</a> }.into_any();
     }
-    let why = p.write_plan.why_not.clone().unwrap_or_default();
     view! {
-        <button class="btn" type="button" aria-disabled="true" title=why.clone()>
-            {icon("plus")}"New plan"<span class="vh">", not now: "{why.clone()}</span>
-        </button>
+        <button class="btn" type="button" aria-disabled="true" aria-describedby="why-not">{icon("plus")}"New plan"</button>
     }
     .into_any()
+}
+
+/// Why some deeds are not possible.
+fn reasons(p: &ServicePage) -> AnyView {
+    let list = [("New plan", &p.write_plan), ("ROLL BACK", &p.roll_back)]
+        .into_iter()
+        .filter(|(_, deed)| !deed.allowed)
+        .filter_map(|(label, deed)| deed.why_not.clone().map(|why| (label, why)))
+        .map(|(label, why)| view! { <span><b>{label}</b>": "{why}" "</span> })
+        .collect_view();
+    view! { <p class="why xs ink2" id="why-not">{list}</p> }.into_any()
 }
 
 /// Each revision with pods, the newest first.

@@ -2,6 +2,7 @@
 
 use crate::api;
 use crate::components::common::{ago, empty, percent, scroll, service_path};
+use crate::components::frame::for_those_who_may;
 use crate::components::gate::mini;
 use crate::components::icon::icon;
 use crate::components::load::{loaded, read};
@@ -13,6 +14,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 use leptos_router::params::ParamsMap;
+use model::Action;
 use model::view::{ServiceFilter, ServicesPage, WorkloadRow};
 use model::workload::{Phase, Strategy};
 
@@ -50,6 +52,10 @@ fn filter_of(q: &ParamsMap) -> ServiceFilter {
         phase: text("phase").and_then(|p| PHASES.into_iter().find(|x| x.key() == p)),
         from: text("from").and_then(|n| n.parse().ok()).unwrap_or(0),
     }
+}
+
+fn new_plan() -> AnyView {
+    view! { <a class="btn" href="/plans/new">{icon("plus")}"New plan"</a> }.into_any()
 }
 
 /// The address of the same list with something changed.
@@ -108,7 +114,7 @@ fn view(p: &ServicesPage, rows: RwSignal<Vec<Shown>>) -> AnyView {
                         <span>{format!("{} not at rest", all - of(Phase::Healthy))}</span>
                     </p>
                 </div>
-                <div class="acts"><a class="btn" href="/plans/new">{icon("plus")}"New plan"</a></div>
+                <div class="acts">{for_those_who_may(Action::WritePlan, new_plan)}</div>
             </div>
             {tabs(p, all)}
             {search(p)}

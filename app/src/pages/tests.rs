@@ -5,8 +5,8 @@ use super::fixtures::*;
 use leptos::prelude::*;
 use model::release::State;
 use model::view::{
-    AuditFilter, AuditPage, Component, ComponentStatus, Deed, NowPage, PlanState, PlansPage, ReleasePage, ReleasesPage,
-    ServiceFilter, ServicesPage, StatusPage, Waiting,
+    AuditFilter, AuditPage, Component, ComponentStatus, Deed, NowPage, PlanState, PlansPage, ReleasePage,
+    ReleasesPage, ServiceFilter, ServicesPage, StatusPage, Waiting,
 };
 use model::workload::Phase;
 
@@ -78,7 +78,9 @@ fn a_failing_release_says_what_is_what_follows_and_how_to_go_back() {
     }
     // Operable without script: each deed is a form that posts, the panel opens by itself.
     assert!(html.contains(r#"action="/do/rollback""#) && html.contains(r#"action="/do/release""#));
-    assert!(html.contains(r#"popovertarget="rollback""#) && html.contains(r#"href="/releases/318/rollback""#));
+    assert!(
+        html.contains(r#"popovertarget="rollback""#) && html.contains(r#"href="/releases/318/rollback""#)
+    );
     assert!(html.contains("<polyline"), "the chart is drawn on the server");
     assert!(words.contains("The same as a table") && words.contains("4.1 %"));
 }
@@ -169,14 +171,17 @@ fn lists_say_why_they_are_empty() {
         page_size: 50,
         age: age(),
     };
-    let html = render("services-none", || super::services::render(&services(Some("chekout"), vec![(Phase::Healthy, 412)])));
+    let html = render("services-none", || {
+        super::services::render(&services(Some("chekout"), vec![(Phase::Healthy, 412)]))
+    });
     assert!(text(&html).contains("No service matches “chekout”"));
     let html = render("services-empty", || super::services::render(&services(None, Vec::new())));
     assert!(text(&html).contains("No workloads yet"));
     let releases = ReleasesPage { rows: Vec::new(), state: None, age: age() };
     let html = render("releases-empty", || super::releases::view(&releases));
     assert!(text(&html).contains("Nothing is moving"));
-    let plans = PlansPage { rows: Vec::new(), write: Deed::no("As viewer you may not write plans."), age: age() };
+    let plans =
+        PlansPage { rows: Vec::new(), write: Deed::no("As viewer you may not write plans."), age: age() };
     let html = render("plans-empty", || super::plans::render(&plans));
     assert!(text(&html).contains("No plan is open") && text(&html).contains("As viewer you may not"));
 }
@@ -286,6 +291,7 @@ fn the_public_page_is_never_greener_than_its_data() {
         let html = render("status-old", || super::status::view(&page(ComponentStatus::Operational, as_of)));
         assert!(!html.contains(r#"data-s="healthy" class="say""#), "{as_of:?}");
     }
-    let html = render("status-down", || super::status::view(&page(ComponentStatus::PartialOutage, Some(now()))));
+    let html =
+        render("status-down", || super::status::view(&page(ComponentStatus::PartialOutage, Some(now()))));
     assert!(text(&html).contains("About 1 in 100 payments fails."));
 }

@@ -153,8 +153,8 @@ fn cautious(verb: Verb, deed: Deed, stale: bool) -> Deed {
     deed
 }
 
-/// The head's deeds, and beside them why some are not possible.
-pub(super) fn acts(p: &ReleasePage, seen: Seen, act: Post, _roll_back: Post) -> AnyView {
+/// The head's deeds.
+pub(super) fn acts(p: &ReleasePage, seen: Seen, act: Post) -> AnyView {
     let live = Live::get();
     let id = p.id;
     let age = seen.age();
@@ -165,7 +165,11 @@ pub(super) fn acts(p: &ReleasePage, seen: Seen, act: Post, _roll_back: Post) -> 
         verbs
             .get()
             .into_iter()
-            .map(|(verb, deed)| button(act, id, verb, &cautious(verb, deed, stale)))
+            .map(|(verb, deed)| {
+                // On a phone holding is in the bottom bar, under the thumb.
+                let place = if verb.ask.is_none() { "only-l" } else { "" };
+                button(act, id, verb, &cautious(verb, deed, stale), place)
+            })
             .collect_view()
     };
     let rollback = move || {
@@ -175,19 +179,27 @@ pub(super) fn acts(p: &ReleasePage, seen: Seen, act: Post, _roll_back: Post) -> 
         }
         confirm::opener(&deed, format!("/releases/{id}/rollback"), "btn danger big only-l", Some("rb"))
     };
-    let reasons = move || {
-        let stale = stale.get();
-        let list: Vec<_> =
-            verbs.get().into_iter().map(|(verb, deed)| (verb, cautious(verb, deed, stale))).collect();
-        why_not(&list, &seen.live.with(|l| l.roll_back.clone()))
-    };
-    view! { <div class="acts">{buttons}{rollback}</div>{reasons} }.into_any()
+    view! { <div class="acts">{buttons}{rollback}</div> }.into_any()
 }
 
-fn button(act: Post, id: ReleaseId, verb: Verb, deed: &Deed) -> AnyView {
+/// Under the head: why some of its deeds are not possible.
+pub(super) fn reasons(seen: Seen) -> AnyView {
+    let live = Live::get();
+    let age = seen.age();
+    let list = Memo::new(move |_| {
+        let stale = live.stale(&age);
+        seen.live.with(|l| {
+            let deeds = offered(l).into_iter().map(|(verb, deed)| (verb, cautious(verb, deed, stale)));
+            (deeds.collect::<Vec<_>>(), l.roll_back.clone())
+        })
+    });
+    view! { {move || list.with(|(deeds, roll_back)| why_not(deeds, roll_back))} }.into_any()
+}
+
+fn button(act: Post, id: ReleaseId, verb: Verb, deed: &Deed, place: &'static str) -> AnyView {
     if !deed.allowed {
         return view! {
-            <button class="btn" type="button" aria-disabled="true" aria-describedby="why-not">
+            <button class=format!("btn {place}") type="button" aria-disabled="true" aria-describedby="why-not">
                 {icon(verb.icon)}{verb.label}
             </button>
         }
@@ -200,7 +212,7 @@ fn button(act: Post, id: ReleaseId, verb: Verb, deed: &Deed) -> AnyView {
         .into_any(),
         None => {
             let button = act.button(verb.key, verb.class, verb.icon, verb.label.to_owned(), verb.busy);
-            act.form(verb.key, "", hidden(id, verb), button)
+            act.form(verb.key, place, hidden(id, verb), button)
         }
     }
 }
@@ -227,7 +239,7 @@ fn why_not(deeds: &[(Verb, Deed)], roll_back: &Deed) -> AnyView {
         .into_iter()
         .map(|(why, labels)| view! { <span><b>{labels.join(", ")}</b>": "{why}" "</span> })
         .collect_view();
-    view! { <p class="why xs ink2 full" id="why-not">{list}</p> }.into_any()
+    view! { <p class="why xs ink2" id="why-not">{list}</p> }.into_any()
 }
 
 /// The panels that ask once more. All stand in the page, so that they open without script.
@@ -297,7 +309,7 @@ pub(super) fn bar(p: &ReleasePage, seen: Seen, act: Post) -> AnyView {
         if ended && !roll_back.allowed {
             return None;
         }
-        let hold = held.map(|(verb, deed)| button(act, id, verb, &deed));
+        let hold = held.map(|(verb, deed)| button(act, id, verb, &deed, ""));
         let roll_back =
             confirm::opener(&roll_back, format!("/releases/{id}/rollback"), "btn danger big", None);
         Some(view! { <div class="bar only-s" role="region" aria-label="Main action">{hold}{roll_back}</div> })

@@ -126,7 +126,8 @@ fn view(p: &ReleasePage, seen: Seen, again: impl Fn() + Send + Sync + Clone + 's
     view! {
         <Title text=title/>
         <main class="main has-bar" id="main" tabindex="-1">
-            {head(p, seen, &subject, act, roll_back)}
+            {head(p, seen, &subject, act)}
+            {deeds::reasons(seen)}
             {act.refusal()}
             {roll_back.refusal()}
             {deeds::done(roll_back)}
@@ -150,7 +151,7 @@ fn lower(words: &str) -> String {
     chars.next().map(|c| c.to_lowercase().collect::<String>() + chars.as_str()).unwrap_or_default()
 }
 
-fn head(p: &ReleasePage, seen: Seen, subject: &str, act: Post, roll_back: Post) -> AnyView {
+fn head(p: &ReleasePage, seen: Seen, subject: &str, act: Post) -> AnyView {
     let live = Live::get();
     let state = move || seen.live.with(|l| badge(tone::of_release(l), l.badge.clone()));
     let place = format!("{} / {}", p.workload.namespace, p.workload.cluster);
@@ -165,7 +166,7 @@ fn head(p: &ReleasePage, seen: Seen, subject: &str, act: Post, roll_back: Post) 
                     <span class="only-l">{move || format!("{} UTC", when::clock(live.now(seen.base)))}</span>
                 </p>
             </div>
-            {deeds::acts(p, seen, act, roll_back)}
+            {deeds::acts(p, seen, act)}
         </div>
     }
     .into_any()

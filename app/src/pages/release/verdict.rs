@@ -6,6 +6,7 @@ use crate::components::icon::icon;
 use crate::components::tone::{Tone, st};
 use crate::when;
 use leptos::prelude::*;
+use model::Span;
 use model::verdict::{Class, Limits, Side, Verdict};
 use model::view::ReleasePage;
 
@@ -66,12 +67,10 @@ fn judged(v: &Verdict) -> AnyView {
         })
         .collect_view();
     let chance = v.chance.clone().map(|c| fact_text("Could it be chance?", c));
-    let seen = format!(
-        "{} canary requests (needs {}) in {}",
-        figure(v.canary.requests),
-        v.limits.min_requests,
-        v.watched.clock()
-    );
+    let mut seen = format!("{} canary requests (needs {})", figure(v.canary.requests), v.limits.min_requests);
+    if v.watched > Span::ZERO {
+        seen = format!("{seen} in {}", v.watched.clock());
+    }
     view! {
         <p class="big">{v.words.clone()}</p>
         {bars(&v.canary, &v.stable)}
