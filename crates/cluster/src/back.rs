@@ -45,14 +45,15 @@ impl Cluster {
                 (phase, None) => phase.key(),
             };
             Error::Unsuited(format!(
-                "{} is not Healthy on one version ({state}), so there is no way back to write down. Wait until it \
-                 is, or roll it back.",
+                "{} is not Healthy on one version ({state}), so there is no way back to write down. Wait \
+                 until it is, or roll it back.",
                 key.name
             ))
         })?;
         if workload.workload_ref {
             return Err(Error::Unsuited(format!(
-                "{} takes its template from another object (spec.workloadRef); Tidegate does not drive it yet.",
+                "{} takes its template from another object (spec.workloadRef); Tidegate does not \
+                 drive it yet.",
                 key.name
             )));
         }
@@ -65,9 +66,9 @@ impl Cluster {
         })
     }
 
-    /// Where this workload would go back to, without any record of ours: from the note on the object where that
-    /// still speaks of the version before this one (no call at all), else from the ReplicaSet of the stable or the
-    /// previous revision. `None` when there is nothing to go back to.
+    /// Where this workload would go back to, without any record of ours: from the note on the object where
+    /// that still speaks of the version before this one (no call at all), else from the ReplicaSet of the
+    /// stable or the previous revision. `None` when there is nothing to go back to.
     ///
     /// # Errors
     /// [`Error::Gone`], or as for any read.
@@ -118,16 +119,16 @@ impl Cluster {
         Ok(None)
     }
 
-    /// Takes a workload back. The first patch leaves at once, from the cache alone; the calls of the route follow
-    /// back to back. `promoteFull` alone waits, for at most five seconds, until the controller has taken the revert
-    /// up. When a precondition fails the state is read and the route worked out anew.
+    /// Takes a workload back. The first patch leaves at once, from the cache alone; the calls of the route
+    /// follow back to back. `promoteFull` alone waits, for at most five seconds, until the controller has
+    /// taken the revert up. When a precondition fails the state is read and the route worked out anew.
     ///
     /// `Ok` means that the API server holds the known-good template. That users are on it is seen in what is
     /// observed afterwards; for a minute it is looked after in the background ([`crate::escort`]).
     ///
     /// # Errors
-    /// [`Error::Refused`] or [`Error::Unsure`] when the template could not be put back for certain; else as for any
-    /// call. Calls made before that stay made: asking again is safe.
+    /// [`Error::Refused`] or [`Error::Unsure`] when the template could not be put back for certain; else as
+    /// for any call. Calls made before that stay made: asking again is safe.
     pub async fn roll_back(
         &self,
         key: &Key,
@@ -240,8 +241,8 @@ impl Cluster {
         self.sender.patch(key, Part::Main, Some(attempt), patch).await
     }
 
-    /// Reverts a Rollout whose template is a Deployment's: there. Written onto the Rollout it would take its pods
-    /// away. The window is the Rollout's, and must be there first.
+    /// Reverts a Rollout whose template is a Deployment's: there. Written onto the Rollout it would take its
+    /// pods away. The window is the Rollout's, and must be there first.
     async fn send_revert_elsewhere(
         &self,
         entry: &crate::cache::Entry,
@@ -256,8 +257,8 @@ impl Cluster {
         };
         if kind != "Deployment" {
             return Ok(Outcome::refused(format!(
-                "{} takes its template from {kind} {name} (spec.workloadRef), which Tidegate does not change. Put the \
-                 old template back there.",
+                "{} takes its template from {kind} {name} (spec.workloadRef), which Tidegate does not change. \
+                 Put the old template back there.",
                 key.name
             )));
         }
@@ -317,8 +318,9 @@ fn own_steps(object: &Value) -> Option<Value> {
     object.pointer("/spec/strategy/canary/steps").filter(|s| !s.is_null()).cloned()
 }
 
-/// A ReplicaSet's template as its owner wrote it: without the hash label, the metadata of stable and canary pods,
-/// and the anti-affinity between revisions, all of which the controller put in. Left in, they make a new revision.
+/// A ReplicaSet's template as its owner wrote it: without the hash label, the metadata of stable and canary
+/// pods, and the anti-affinity between revisions, all of which the controller put in. Left in, they make a
+/// new revision.
 fn cleaned(set: &Value) -> Value {
     let mut template = set["spec"]["template"].clone();
     let injected: Value = set

@@ -1,8 +1,8 @@
 //! The one watch cache of a cluster: every page, the conductor and every rollback read from it.
 //!
-//! One task owns what was reported and puts workloads together; readers get finished [`Workload`]s behind a lock
-//! that is held for a look-up only. A relist replaces a kind whole, under one write lock: no reader ever sees half
-//! of one, and what was deleted during a gap is gone afterwards (invariant 8).
+//! One task owns what was reported and puts workloads together; readers get finished [`Workload`]s behind a
+//! lock that is held for a look-up only. A relist replaces a kind whole, under one write lock: no reader ever
+//! sees half of one, and what was deleted during a gap is gone afterwards (invariant 8).
 
 use crate::observe::{self, ENVIRONMENT, Facts, Set};
 use crate::raw;

@@ -1,9 +1,9 @@
 //! The HTTP client to one API server.
 //!
-//! kube's own stack is not used for two reasons. It retries 429, 503 and 504 by itself, up to fifteen times, which
-//! an effect with an attempt id must never do unseen. And it leaves Nagle's algorithm on, which can hold the second
-//! half of a patch back until the first is acknowledged. Connections stay open (HTTP/1.1 keep-alive; each watch has
-//! its own, so a long list never stands in front of a rollback).
+//! kube's own stack is not used for two reasons. It retries 429, 503 and 504 by itself, up to fifteen times,
+//! which an effect with an attempt id must never do unseen. And it leaves Nagle's algorithm on, which can
+//! hold the second half of a patch back until the first is acknowledged. Connections stay open (HTTP/1.1
+//! keep-alive; each watch has its own, so a long list never stands in front of a rollback).
 
 use crate::error::{Error, one_line};
 use hyper_util::client::legacy::connect::HttpConnector;

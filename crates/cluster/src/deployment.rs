@@ -1,7 +1,7 @@
 //! The patches for a plain Deployment. Pure.
 //!
-//! Kubernetes has no rollback of its own: going back is writing the old template. While `spec.paused` is set the API
-//! server takes a template and nothing happens, so both go in one patch.
+//! Kubernetes has no rollback of its own: going back is writing the old template. While `spec.paused` is set
+//! the API server takes a template and nothing happens, so both go in one patch.
 
 use crate::observe::{ATTEMPT, Facts};
 use crate::patch::{Patch, annotation};

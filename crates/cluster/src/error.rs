@@ -34,7 +34,8 @@ pub enum Error {
 
     /// The API server answered, but not as expected.
     #[error(
-        "The API server of cluster {cluster} answered {code} to {action}: {reason}. Try again; if it stays, look at its log."
+        "The API server of cluster {cluster} answered {code} to {action}: {reason}. Try again; if it \
+         stays, look at its log."
     )]
     Answer { cluster: String, action: String, code: u16, reason: String },
 
@@ -42,7 +43,8 @@ pub enum Error {
     #[error("{why}")]
     Refused { why: String },
 
-    /// An effect was sent, and whether it was carried out is not known. Read the object back before repeating.
+    /// An effect was sent, and whether it was carried out is not known. Read the object back before
+    /// repeating.
     #[error("{why}")]
     Unsure { why: String },
 

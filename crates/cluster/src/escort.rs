@@ -1,9 +1,10 @@
 //! What a rollback still needs after its patches: to be seen home.
 //!
 //! The controller may promote the bad version in the very moment in which the template is put back; then the
-//! known-good version comes in as a new update and would stop at the Rollout's own first pause. And a window may
-//! have no effect (ReplicaSets are compared by the second they were made in, or are gone). Either way promoteFull
-//! brings it home, but only once the controller has taken the template up: sent earlier it is lost.
+//! known-good version comes in as a new update and would stop at the Rollout's own first pause. And a window
+//! may have no effect (ReplicaSets are compared by the second they were made in, or are gone). Either way
+//! promoteFull brings it home, but only once the controller has taken the template up: sent earlier it is
+//! lost.
 
 use crate::cache::View;
 use crate::error::Error;
@@ -54,7 +55,8 @@ impl Escort {
     pub(crate) async fn promote(&self) -> Option<Result<Outcome, Error>> {
         let Some(seen) = self.view.wait_for(self.key(), TAKEN_UP, |w| self.taken_up(w)).await else {
             return Some(Ok(Outcome::refused(format!(
-                "The controller has not taken up the old template within {} s. Check that Argo Rollouts runs.",
+                "The controller has not taken up the old template within {} s. Check that Argo \
+                 Rollouts runs.",
                 TAKEN_UP.as_secs()
             ))));
         };
@@ -68,7 +70,8 @@ impl Escort {
         self.sender.patch(self.key(), Part::Status, None, rollout::promote_full(hash)).await
     }
 
-    /// Repeats promoteFull where the steps are walked all the same, and takes the rollbackWindow away at the end.
+    /// Repeats promoteFull where the steps are walked all the same, and takes the rollbackWindow away at the
+    /// end.
     pub(crate) async fn see_home(self) {
         let deadline = Instant::now() + HOME;
         let mut sent_at = None;

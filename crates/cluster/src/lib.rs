@@ -1,8 +1,8 @@
-//! Kubernetes as Tidegate needs it: what is running (one watch cache a cluster), what is done to it (patches with
-//! preconditions), how it does (Prometheus).
+//! Kubernetes as Tidegate needs it: what is running (one watch cache a cluster), what is done to it (patches
+//! with preconditions), how it does (Prometheus).
 //!
-//! What is guaranteed: no object's content reaches a log or a message; an effect is sent once, and what became of it
-//! is an [`Outcome`]; after any gap in a watch the cache equals a fresh list.
+//! What is guaranteed: no object's content reaches a log or a message; an effect is sent once, and what
+//! became of it is an [`Outcome`]; after any gap in a watch the cache equals a fresh list.
 
 mod back;
 mod cache;
@@ -46,8 +46,8 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
-/// A read of almost nothing, answered only while the API server and its etcd are alive, so often: the age of what
-/// pages show is never much more than this.
+/// A read of almost nothing, answered only while the API server and its etcd are alive, so often: the age of
+/// what pages show is never much more than this.
 const PROBE: Duration = Duration::from_secs(5);
 const PROBE_PATH: &str = "/apis/apps/v1/namespaces/kube-system/deployments?limit=1";
 /// Connections kept open, so that a rollback's first byte need not wait for a TLS handshake, …
@@ -73,8 +73,8 @@ impl Drop for Cluster {
 }
 
 impl Cluster {
-    /// Reads the kubeconfig (`None`: KUBECONFIG, then `~/.kube/config`, then the pod's service account) and starts
-    /// watching. Does not wait for the API server: [`Cluster::synced`] tells when the cache is whole.
+    /// Reads the kubeconfig (`None`: KUBECONFIG, then `~/.kube/config`, then the pod's service account) and
+    /// starts watching. Does not wait for the API server: [`Cluster::synced`] tells when the cache is whole.
     ///
     /// # Errors
     /// [`Error::Kubeconfig`].
@@ -104,8 +104,8 @@ impl Cluster {
         Ok(value["gitVersion"].as_str().unwrap_or("unknown").to_owned())
     }
 
-    /// The last moment at which every watch was known to be alive: what the cache holds is true as of then. `None`
-    /// before each kind was listed once.
+    /// The last moment at which every watch was known to be alive: what the cache holds is true as of then.
+    /// `None` before each kind was listed once.
     pub fn synced(&self) -> Option<DateTime<Utc>> {
         self.view.synced()
     }
@@ -163,8 +163,8 @@ impl Cluster {
     ) -> Result<Outcome, Error> {
         if key.kind == Kind::Deployment {
             return Ok(Outcome::refused(format!(
-                "{} is a Deployment, which has no canary. Tidegate drives Rollouts for now; it shows Deployments \
-                 and rolls them back.",
+                "{} is a Deployment, which has no canary. Tidegate drives Rollouts for now; it shows \
+                 Deployments and rolls them back.",
                 key.name
             )));
         }
@@ -175,8 +175,8 @@ impl Cluster {
         }
     }
 
-    /// Opens the pause at step `from` of the Rollout's steps, and no other: a second call for the same pause is
-    /// refused. A status patch cannot carry the attempt's id; the index is its mark.
+    /// Opens the pause at step `from` of the Rollout's steps, and no other: a second call for the same pause
+    /// is refused. A status patch cannot carry the attempt's id; the index is its mark.
     ///
     /// # Errors
     /// As for any call.
@@ -200,8 +200,8 @@ impl Cluster {
     }
 
     /// Traffic back to stable, as long as the newest revision is `bad_hash` (`None`: the one last seen). The
-    /// controller can lose it while a change of the spec is not yet observed: look whether `abort` is still set half
-    /// a second later.
+    /// controller can lose it while a change of the spec is not yet observed: look whether `abort` is still
+    /// set half a second later.
     ///
     /// # Errors
     /// As for any call.
@@ -219,8 +219,9 @@ impl Cluster {
         }
     }
 
-    /// The known-good template and the Rollout's own steps, in one patch; with `window` also a rollbackWindow, so
-    /// that a promoted version is left without walking the steps (undone by [`Cluster::restore_steps`]).
+    /// The known-good template and the Rollout's own steps, in one patch; with `window` also a
+    /// rollbackWindow, so that a promoted version is left without walking the steps (undone by
+    /// [`Cluster::restore_steps`]).
     ///
     /// # Errors
     /// As for any call.
@@ -235,8 +236,8 @@ impl Cluster {
         self.send_revert(&entry, attempt, good, window).await
     }
 
-    /// Skips what is left of the steps on the way to the newest revision that was seen. Takes an abort back: only for
-    /// a version that is wanted.
+    /// Skips what is left of the steps on the way to the newest revision that was seen. Takes an abort back:
+    /// only for a version that is wanted.
     ///
     /// # Errors
     /// As for any call.
@@ -248,8 +249,8 @@ impl Cluster {
         }
     }
 
-    /// Puts the Rollout's own steps and rollbackWindow back. Refused while an update is in flight. Nothing to do for
-    /// a Deployment.
+    /// Puts the Rollout's own steps and rollbackWindow back. Refused while an update is in flight. Nothing to
+    /// do for a Deployment.
     ///
     /// # Errors
     /// As for any call.
@@ -338,7 +339,8 @@ impl Cluster {
     }
 }
 
-/// The object's `matchLabels` as a query's value; narrows a list that is filtered by owner afterwards in any case.
+/// The object's `matchLabels` as a query's value; narrows a list that is filtered by owner afterwards in any
+/// case.
 fn selector(object: &Value) -> String {
     let labels = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
     let pairs = labels.into_iter().flatten().filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?)));

@@ -22,8 +22,8 @@ pub const SERVICE: &str = "tidegate.dev/service";
 /// Label of a workload or a namespace.
 pub const ENVIRONMENT: &str = "tidegate.dev/environment";
 
-/// What is kept of a Rollout or a Deployment: the part of its [`Workload`] that needs no other object, and what
-/// patches need to know.
+/// What is kept of a Rollout or a Deployment: the part of its [`Workload`] that needs no other object, and
+/// what patches need to know.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Facts {
     pub workload: Workload,
@@ -85,7 +85,8 @@ pub fn observe(
     Ok(assemble(&facts, own.iter(), namespace_labels.get(ENVIRONMENT).map(String::as_str), None, now))
 }
 
-/// Puts a workload together from its parts. `before` is what was known, for the time of the last change of phase.
+/// Puts a workload together from its parts. `before` is what was known, for the time of the last change of
+/// phase.
 pub(crate) fn assemble<'a>(
     facts: &Facts,
     sets: impl Iterator<Item = &'a Set>,
@@ -116,8 +117,8 @@ pub(crate) fn assemble<'a>(
     w
 }
 
-/// A Deployment has no word for its hashes: the wanted one is of the revision its annotation names, the stable one
-/// is the same when all pods are of it, else that of the older revision with most available pods.
+/// A Deployment has no word for its hashes: the wanted one is of the revision its annotation names, the
+/// stable one is the same when all pods are of it, else that of the older revision with most available pods.
 fn deployment_hashes(w: &mut Workload, revision: Option<i64>) {
     let current = revision.and_then(|n| w.revisions.iter().find(|r| r.number == n));
     let current_hash = current.map(|r| r.hash.clone());
@@ -163,7 +164,8 @@ pub(crate) fn set(s: raw::ReplicaSet) -> Option<Set> {
 /// Reads a Rollout.
 pub(crate) fn rollout(cluster: &str, r: raw::Rollout) -> Facts {
     let (meta, spec, status) = (r.metadata, r.spec, r.status);
-    // A number written as a string; older controllers wrote a hash there, which is no word about any generation.
+    // A number written as a string; older controllers wrote a hash there, which is no word about any
+    // generation.
     let observed: Option<i64> = status.observed_generation.parse().ok();
     let fresh = observed == Some(meta.generation)
         && (spec.workload_ref.is_none()

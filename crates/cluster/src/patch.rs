@@ -39,8 +39,8 @@ impl Patch {
         self.op("remove", path, None)
     }
 
-    /// Sets annotations. `present` tells whether the object has any: a map that is not there has to be made, and
-    /// must not be made over one that is.
+    /// Sets annotations. `present` tells whether the object has any: a map that is not there has to be made,
+    /// and must not be made over one that is.
     #[must_use]
     pub fn annotate(self, present: bool, pairs: &[(&str, &str)]) -> Self {
         if !present {

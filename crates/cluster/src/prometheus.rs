@@ -14,7 +14,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     pub labels: BTreeMap<String, String>,
-    /// `None` for NaN and infinities: Prometheus' word for "cannot be told", such as a quantile of no requests.
+    /// `None` for NaN and infinities: Prometheus' word for "cannot be told", such as a quantile of no
+    /// requests.
     pub value: Option<f64>,
 }
 
@@ -47,8 +48,8 @@ struct Point {
 }
 
 impl Prometheus {
-    /// `url` is where its web page is, `http://prometheus:9090`; a path before `/api` is kept. Connects to nothing
-    /// yet. A user name and password in the URL are used and never shown.
+    /// `url` is where its web page is, `http://prometheus:9090`; a path before `/api` is kept. Connects to
+    /// nothing yet. A user name and password in the URL are used and never shown.
     ///
     /// # Errors
     /// [`Error::Prometheus`] when it is not an http(s) URL.

@@ -1,7 +1,8 @@
-//! The few fields of Kubernetes objects that are read. Everything else, managedFields above all, is skipped while
-//! parsing and never held.
+//! The few fields of Kubernetes objects that are read. Everything else, managedFields above all, is skipped
+//! while parsing and never held.
 //!
-//! Source: the CustomResourceDefinition of Argo Rollouts (argoproj.io/v1alpha1) and the Kubernetes API (apps/v1).
+//! Source: the CustomResourceDefinition of Argo Rollouts (argoproj.io/v1alpha1) and the Kubernetes API
+//! (apps/v1).
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;

@@ -1,8 +1,8 @@
 //! The patches for an Argo Rollout. Pure: [`crate::Cluster`] sends them.
 //!
-//! Preconditions are on the hashes and the step in `/status`, which the API server compares even when the patch is
-//! for the spec. `resourceVersion` would not do: the controller writes status all the time. Source: the operations
-//! seen on the real controller, Argo Rollouts v1.10.1.
+//! Preconditions are on the hashes and the step in `/status`, which the API server compares even when the
+//! patch is for the spec. `resourceVersion` would not do: the controller writes status all the time. Source:
+//! the operations seen on the real controller, Argo Rollouts v1.10.1.
 
 use crate::observe::{ATTEMPT, Facts, RELEASE, ROLLBACK, WINDOW};
 use crate::patch::{Patch, annotation};
@@ -17,8 +17,9 @@ const ROLLBACK_WINDOW: &str = "/spec/rollbackWindow";
 /// The API server takes 256 KiB of annotations; the rest is for others'.
 const LARGEST_NOTE: usize = 200 * 1024;
 
-/// The plan's steps as the controller walks them: each weight followed by a pause that only Tidegate opens, so that
-/// the canary stands still when Tidegate does. The last weight, 100, is followed by one only where it must hold.
+/// The plan's steps as the controller walks them: each weight followed by a pause that only Tidegate opens,
+/// so that the canary stands still when Tidegate does. The last weight, 100, is followed by one only where it
+/// must hold.
 pub fn steps(plan: &Plan) -> Value {
     let last = plan.steps().len().saturating_sub(1);
     let mut steps = Vec::new();
@@ -36,14 +37,14 @@ fn unfit(w: &Workload) -> Option<String> {
     let name = &w.key.name;
     if w.workload_ref {
         return Some(format!(
-            "{name} takes its template from another object (spec.workloadRef). Tidegate does not deploy to such a \
-             Rollout yet: change the object it refers to."
+            "{name} takes its template from another object (spec.workloadRef). Tidegate does not deploy to such \
+             a Rollout yet: change the object it refers to."
         ));
     }
     if w.strategy == Strategy::BlueGreen {
         return Some(format!(
-            "{name} is a blue-green Rollout. Tidegate drives canaries for now: deploy it as before; Tidegate still \
-             shows it and rolls it back."
+            "{name} is a blue-green Rollout. Tidegate drives canaries for now: deploy it as before; Tidegate \
+             still shows it and rolls it back."
         ));
     }
     if w.spec_paused {
@@ -55,7 +56,8 @@ fn unfit(w: &Workload) -> Option<String> {
     None
 }
 
-/// The new images, the plan's steps and the way back, in one patch: the canary starts at the plan's first step.
+/// The new images, the plan's steps and the way back, in one patch: the canary starts at the plan's first
+/// step.
 ///
 /// # Errors
 /// In words, when this Rollout, or this plan on it, is not to be deployed.
@@ -126,8 +128,8 @@ fn containers(template: &Value) -> Vec<&str> {
 
 /// For `/status`: opens the pause at which the canary stands, and no other.
 ///
-/// The index and the pause's reason are both tested: until the controller has moved the index, the pause is gone
-/// already, so a second patch for the same pause cannot open the next one.
+/// The index and the pause's reason are both tested: until the controller has moved the index, the pause is
+/// gone already, so a second patch for the same pause cannot open the next one.
 pub(crate) fn open_pause(w: &Workload, from: i32) -> Result<Patch, String> {
     if w.spec_paused {
         return Err(format!("{} is paused in the cluster (spec.paused). Resume it first.", w.key.name));
@@ -160,14 +162,14 @@ pub(crate) fn abort(bad_hash: &str) -> Patch {
         .add("/status/promoteFull", false)
 }
 
-/// For `/status`: skips what is left of the steps on the way to `hash`. It would also take an abort back and ship
-/// what was aborted, hence the test: it is only for a hash that is wanted.
+/// For `/status`: skips what is left of the steps on the way to `hash`. It would also take an abort back and
+/// ship what was aborted, hence the test: it is only for a hash that is wanted.
 pub(crate) fn promote_full(hash: &str) -> Patch {
     Patch::new().test("/status/currentPodHash", hash).add("/status/promoteFull", true)
 }
 
-/// The known-good template and the Rollout's own steps, in one patch. With `window` also a `rollbackWindow` that
-/// makes the controller skip steps, pauses and analysis; what it replaces is noted on the object.
+/// The known-good template and the Rollout's own steps, in one patch. With `window` also a `rollbackWindow`
+/// that makes the controller skip steps, pauses and analysis; what it replaces is noted on the object.
 ///
 /// # Errors
 /// In words, for a Rollout with a `workloadRef`: a template written onto one takes its pods away.
@@ -203,8 +205,8 @@ pub(crate) fn revert(
     })
 }
 
-/// Puts the Rollout's own steps (and its rollbackWindow) back. Only while Healthy on one version: changing steps in
-/// flight starts the canary anew.
+/// Puts the Rollout's own steps (and its rollbackWindow) back. Only while Healthy on one version: changing
+/// steps in flight starts the canary anew.
 ///
 /// # Errors
 /// In words, while an update is in flight.
@@ -225,8 +227,8 @@ pub(crate) fn restore_steps(facts: &Facts, attempt: &AttemptId, good: &KnownGood
     Ok(patch.annotate(facts.annotated, &[(ATTEMPT, &attempt.0)]))
 }
 
-/// Only the `rollbackWindow` a rollback put there: once the steps are behind it, it has done its work. `hash` is the
-/// newest revision. `None` when there is none of ours.
+/// Only the `rollbackWindow` a rollback put there: once the steps are behind it, it has done its work. `hash`
+/// is the newest revision. `None` when there is none of ours.
 pub(crate) fn restore_window(facts: &Facts, hash: &str) -> Option<Patch> {
     facts.window_note.as_ref()?;
     Some(own_window(Patch::new().test("/status/currentPodHash", hash), facts))

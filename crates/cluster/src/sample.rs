@@ -1,8 +1,8 @@
 //! What canary and stable did, read from Prometheus.
 //!
-//! The metrics' names and labels are those of Argo Rollouts' own examples: `http_requests_total{service, namespace,
-//! code, rollouts_pod_template_hash}` and the histogram `http_request_duration_seconds`. Both sides come from one
-//! query each, so that they are of the same moment.
+//! The metrics' names and labels are those of Argo Rollouts' own examples: `http_requests_total{service,
+//! namespace, code, rollouts_pod_template_hash}` and the histogram `http_request_duration_seconds`. Both
+//! sides come from one query each, so that they are of the same moment.
 
 use crate::prometheus::{Prometheus, Series, escape};
 use chrono::{DateTime, Utc};
@@ -37,13 +37,14 @@ pub(crate) fn errors(w: &Workload, hashes: [&str; 2], seconds: i64) -> String {
 /// 95th percentile of latency, in seconds.
 pub(crate) fn p95(w: &Workload, hashes: [&str; 2], seconds: i64) -> String {
     format!(
-        "histogram_quantile(0.95, sum by ({HASH}, le) (increase(http_request_duration_seconds_bucket{{{}}}[{seconds}s])))",
+        "histogram_quantile(0.95, sum by ({HASH}, le) \
+         (increase(http_request_duration_seconds_bucket{{{}}}[{seconds}s])))",
         selector(w, hashes, "")
     )
 }
 
-/// Takes a sample. What goes wrong is said in [`Sample::error`], with the sides left empty: a sample is never lost,
-/// and "no data" is never a pass.
+/// Takes a sample. What goes wrong is said in [`Sample::error`], with the sides left empty: a sample is never
+/// lost, and "no data" is never a pass.
 ///
 /// `since` is when the step's weight was confirmed; `step` and `weight` are recorded as given.
 #[expect(clippy::too_many_arguments, reason = "one call site; each is a fact of the sample")]
@@ -75,8 +76,8 @@ pub async fn sample(
         };
         if all.is_empty() && all_recent.is_empty() {
             return Err(format!(
-                "Prometheus knows no requests to {} in {}: no series http_requests_total with service=\"{}\" and \
-                 {HASH} of either revision. Check that the metric carries these labels.",
+                "Prometheus knows no requests to {} in {}: no series http_requests_total with service=\"{}\" \
+                 and {HASH} of either revision. Check that the metric carries these labels.",
                 w.service, w.key.namespace, w.service
             ));
         }

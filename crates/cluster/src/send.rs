@@ -1,7 +1,8 @@
 //! Carries patches to the API server, and says what became of them.
 //!
 //! Every patch has `fieldValidation=Strict` (without it an unknown field is dropped with a 200 and nothing
-//! happens), our field manager, and `test`s as preconditions. It is sent once: nothing here repeats an effect.
+//! happens), our field manager, and `test`s as preconditions. It is sent once: nothing here repeats an
+//! effect.
 
 use crate::error::{Error, one_line};
 use crate::observe::ATTEMPT;
@@ -196,7 +197,8 @@ impl Sender {
         }
     }
 
-    /// Why a patch was turned down. The API server does not say which `test` failed, so the object is read again.
+    /// Why a patch was turned down. The API server does not say which `test` failed, so the object is read
+    /// again.
     async fn why(
         &self,
         key: &Key,
@@ -268,8 +270,8 @@ fn applied(object: &Value) -> Outcome {
     }
 }
 
-/// The part of an API server's message that may be shown. A 422's text holds the whole object, environment variables
-/// included, before the last `": `.
+/// The part of an API server's message that may be shown. A 422's text holds the whole object, environment
+/// variables included, before the last `": `.
 pub(crate) fn cut(message: &str) -> &str {
     let tail = message.rsplit_once("\": ").map_or(message, |(_, tail)| tail);
     let tail = tail.lines().next().unwrap_or_default();

@@ -1,11 +1,12 @@
 //! One kind of object, listed and then watched for ever.
 //!
-//! kube-runtime's `watcher` is close to this but keeps bookmarks to itself, and on a quiet cluster bookmarks are the
-//! only sign that a watch is alive; its lists have no time limit, so an API server that stops in the middle of one
-//! would stop the cache for good; and kube logs the whole body of an answer it cannot parse.
+//! kube-runtime's `watcher` is close to this but keeps bookmarks to itself, and on a quiet cluster bookmarks
+//! are the only sign that a watch is alive; its lists have no time limit, so an API server that stops in the
+//! middle of one would stop the cache for good; and kube logs the whole body of an answer it cannot parse.
 //!
-//! What is guaranteed: [`News::All`] is one consistent list, handed over whole; after it every change follows in
-//! order; when the API server can no longer say what was missed (410), a new `All` replaces everything (invariant 8).
+//! What is guaranteed: [`News::All`] is one consistent list, handed over whole; after it every change follows
+//! in order; when the API server can no longer say what was missed (410), a new `All` replaces everything
+//! (invariant 8).
 
 use crate::raw::{List, Meta};
 use chrono::{DateTime, Utc};
@@ -19,7 +20,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-/// Objects a page. Small enough that a page's text is a few MiB, large enough that 5,000 objects are 20 calls.
+/// Objects a page. Small enough that a page's text is a few MiB, large enough that 5,000 objects are 20
+/// calls.
 const PAGE: u32 = 250;
 /// For one page of a list, and for a watch to be opened.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -52,8 +54,8 @@ impl Life {
         self.seen_ms.store(Utc::now().timestamp_millis(), Ordering::Relaxed);
     }
 
-    /// When the watch was last known to be alive. `probed` is when the API server last answered a read: an open
-    /// watch that is not overdue was alive then too. `None` before the first list.
+    /// When the watch was last known to be alive. `probed` is when the API server last answered a read: an
+    /// open watch that is not overdue was alive then too. `None` before the first list.
     pub(crate) fn seen(&self, probed: DateTime<Utc>) -> Option<DateTime<Utc>> {
         if !self.listed.load(Ordering::Relaxed) {
             return None;
@@ -91,7 +93,8 @@ impl Object for crate::raw::Namespace {
     }
 }
 
-/// Grows from 0.2 s to 10 s, each time shortened by a random part, so that many replicas do not return at once.
+/// Grows from 0.2 s to 10 s, each time shortened by a random part, so that many replicas do not return at
+/// once.
 #[derive(Debug)]
 pub(crate) struct Backoff(Duration);
 
@@ -163,7 +166,8 @@ impl<R: Object, T: Send + 'static> Watch<R, T> {
                 }
                 Err(why) => {
                     let wait = backoff.next();
-                    tracing::warn!(path = self.path, %why, ?wait, "cannot list; the cache stays as it is and ages");
+                    let path = self.path;
+                    tracing::warn!(path, %why, ?wait, "cannot list; the cache stays as it is and ages");
                     tokio::time::sleep(wait).await;
                 }
             }
@@ -248,7 +252,7 @@ impl<R: Object, T: Send + 'static> Watch<R, T> {
             let event = match timeout(QUIET, stream.next()).await {
                 Ok(Some(Ok(event))) => event,
                 Ok(Some(Err(kube::Error::SerdeError(e)))) => {
-                    tracing::warn!(path = self.path, error = %e, "an object cannot be read; it stays as it was");
+                    tracing::warn!(path = self.path, error = %e, "an object cannot be read and stays as it was");
                     continue;
                 }
                 Ok(Some(Err(e))) => return Err(words(&e)),

@@ -182,8 +182,8 @@ async fn a_revert_of_the_conductors_leaves_its_window_until_the_steps_are_restor
             })
             .await;
     }
-    // The window counts creation times by the second, and a test may be faster than that: then it walks, and the
-    // conductor sends promoteFull.
+    // The window counts creation times by the second, and a test may be faster than that: then it walks, and
+    // the conductor sends promoteFull.
     let good_again = |w: &Workload| w.current_hash.as_deref() == Some(&good.hash);
     let there = world
         .seen(&key, "taken up", |w| good_again(w) && (!w.pauses.is_empty() || w.phase == Phase::Healthy))

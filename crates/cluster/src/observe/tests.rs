@@ -1,4 +1,5 @@
-//! One fixture for each state, as the API server sends it (the parts that are read, and some that must not matter).
+//! One fixture for each state, as the API server sends it (the parts that are read, and some that must not
+//! matter).
 
 use super::*;
 use serde_json::json;

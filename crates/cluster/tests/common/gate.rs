@@ -1,5 +1,5 @@
-//! A door in front of the real API server that a test can shut: everything behind it is real, only the connection
-//! is not always there.
+//! A door in front of the real API server that a test can shut: everything behind it is real, only the
+//! connection is not always there.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
