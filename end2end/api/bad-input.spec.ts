@@ -123,19 +123,19 @@ const PLANS: Case[] = [
     says: /app/,
   },
   {
-    what: 'a weight that pods alone cannot make',
+    what: 'two steps that are the same number of pods',
     ask: {
       body: planYaml({
         ...GOOD,
         service: 'cart',
         image: 'registry.example.com/shop/cart:2.18.0',
-        steps: [{ weight: 1, bake: '1m' }, { weight: 100 }],
+        steps: [{ weight: 5, bake: '1m' }, { weight: 15, bake: '1m' }, { weight: 100 }],
         workload: undefined,
       }),
     },
     status: 422,
-    field: /steps\[0\]\.weight$/,
-    says: /%/,
+    field: /steps\[1\]\.weight$/,
+    says: /both 1 pod.*Use 17, 33/is,
   },
   {
     what: 'several errors at once',

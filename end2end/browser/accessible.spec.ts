@@ -1,7 +1,7 @@
 /** axe finds nothing on any page: light, dark, and at 390 px; no page scrolls sideways; no page complains. */
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
-import { LONG, QUICK } from '../lib/plan.ts';
+import { LONG, planYaml, QUICK } from '../lib/plan.ts';
 import { expect, test } from '../lib/test.ts';
 import { until } from '../lib/until.ts';
 import { places, type Ids } from './pages.ts';
@@ -29,8 +29,11 @@ test('axe finds nothing on any page, in either theme, at 1440 and at 390 px', as
   const ended = await release({ ...done.plan('1.1.0'), steps: [{ weight: 50, bake: '2s' }, QUICK.at(-1)!] });
   await api('viewer').until(ended.release, ['succeeded'], 90);
   await until('there is a verdict to show', async () => (await api('viewer').release(running.release)).verdict, 60);
+  // A plan that may still be edited.
+  const yaml = planYaml({ ...web.plan('1.2.0'), steps: LONG });
+  const open = await api('release-manager').must('/api/v1/plans', { body: yaml });
   const ids: Ids = {
-    plan: running.plan,
+    plan: open.id,
     running: running.release,
     ended: ended.release,
     workload: `sandbox/${web.namespace}/Rollout/${web.name}`,
@@ -38,30 +41,30 @@ test('axe finds nothing on any page, in either theme, at 1440 and at 390 px', as
 
   const page = await as('release-manager', { viewport: WIDE });
   const found: string[] = [];
-  for (const place of places(ids)) {
+  const look = async (name: string) => {
     for (const { look, colorScheme, viewport } of LOOKS) {
-      await test.step(`${place.name}, ${look}`, async () => {
-        await page.setViewportSize(viewport);
-        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-        const response = await page.goto(place.path);
-        expect.soft(response?.status(), place.path).toBe(place.status ?? 200);
-        await expect.soft(page.getByRole('heading', { level: 1 })).toHaveCount(1);
-        expect.soft(await page.title()).toMatch(/Tidegate|Status/);
-        found.push(...(await findings(page)).map((f) => `${place.name}, ${look}: ${f}`));
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        if (wide > 0) found.push(`${place.name}, ${look}: scrolls sideways by ${wide} px`);
-      });
+      await page.setViewportSize(viewport);
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      found.push(...(await findings(page)).map((f) => `${name}, ${look}: ${f}`));
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      if (wide > 0) found.push(`${name}, ${look}: scrolls sideways by ${wide} px`);
     }
+    await page.setViewportSize(WIDE);
+  };
+  for (const place of places(ids)) {
+    await test.step(place.name, async () => {
+      const response = await page.goto(place.path);
+      expect.soft(response?.status(), place.path).toBe(place.status ?? 200);
+      await expect.soft(page.getByRole('heading', { level: 1 })).toHaveCount(1);
+      expect.soft(await page.title()).toMatch(/Tidegate|Status/);
+      await look(place.name);
+    });
   }
   // The panel over the page.
-  for (const { look, colorScheme, viewport } of LOOKS) {
-    await page.setViewportSize(viewport);
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    await page.goto(`/releases/${ids.running}`);
-    await page.getByRole('button', { name: 'ROLL BACK' }).filter({ visible: true }).first().click();
-    await expect(page.getByRole('dialog').filter({ visible: true })).toBeVisible();
-    found.push(...(await findings(page)).map((f) => `release with its panel, ${look}: ${f}`));
-  }
+  await page.goto(`/releases/${ids.running}`);
+  await page.getByRole('button', { name: 'ROLL BACK' }).filter({ visible: true }).first().click();
+  await expect(page.getByRole('dialog').filter({ visible: true })).toBeVisible();
+  await look('release with its panel');
   expect(found.join('\n')).toBe('');
   const ours = complaints.filter((c) => !/no-such-page|\/setup/.test(c));
   expect(ours).toEqual([]);
