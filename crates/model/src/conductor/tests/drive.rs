@@ -21,6 +21,8 @@ struct Drive {
     release: Release,
     sim: Sim,
     cache: Workload,
+    /// The cluster as it was when the watch caught up last.
+    shown: Sim,
     now: DateTime<Utc>,
     approved: bool,
     fate: Fate,
@@ -37,6 +39,7 @@ impl Drive {
         let cache = sim.observe();
         Self {
             plan,
+            shown: sim.clone(),
             release,
             sim,
             cache,
@@ -113,10 +116,13 @@ impl Drive {
         self.allowed = self.allowed.max(self.ceiling());
     }
 
-    /// An end may only be told when it is so in the cluster itself, not just in what the watch says.
+    /// An end may only be told when it is so in the cluster itself, not just in what the watch says. What people do
+    /// past Tidegate in the meantime no release can know: then it must have been so when it was seen, and that after
+    /// the deploy.
     fn truly(&self, state: State) {
-        let s = &self.sim;
-        let back = s.stable == GOOD
+        let s = if self.meddled { &self.shown } else { &self.sim };
+        let back = s.deploys == self.sim.deploys
+            && s.stable == GOOD
             && s.current == GOOD
             && s.image != super::super::sample::NEW_IMAGE
             && s.on_new() == 0;
@@ -195,6 +201,7 @@ impl Drive {
             Op::Turn => {
                 self.tick();
                 self.cache = self.sim.observe();
+                self.shown = self.sim.clone();
                 self.look();
             }
             Op::Blind => self.look(),
