@@ -133,7 +133,7 @@ impl Drive {
             }
             State::Succeeded => {
                 assert!(
-                    s.stable == CANARY && (s.steps == OWN || self.gave_up_restoring()),
+                    s.stable == CANARY && (self.sim.steps == OWN || self.gave_up_restoring()),
                     "succeeded only on paper: {s:?}"
                 );
                 assert_eq!(self.release.passed.len(), self.plan.steps().len());
