@@ -1,4 +1,5 @@
 /** Two replicas on one database: either may be killed, and the release goes on within ten seconds. */
+import { signIn } from '../lib/people.ts';
 import { expect, test } from '../lib/test.ts';
 import { until } from '../lib/until.ts';
 import { effectOf, writes } from '../lib/writes.ts';
@@ -48,12 +49,24 @@ test('a sign-in at one replica is known at the other, and a sign-out too', async
   const two = await world.replica({ name: `${one.file.name}-two`, database: postgres.url });
   const context = await browser.newContext();
   try {
-    const { signIn } = await import('../lib/people.ts');
     const page = await context.newPage();
     await signIn(page, 'viewer', one.url);
+    const cookie = (await context.cookies()).map((c) => `${c.name}=${c.value}`).join('; ');
     await page.goto(`${two.url}/services`);
     await expect(page).toHaveURL(/\/services/);
     await expect(page.getByRole('heading', { level: 1 })).toContainText('Services');
+
+    const out = await page.request.post(`${one.url}/do/sign-out`, { form: {}, headers: { origin: one.url, accept: 'application/json' } });
+    expect(out.ok()).toBe(true);
+    // The browser has forgotten its cookie; somebody who kept a copy of it gets no further at the other replica either.
+    await until(
+      'the session is over at the other replica',
+      async () => {
+        const answer = await fetch(`${two.url}/services`, { headers: { cookie, accept: 'text/html' }, redirect: 'manual' });
+        return answer.status >= 300 && answer.status < 400;
+      },
+      30,
+    );
   } finally {
     await context.close();
     await two.stop();
