@@ -48,8 +48,8 @@ pub struct Settings {
     /// Name under which the cluster is shown
     #[arg(long, env = "TIDEGATE_CLUSTER", default_value = "main", value_name = "NAME")]
     pub cluster: String,
-    /// Kubeconfig of the cluster. Default: ~/.kube/config, or the pod's own service account
-    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    /// Kubeconfig of the cluster. Default: those of KUBECONFIG, ~/.kube/config, or the pod's own service account
+    #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Context in the kubeconfig. Default: its current one
     #[arg(long, env = "TIDEGATE_CONTEXT", value_name = "NAME")]

@@ -54,8 +54,11 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
     let mut response = next.run(request).instrument(span.clone()).await;
     let took = begun.elapsed();
     state.metrics.answered(&method, &route, response.status(), took);
-    span.in_scope(|| {
-        tracing::debug!(status = response.status().as_u16(), ms = took.as_secs_f64() * 1e3, "answered");
+    let (status, ms) = (response.status().as_u16(), took.as_secs_f64() * 1e3);
+    span.in_scope(|| match (status, method.is_safe()) {
+        (500.., _) => tracing::warn!(status, ms, "answered"),
+        (_, false) => tracing::info!(status, ms, "answered"),
+        (_, true) => tracing::debug!(status, ms, "answered"),
     });
     response.headers_mut().insert(REQUEST_ID, value);
     response

@@ -11,10 +11,12 @@
 //! - `changed`: `{topic}`, for pages that simply read themselves again.
 //! - `age`: `Age`, every [`AGE`]: when it stays away, the page says that it is stale.
 
+mod deltas;
 mod recent;
 mod teller;
 mod topic;
 
+pub use deltas::Deltas;
 pub use recent::Recent;
 pub use topic::Topic;
 
@@ -30,6 +32,7 @@ use http::{HeaderName, HeaderValue};
 use model::{Actor, Problem};
 use serde::Serialize;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -51,13 +54,16 @@ const MOST: i64 = 5000;
 #[derive(Debug)]
 pub(crate) struct Line {
     event: String,
-    data: String,
+    data: Arc<str>,
     id: Option<String>,
 }
 
 impl Line {
     pub(crate) fn new(event: &str, data: &impl Serialize) -> Self {
-        let data = serde_json::to_string(data).unwrap_or_default();
+        Self::of_json(event, serde_json::to_string(data).unwrap_or_default().into())
+    }
+
+    fn of_json(event: &str, data: Arc<str>) -> Self {
         // A line break would end the field; actions and our own names have none.
         Self { event: event.replace(['\r', '\n'], " "), data, id: None }
     }

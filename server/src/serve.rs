@@ -1,7 +1,7 @@
 //! `tidegate serve`: from settings to a listening server, and back down.
 
 use crate::config::{Settings, absolute};
-use crate::live::Recent;
+use crate::live::{Deltas, Recent};
 use crate::router;
 use crate::session::Sessions;
 use crate::shutdown::{self, PATIENCE};
@@ -96,6 +96,7 @@ pub fn assemble(settings: Settings, store: Store, clusters: Vec<Arc<Cluster>>) -
         migrated: Arc::default(),
         ending: CancellationToken::new(),
         recent: Recent::default(),
+        deltas: Deltas::default(),
     })
 }
 

@@ -29,6 +29,7 @@ pub struct AppState {
     /// Cancelled when the process ends: streams close then.
     pub ending: CancellationToken,
     pub recent: crate::live::Recent,
+    pub deltas: crate::live::Deltas,
 }
 
 impl FromRef<AppState> for LeptosOptions {

@@ -8,7 +8,7 @@ use crate::state::AppState;
 use chrono::{DateTime, TimeDelta, Utc};
 use model::view::{ReleaseDelta, WorkloadRow};
 use model::workload::Key;
-use model::{Action, Actor, ReleaseId, Seq};
+use model::{Action, Actor, ReleaseId, Seq, Status};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -17,6 +17,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
+/// News are waited for this long before they are read, so that all streams have heard them by then and share one
+/// reading; short enough that nobody sees it.
+const GATHER: Duration = Duration::from_millis(30);
 /// What changed is waited for this long after a reading, and then read together.
 const MOMENT: Duration = Duration::from_millis(1000 / PER_SECOND as u64);
 /// How often whoever watches is asked again who they are. With the sessions' sweep (10 s) a sign-out elsewhere
@@ -24,6 +27,8 @@ const MOMENT: Duration = Duration::from_millis(1000 / PER_SECOND as u64);
 const CHECK: Duration = Duration::from_secs(15);
 /// A release under way is read this often even if nothing is announced: its clocks run.
 const CLOCKS: Duration = Duration::from_secs(5);
+/// For the clocks, a reading this old is as good as a new one.
+const GOOD_ENOUGH: Duration = Duration::from_secs(1);
 /// A stream begins this far back, so that nothing falls between the page and its stream.
 const OVERLAP: TimeDelta = TimeDelta::seconds(30);
 const OVERLAP_EVENTS: i64 = 50;
@@ -52,10 +57,19 @@ pub(crate) struct Teller {
     proof: Proof,
     topics: Vec<Topic>,
     out: mpsc::Sender<Line>,
-    dirty: HashSet<usize>,
-    rows: HashSet<Key>,
+    /// Topics to tell about.
+    dirty: HashMap<usize, Heard>,
+    /// Rows that changed; `None` when any may have.
+    rows: Option<HashSet<Key>>,
     releases: HashMap<ReleaseId, Cursor>,
     shell: Option<Value>,
+}
+
+/// When news of a topic were heard that have not been told yet.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    first: Instant,
+    last: Instant,
 }
 
 /// The browser has gone.
@@ -75,8 +89,8 @@ impl Teller {
             proof,
             topics,
             out,
-            dirty: HashSet::new(),
-            rows: HashSet::new(),
+            dirty: HashMap::new(),
+            rows: Some(HashSet::new()),
             releases: HashMap::new(),
             shell: None,
         }
@@ -94,10 +108,11 @@ impl Teller {
         }
         let mut due = Instant::now();
         loop {
-            let waits = !self.dirty.is_empty();
+            let heard = self.dirty.values().map(|h| h.first).min();
+            let flush = heard.map_or(due, |first| due.max(first + GATHER));
             let done = tokio::select! {
                 () = self.out.closed() => return,
-                () = tokio::time::sleep_until(due), if waits => {
+                () = tokio::time::sleep_until(flush), if heard.is_some() => {
                     let done = self.flush().await;
                     due = Instant::now() + MOMENT;
                     done
@@ -109,17 +124,29 @@ impl Teller {
                 },
                 _ = age.tick() => self.send(Line::new("age", &self.state.control.age())).await,
                 _ = clocks.tick() => { self.wind(); Ok(()) }
-                _ = check.tick() => {
-                    if self.actor.is_some() && !self.proof.holds(&self.state).await {
-                        return;
-                    }
-                    Ok(())
-                }
+                _ = check.tick() => if self.still().await { Ok(()) } else { Err(Gone) },
             };
             if done.is_err() {
                 return;
             }
         }
+    }
+
+    /// Is whoever watches still let in, and with which rights?
+    async fn still(&mut self) -> bool {
+        let Some(actor) = &mut self.actor else { return true };
+        if !self.proof.holds(&self.state).await {
+            return false;
+        }
+        if let (Proof::Session(_), Some(person)) = (&self.proof, actor.person) {
+            match tokio::time::timeout(MOMENT, self.state.control.actor(person)).await {
+                Ok(Ok(now)) => *actor = now,
+                Ok(Err(p)) if p.status == Status::Unauthenticated => return false,
+                // Unknown for now; what they may do is asked again at each deed.
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
+        true
     }
 
     /// What a page may have missed before its stream, or a stream while it was broken.
@@ -133,36 +160,29 @@ impl Teller {
             Some(events) => events,
             None => Seq((self.state.store.audit_size().await.unwrap_or(0) - OVERLAP_EVENTS).max(0)),
         };
+        // A stream that was broken cannot know what else it missed: the page reads that again.
+        self.rows = resumed.is_none().then(|| self.state.recent.keys().into_iter().collect());
         for (i, topic) in self.topics.iter().enumerate() {
-            match topic {
+            let tell = match topic {
                 Topic::Release(id) => {
                     let cursor = Cursor { samples, events, last: None, workload: None, ended: false };
                     self.releases.insert(*id, cursor);
-                    self.dirty.insert(i);
+                    true
                 }
-                Topic::Shell => {
-                    self.dirty.insert(i);
-                }
-                Topic::Workloads if resumed.is_none() => {
-                    self.rows.extend(self.state.recent.keys());
-                    self.dirty.insert(i);
-                }
-                _ if resumed.is_some() => {
-                    self.dirty.insert(i);
-                    if *topic == Topic::Workloads {
-                        self.rows.clear();
-                    }
-                }
-                _ => {}
+                Topic::Shell | Topic::Workloads => true,
+                Topic::Workload(_) | Topic::Plan(_) | Topic::Page(_) => resumed.is_some(),
+            };
+            if tell {
+                note(&mut self.dirty, i);
             }
-        }
-        // A stream that was broken cannot know which rows it missed: the page reads itself again.
-        if resumed.is_some() && self.topics.contains(&Topic::Workloads) {
-            let _ = self.send(Line::new("changed", &json!({ "topic": "workloads" }))).await;
         }
     }
 
     fn hear(&mut self, news: &News) {
+        if *news == News::Everything {
+            self.rows = None;
+            self.shell = None;
+        }
         for (i, topic) in self.topics.iter().enumerate() {
             let mine = match (topic, news) {
                 // The weight on a release's page is the workload's.
@@ -172,34 +192,32 @@ impl Teller {
                 _ => topic.hears(news),
             };
             if mine {
-                self.dirty.insert(i);
-                if let (Topic::Workloads, News::Workload(key)) = (topic, news) {
-                    self.rows.insert(key.clone());
+                note(&mut self.dirty, i);
+                if let (Topic::Workloads, News::Workload(key), Some(rows)) = (topic, news, &mut self.rows) {
+                    rows.insert(key.clone());
                 }
             }
-        }
-        if *news == News::Everything {
-            self.rows.clear();
-            self.shell = None;
         }
     }
 
     fn wind(&mut self) {
+        let now = Instant::now();
+        let old = now.checked_sub(GOOD_ENOUGH).unwrap_or(now);
         for (i, topic) in self.topics.iter().enumerate() {
             if let Topic::Release(id) = topic
                 && self.releases.get(id).is_some_and(|c| !c.ended)
             {
-                self.dirty.insert(i);
+                self.dirty.entry(i).or_insert(Heard { first: old, last: old });
             }
         }
     }
 
     async fn flush(&mut self) -> Result<(), Gone> {
         let mut dirty: Vec<_> = self.dirty.drain().collect();
-        dirty.sort_unstable();
-        for i in dirty {
+        dirty.sort_unstable_by_key(|(i, _)| *i);
+        for (i, heard) in dirty {
             match self.topics[i].clone() {
-                Topic::Release(id) => self.tell_release(id).await?,
+                Topic::Release(id) => self.tell_release(id, heard.last).await?,
                 Topic::Shell => self.tell_shell().await?,
                 Topic::Workloads => self.tell_rows().await?,
                 other => self.send(Line::new("changed", &json!({ "topic": other.name() }))).await?,
@@ -208,22 +226,22 @@ impl Teller {
         Ok(())
     }
 
-    async fn tell_release(&mut self, id: ReleaseId) -> Result<(), Gone> {
+    async fn tell_release(&mut self, id: ReleaseId, heard: Instant) -> Result<(), Gone> {
         let (Some(actor), Some(cursor)) = (&self.actor, self.releases.get(&id).cloned()) else {
             return Ok(());
         };
         let control = &self.state.control;
-        let delta = match control.release_delta(actor, id, Some(cursor.samples), cursor.events).await {
-            Ok(delta) => delta,
-            // A release that is not there stays so; a database that is down comes back, and the clock asks again.
-            Err(_) => return Ok(()),
+        let from = (cursor.samples, cursor.events);
+        // A release that is not there stays so; a database that is down comes back, and the clock asks again.
+        let Ok(reading) = self.state.deltas.read(control, actor, id, from, heard).await else {
+            return Ok(());
         };
+        let delta = &reading.delta;
         let workload = match cursor.workload {
             Some(key) => Some(key),
             None => control.release_record(actor, id).await.ok().map(|r| r.workload),
         };
-        let said = without_age(&delta);
-        let last = Some(said);
+        let last = Some(reading.said.clone());
         let news = !delta.samples.is_empty() || !delta.timeline.is_empty() || last != cursor.last;
         let next = Cursor {
             samples: delta.samples.iter().map(|s| s.at).max().unwrap_or(cursor.samples),
@@ -234,7 +252,7 @@ impl Teller {
         };
         let mark = format!("{}.{}", next.events, next.samples.timestamp_millis());
         self.releases.insert(id, next);
-        if news { self.send(Line::new("release", &delta).id(mark)).await } else { Ok(()) }
+        if news { self.send(Line::of_json("release", reading.json.clone()).id(mark)).await } else { Ok(()) }
     }
 
     async fn tell_shell(&mut self) -> Result<(), Gone> {
@@ -252,10 +270,13 @@ impl Teller {
     }
 
     async fn tell_rows(&mut self) -> Result<(), Gone> {
-        let keys: Vec<_> = self.rows.drain().collect();
+        let Some(keys) = self.rows.replace(HashSet::new()) else {
+            return self.send(Line::new("changed", &json!({ "topic": "workloads" }))).await;
+        };
         if !self.actor.as_ref().is_some_and(|a| a.may_somewhere(Action::See)) {
             return Ok(());
         }
+        let keys: Vec<_> = keys.into_iter().collect();
         let (rows, removed) = self.state.control.workload_rows(&keys);
         if rows.is_empty() && removed.is_empty() {
             return Ok(());
@@ -268,8 +289,13 @@ impl Teller {
     }
 }
 
+fn note(dirty: &mut HashMap<usize, Heard>, topic: usize) {
+    let now = Instant::now();
+    dirty.entry(topic).or_insert(Heard { first: now, last: now }).last = now;
+}
+
 /// What a delta says, but for the time it was said at.
-fn without_age(delta: &ReleaseDelta) -> Value {
+pub(super) fn without_age(delta: &ReleaseDelta) -> Value {
     let mut value = serde_json::to_value(&delta.live).unwrap_or_default();
     if let Some(o) = value.as_object_mut() {
         o.remove("age");

@@ -50,7 +50,11 @@ pub struct SpecSchema {
     #[schema(required = false)]
     pub analysis: AnalysisSchema,
     #[schema(required = false)]
+    pub rollback: RollbackSchema,
+    #[schema(required = false)]
     pub approvals: ApprovalsSchema,
+    /// Name of a change window.
+    pub window: Option<String>,
     /// Which workload, where service and environment alone leave a choice.
     pub workload: Option<TargetSchema>,
 }
@@ -62,6 +66,9 @@ pub struct ChangeSchema {
     pub images: BTreeMap<String, String>,
     /// Link to what changed, for people.
     pub reference: Option<String>,
+    /// SQL that goes with it.
+    #[schema(required = false)]
+    pub migrations: Vec<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -107,11 +114,22 @@ pub enum GateSchema {
 pub struct AnalysisSchema {
     #[schema(required = false)]
     pub templates: Vec<String>,
+    /// Name of the sequential test that always runs.
+    pub guard: Option<String>,
     /// No verdict below this many canary requests in the step.
     pub min_requests: Option<u32>,
     pub max_error_percent: Option<f64>,
     pub max_p95_ms: Option<f64>,
     pub max_p95_ratio: Option<f64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanRollback)]
+pub struct RollbackSchema {
+    /// Name of a rollback policy.
+    pub policy: Option<String>,
+    /// `required` when a rehearsal must have passed.
+    pub rehearsed: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -230,8 +248,8 @@ pub struct EventSchema {
     /// One sentence for people.
     pub summary: String,
     pub reason: Option<String>,
-    /// Facts for programs.
-    #[schema(value_type = Object)]
+    /// Facts for programs, if there are any.
+    #[schema(value_type = Option<Object>)]
     pub detail: serde_json::Value,
     pub previous: String,
     pub hash: String,

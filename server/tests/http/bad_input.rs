@@ -93,7 +93,7 @@ async fn a_plan_that_breaks_a_rule_is_refused_at_its_field_and_nothing_is_stored
         ),
     ];
     // A hundred levels deep, and a bomb of aliases: refused, not followed.
-    cases.push(case("too deep", format!("{}{}", "[".repeat(500), "]".repeat(500)), 400, "", "Correct it"));
+    cases.push(case("too deep", format!("{}{}", "[".repeat(500), "]".repeat(500)), 400, "", "flatten it"));
     let bomb = (0..30).fold("a0: &a0 [x]\n".to_owned(), |text, i| {
         format!("{text}a{0}: &a{0} [*a{i}, *a{i}, *a{i}, *a{i}]\n", i + 1)
     });

@@ -98,7 +98,7 @@ impl Server {
             name,
             "nowhere",
             "1.1.0",
-            "[{weight: 20, bake: 1h}, {weight: 100}]",
+            "[{weight: 20, bake: 1h, gates: [{approval: on-call}]}, {weight: 100}]",
         ));
         let plan = read.unwrap().plan;
         let digest = plan.digest();

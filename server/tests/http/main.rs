@@ -1,6 +1,10 @@
 //! The router as a service, without a socket, over a real Postgres and a real cluster.
 
-#![allow(clippy::unwrap_used, reason = "a test's arrangement that fails must stop the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's arrangement that fails must stop the test"
+)]
 
 mod access;
 mod bad_input;

@@ -76,7 +76,7 @@ async fn a_deed_from_another_site_is_refused_and_nothing_happens() {
         .header("host", "gate.test")
         .header("origin", "http://gate.test")
         .header("content-type", "application/json");
-    let own = Request::from(own.body(Body::empty()).unwrap());
+    let own = own.body(Body::empty()).unwrap();
     let answer = Answer::read(server.send(own).await).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
