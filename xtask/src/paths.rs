@@ -1,7 +1,7 @@
 //! Where things lie, and cargo calls that do not disturb each other's fingerprints.
 
 use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Name of the browser's files and what leptos was told at compile time.
@@ -51,7 +51,9 @@ pub(crate) struct Paths {
 
 impl Paths {
     pub(crate) fn find(mode: Mode) -> Result<Self> {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // The checkout cargo runs this in; the one it was compiled in may be another that shares the target directory.
+        let here = std::env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = here.parent().context("xtask lies outside a workspace")?.to_path_buf();
         let target = match std::env::var_os("CARGO_TARGET_DIR") {
             Some(dir) => root.join(dir),
