@@ -39,27 +39,22 @@ pub(crate) fn start() {
 }
 
 /// Takes a page that moves by itself over: renders it again from the data that stands beside it, in its place. What
-/// is rendered is the same to the letter, so nobody sees it. Waits while somebody is in the midst of something: reads
-/// a panel, or has begun to type.
+/// is rendered is the same to the letter, so nobody sees it; what somebody has typed by then stays, and the focus with
+/// it. Waits while a panel is open or a form is on its way.
 fn take_over<T: DeserializeOwned + 'static>(id: &'static str, view: fn(&T) -> AnyView) {
     let Some(root) = find(&format!("#{id}")).and_then(|e| e.dyn_into::<HtmlElement>().ok()) else { return };
-    if page::busy() {
+    if page::engaged() {
         set_timeout(move || take_over(id, view), PATIENCE);
         return;
     }
     let data = find("#data").and_then(|e| e.text_content()).unwrap_or_default();
     match serde_json::from_str::<T>(&data) {
         Ok(data) => {
-            let focus = page::focus();
-            let place = root.clone();
-            let whole = move || {
-                // First the view, which may look at what stands there, then the place for it.
-                let whole = view(&data);
-                place.set_inner_html("");
-                whole
-            };
-            leptos::mount::mount_to(root, whole).forget();
-            page::focus_again(focus);
+            let (focus, typed) = (page::Focus::here(), page::Typed::within(&root));
+            root.set_inner_html("");
+            leptos::mount::mount_to(root.clone(), move || view(&data)).forget();
+            typed.again(&root);
+            focus.again();
         }
         Err(e) => leptos::logging::error!("The page's data could not be read: {e}"),
     }
@@ -79,8 +74,14 @@ fn find(selector: &str) -> Option<Element> {
     document().query_selector(selector).ok().flatten()
 }
 
-fn each(selector: &str, mut act: impl FnMut(&Element)) {
-    let Ok(list) = document().query_selector_all(selector) else { return };
+fn each(selector: &str, act: impl FnMut(&Element)) {
+    if let Some(root) = document().document_element() {
+        each_in(&root, selector, act);
+    }
+}
+
+fn each_in(root: &Element, selector: &str, mut act: impl FnMut(&Element)) {
+    let Ok(list) = root.query_selector_all(selector) else { return };
     for i in 0..list.length() {
         if let Some(element) = list.get(i).and_then(|n| n.dyn_into::<Element>().ok()) {
             act(&element);

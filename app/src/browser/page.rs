@@ -3,8 +3,9 @@
 //! Nobody is interrupted: while a panel is open or something is typed, the page waits. Focus, scroll and what is
 //! unfolded stay where they were, and a row that changed flashes once.
 
-use super::{document, each, find};
-use leptos::prelude::set_timeout;
+use super::{each, each_in, find};
+use js_sys::Reflect;
+use leptos::prelude::{document, set_timeout};
 use model::workload::Key;
 use std::cell::Cell;
 use std::time::Duration;
@@ -87,10 +88,15 @@ fn ask() {
     });
 }
 
-/// Somebody reads a panel, types, or waits for an answer.
-pub(super) fn busy() -> bool {
+/// A panel is open, or a form is on its way.
+pub(super) fn engaged() -> bool {
     // Two questions: a browser that knows no panels finds the first one wrong.
-    if find(":popover-open").is_some() || find("form[aria-busy]").is_some() {
+    find(":popover-open").is_some() || find("form[aria-busy]").is_some()
+}
+
+/// Engaged, or typing.
+fn busy() -> bool {
+    if engaged() {
         return true;
     }
     let active = document().active_element();
@@ -124,7 +130,7 @@ fn swap(fresh: &Document) -> Result<(), JsValue> {
     }
     let before = rows(&old);
     let unfolded = unfolded(&old);
-    let focus = focus();
+    let focus = Focus::here();
     old.set_inner_html(&new.inner_html());
     document().set_title(&fresh.title());
     for (key, row) in rows(&old) {
@@ -138,29 +144,80 @@ fn swap(fresh: &Document) -> Result<(), JsValue> {
             e.set_attribute("open", "")?;
         }
     }
-    focus_again(focus);
+    focus.again();
     Ok(())
 }
 
 /// Where the focus is, so that it can be found again in new content.
-pub(super) fn focus() -> Option<String> {
-    document().active_element().and_then(|e| path_to(&e))
+pub(super) struct Focus {
+    path: Option<String>,
+    /// In a field of text: from where to where.
+    caret: Option<(JsValue, JsValue)>,
 }
 
-pub(super) fn focus_again(path: Option<String>) {
-    if let Some(e) = path.and_then(|f| find(&f)).and_then(|e| e.dyn_into::<HtmlElement>().ok()) {
-        let _ = e.focus();
+impl Focus {
+    pub(super) fn here() -> Self {
+        let Some(e) = document().active_element() else { return Self { path: None, caret: None } };
+        let caret = property(&e, "selectionStart").zip(property(&e, "selectionEnd"));
+        Self { path: path_to(&e), caret }
     }
+
+    pub(super) fn again(self) {
+        let found = self.path.and_then(|p| find(&p)).and_then(|e| e.dyn_into::<HtmlElement>().ok());
+        let Some(e) = found else { return };
+        let _ = e.focus();
+        if let Some((from, to)) = self.caret {
+            // A field that has no caret (a number) refuses: nothing is lost.
+            let _ = Reflect::set(&e, &"selectionStart".into(), &from);
+            let _ = Reflect::set(&e, &"selectionEnd".into(), &to);
+        }
+    }
+}
+
+/// What somebody has typed or ticked: fields by name whose state is not the one they came with.
+pub(super) struct Typed(Vec<(String, JsValue, JsValue)>);
+
+const FIELDS: &str = "input[name]:not([type=hidden]), textarea[name]";
+
+impl Typed {
+    pub(super) fn within(root: &Element) -> Self {
+        let mut out = Vec::new();
+        each_in(root, FIELDS, |e| {
+            let now = |name: &str| property(e, name).unwrap_or(JsValue::UNDEFINED);
+            let (value, checked) = (now("value"), now("checked"));
+            if value != now("defaultValue") || checked != now("defaultChecked") {
+                out.push((e.get_attribute("name").unwrap_or_default(), value, checked));
+            }
+        });
+        Self(out)
+    }
+
+    /// Types it again, as the page's own script would see it typed.
+    pub(super) fn again(self, root: &Element) {
+        each_in(root, FIELDS, |e| {
+            let name = e.get_attribute("name").unwrap_or_default();
+            if let Some((_, value, checked)) = self.0.iter().find(|(n, ..)| *n == name) {
+                let _ = Reflect::set(e, &"value".into(), value);
+                if !checked.is_undefined() {
+                    let _ = Reflect::set(e, &"checked".into(), checked);
+                }
+                let init = web_sys::EventInit::new();
+                init.set_bubbles(true);
+                if let Ok(event) = web_sys::Event::new_with_event_init_dict("input", &init) {
+                    let _ = e.dispatch_event(&event);
+                }
+            }
+        });
+    }
+}
+
+fn property(e: &Element, name: &str) -> Option<JsValue> {
+    Reflect::get(e, &name.into()).ok().filter(|v| !v.is_undefined() && !v.is_null())
 }
 
 fn rows(root: &Element) -> Vec<(String, Element)> {
     let mut out = Vec::new();
-    let Ok(list) = root.query_selector_all("[data-key]") else { return out };
-    for i in 0..list.length() {
-        if let Some(e) = list.get(i).and_then(|n| n.dyn_into::<Element>().ok()) {
-            out.push((e.get_attribute("data-key").unwrap_or_default(), e));
-        }
-    }
+    each_in(root, "[data-key]", |e| out.push((e.get_attribute("data-key").unwrap_or_default(), e.clone())));
     out
 }
 
@@ -168,21 +225,14 @@ fn rows(root: &Element) -> Vec<(String, Element)> {
 fn seen(row: &Element) -> String {
     let copy = row.clone_node_with_deep(true).ok().and_then(|n| n.dyn_into::<Element>().ok());
     let Some(copy) = copy else { return String::new() };
-    if let Ok(times) = copy.query_selector_all("time") {
-        for i in 0..times.length() {
-            if let Some(time) = times.get(i) {
-                time.set_text_content(None);
-            }
-        }
-    }
+    each_in(&copy, "time", |time| time.set_text_content(None));
     copy.text_content().unwrap_or_default()
 }
 
 fn unfolded(root: &Element) -> Vec<bool> {
-    let Ok(list) = root.query_selector_all("details") else { return Vec::new() };
-    let open =
-        |i| list.get(i).and_then(|n| n.dyn_into::<Element>().ok()).is_some_and(|e| e.has_attribute("open"));
-    (0..list.length()).map(open).collect()
+    let mut out = Vec::new();
+    each_in(root, "details", |e| out.push(e.has_attribute("open")));
+    out
 }
 
 /// By its id, by the panel it opens, else by where its link leads.

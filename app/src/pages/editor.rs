@@ -49,18 +49,6 @@ pub(crate) fn take_over(p: &EditorPage) -> AnyView {
         }
         known
     }));
-    // What somebody typed before the script came is kept: it is checked, and so comes back into both halves.
-    let typed = crate::browser::forms::contents_of(FORM);
-    set_timeout(
-        move || {
-            if let Some(typed) =
-                typed.filter(|t| crate::browser::forms::contents_of(FORM).as_ref() != Some(t))
-            {
-                send(halves, typed);
-            }
-        },
-        std::time::Duration::ZERO,
-    );
     view(p, halves)
 }
 

@@ -220,11 +220,9 @@ fn approvals(p: &PlanPage) -> AnyView {
     } else {
         view! { <ul class="rows" role="list">{rows}</ul> }.into_any()
     };
-    let who = if p.approve.allowed {
-        "You may approve: it holds for exactly this digest.".to_owned()
-    } else {
-        p.approve.why_not.clone().unwrap_or_default()
-    };
+    let who = p.approve.allowed.then(|| {
+        view! { <p class="sm ink2 mt">"You may approve: it holds for exactly this digest."</p> }
+    });
     let take_back = p.revoke.clone().filter(|d| d.allowed).map(|_| {
         let form = view! {
             <div class="field">
@@ -241,7 +239,7 @@ fn approvals(p: &PlanPage) -> AnyView {
             </details>
         }
     });
-    let content = view! { {list}<p class="sm ink2 mt">{who}</p>{take_back} };
+    let content = view! { {list}{who}{take_back} };
     sect("a-h", "Approvals", right, content.into_any())
 }
 
