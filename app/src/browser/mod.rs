@@ -6,6 +6,7 @@ mod clock;
 pub(crate) mod forms;
 mod page;
 mod stream;
+mod typed;
 
 use crate::Fault;
 use crate::pages::{editor, release};
@@ -32,8 +33,10 @@ thread_local! {
 pub(crate) fn start() {
     forms::start();
     clock::start();
+    let typed = typed::Fields::read();
     take_over("release", release::take_over);
     take_over("editor", editor::take_over);
+    typed.restore();
     page::start();
     stream::start();
 }
@@ -53,8 +56,9 @@ fn take_over<T: DeserializeOwned + 'static>(id: &'static str, view: fn(&T) -> An
             let (focus, typed) = (page::Focus::here(), page::Typed::within(&root));
             root.set_inner_html("");
             leptos::mount::mount_to(root.clone(), move || view(&data)).forget();
-            typed.again(&root);
             focus.again();
+            // Leptos sets values in a microtask of its own: after it.
+            set_timeout(move || typed.again(&root), Duration::ZERO);
         }
         Err(e) => leptos::logging::error!("The page's data could not be read: {e}"),
     }

@@ -12,11 +12,11 @@ enum Typed {
 }
 
 /// Fields that no longer hold what the server wrote into them.
-pub(crate) struct Fields(Vec<(Element, Typed)>);
+pub(super) struct Fields(Vec<(Element, Typed)>);
 
 impl Fields {
     /// To be called before the page is taken over.
-    pub(crate) fn read() -> Self {
+    pub(super) fn read() -> Self {
         let mut fields = Vec::new();
         let document = web_sys::window().and_then(|w| w.document());
         let Some(list) = document.and_then(|d| d.query_selector_all("input, textarea").ok()) else {
@@ -24,7 +24,8 @@ impl Fields {
         };
         for element in (0..list.length()).filter_map(|i| list.get(i)?.dyn_into::<Element>().ok()) {
             let typed = if let Some(area) = element.dyn_ref::<HtmlTextAreaElement>() {
-                (area.value() != area.default_value()).then(|| Typed::Text(area.value()))
+                let text = area.value();
+                area.default_value().is_ok_and(|server| server != text).then_some(Typed::Text(text))
             } else if let Some(input) = element.dyn_ref::<HtmlInputElement>() {
                 match input.type_().as_str() {
                     "checkbox" | "radio" => {
@@ -43,7 +44,7 @@ impl Fields {
     }
 
     /// Puts it back, as if it were typed now, once the page has been taken over.
-    pub(crate) fn restore(self) {
+    pub(super) fn restore(self) {
         if self.0.is_empty() {
             return;
         }
