@@ -6,7 +6,6 @@ mod clock;
 pub(crate) mod forms;
 mod page;
 mod stream;
-mod typed;
 
 use crate::Fault;
 use crate::pages::{editor, release};
@@ -33,10 +32,8 @@ thread_local! {
 pub(crate) fn start() {
     forms::start();
     clock::start();
-    let typed = typed::Fields::read();
     take_over("release", release::take_over);
     take_over("editor", editor::take_over);
-    typed.restore();
     page::start();
     stream::start();
 }
