@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/embed"
 	"k8s.io/component-base/cli"
 	kubectl "k8s.io/kubectl/pkg/cmd"
@@ -95,10 +96,27 @@ func etcd(args []string) error {
 		return err
 	}
 	defer e.Close()
+	if err := beginLate(ctx, e); err != nil {
+		return err
+	}
 	select {
 	case <-ctx.Done():
 		return nil
 	case err := <-e.Err():
 		return err
 	}
+}
+
+// beginLate writes once before anybody lists, as every cluster that is not a second old has. An API server that
+// lists an etcd without any write remembers everything from version 1 on, and never answers 410 Gone.
+func beginLate(ctx context.Context, e *embed.Etcd) error {
+	select {
+	case <-e.Server.ReadyNotify():
+	case err := <-e.Err():
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+	_, err := e.Server.Put(ctx, &etcdserverpb.PutRequest{Key: []byte("/sandbox/begun"), Value: []byte("1")})
+	return err
 }
