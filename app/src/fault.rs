@@ -1,8 +1,6 @@
 //! What a server function answers when it refuses: a `model::Problem`, with what a page needs beside it.
 
-use leptos::server_fn::codec::JsonEncoding;
-use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
-use model::{FieldError, Problem, Status};
+use model::{FieldError, Problem};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -24,6 +22,7 @@ pub struct Fault {
 
 impl Fault {
     /// The server was not reached.
+    #[cfg(feature = "hydrate")]
     pub(crate) fn offline() -> Self {
         Self {
             status: 0,
@@ -35,6 +34,7 @@ impl Fault {
     }
 
     /// What is wrong with one field, if anything.
+    #[cfg(feature = "ssr")]
     pub(crate) fn at(&self, field: &str) -> Option<&str> {
         self.fields.iter().find(|f| f.field == field).map(|f| f.message.as_str())
     }
@@ -60,23 +60,29 @@ impl From<Problem> for Fault {
     }
 }
 
-impl FromServerFnError for Fault {
-    type Encoder = JsonEncoding;
+#[cfg(feature = "ssr")]
+mod as_answer {
+    use super::Fault;
+    use leptos::server_fn::codec::JsonEncoding;
+    use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
+    use model::{Problem, Status};
 
-    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
-        match error {
-            ServerFnErrorErr::Request(_) => Self::offline(),
-            ServerFnErrorErr::Args(why)
-            | ServerFnErrorErr::MissingArg(why)
-            | ServerFnErrorErr::Deserialization(why) => {
-                let problem = Problem::new(Status::Malformed, format!("The request cannot be read: {why}."));
-                // Leptos would answer 500, as if it were our fault.
-                #[cfg(feature = "ssr")]
-                return crate::api::door::refuse(problem);
-                #[cfg(not(feature = "ssr"))]
-                problem.into()
+    impl FromServerFnError for Fault {
+        type Encoder = JsonEncoding;
+
+        fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+            match error {
+                ServerFnErrorErr::Args(why)
+                | ServerFnErrorErr::MissingArg(why)
+                | ServerFnErrorErr::Deserialization(why) => {
+                    // Leptos would answer 500, as if it were our fault.
+                    crate::api::door::refuse(Problem::new(
+                        Status::Malformed,
+                        format!("The request cannot be read: {why}."),
+                    ))
+                }
+                other => Problem::new(Status::Bug, format!("{other}. Try again.")).into(),
             }
-            other => Problem::new(Status::Bug, format!("{other}. Try again.")).into(),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The app: which page is at which address.
 
 use crate::components::frame::frame;
-use crate::live::Live;
 use crate::pages::{audit, editor, errors, login, now, plan, plans, release, releases, rollback};
 use crate::pages::{service, services, setup, status};
 use leptos::prelude::*;
@@ -15,7 +14,6 @@ use leptos_router::path;
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    Live::provide();
     let suffix =
         |title: String| if title.is_empty() { "Tidegate".into() } else { format!("{title} · Tidegate") };
     let not_found = || errors::not_found();

@@ -80,17 +80,6 @@ pub(crate) fn left(now: DateTime<Utc>, until: DateTime<Utc>) -> String {
     model::Span(u64::try_from((ms + 999) / 1000).unwrap_or(0)).clock()
 }
 
-/// A countdown read out: `48 seconds`, `2 minutes 5 seconds`.
-pub(crate) fn left_spoken(now: DateTime<Utc>, until: DateTime<Utc>) -> String {
-    let s = (until - now).num_seconds().max(0);
-    let plural = |n: i64, unit: &str| if n == 1 { format!("1 {unit}") } else { format!("{n} {unit}s") };
-    match (s / 60, s % 60) {
-        (0, s) => plural(s, "second"),
-        (m, 0) => plural(m, "minute"),
-        (m, s) => format!("{} {}", plural(m, "minute"), plural(s, "second")),
-    }
-}
-
 /// `48,211`
 pub(crate) fn thousands(n: i64) -> String {
     let digits = n.unsigned_abs().to_string();
@@ -145,7 +134,6 @@ mod tests {
         assert_eq!(left(now, at(14, 6, 31)), "0:48");
         assert_eq!(left(now, now + TimeDelta::milliseconds(10)), "0:01");
         assert_eq!(left(now, at(14, 0, 0)), "0:00");
-        assert_eq!(left_spoken(now, at(14, 7, 44)), "2 minutes 1 second");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! is written into the document, which keeps everything that the form does not show. Nothing here judges: a weight of
 //! `abc` is written as it is, so that the check can name it at its field.
 
-use super::plans::{Draft, ImageForm, PlanForm, StepForm};
+use crate::draft::{Draft, ImageForm, PlanForm, StepForm};
 use serde::Deserialize;
 use serde_yaml_ng::{Mapping, Value};
 

@@ -3,7 +3,6 @@
 //! Reads are GET under `/read`, deeds are POST under `/do`. Both are public endpoints: `control` authorises.
 
 pub mod audit;
-#[cfg(feature = "ssr")]
 mod document;
 pub mod now;
 pub mod plans;
@@ -12,7 +11,6 @@ pub mod services;
 pub mod session;
 pub mod status;
 
-#[cfg(feature = "ssr")]
 pub(crate) mod door {
     //! Who is at the door, and how a refusal leaves it.
 
@@ -156,9 +154,14 @@ pub(crate) mod door {
 
 /// A plain form's refusal, as it came back in the address for the deed at `path`.
 pub(crate) fn refused_at(path: &str) -> Option<crate::Fault> {
+    refused().filter(|(at, _)| at == path).map(|(_, fault)| fault)
+}
+
+/// A plain form's refusal, and which deed it was.
+pub(crate) fn refused() -> Option<(String, crate::Fault)> {
     use leptos::prelude::use_context;
     use leptos::server::ServerActionError;
     use leptos::server_fn::error::ServerFnUrlError;
     let error = use_context::<ServerActionError>()?;
-    (error.path() == path).then(|| ServerFnUrlError::decode_err(error.err()))
+    Some((error.path().to_owned(), ServerFnUrlError::decode_err(error.err())))
 }

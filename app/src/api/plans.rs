@@ -1,82 +1,11 @@
 //! Plans: reading, writing, approving.
 
 use crate::Fault;
+use crate::draft::{Checked, Draft, EditorPage, PlanForm};
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 use model::PlanId;
-use model::view::{DraftTarget, PlanCheck, PlanPage, PlansPage};
-use serde::{Deserialize, Serialize};
-
-/// The part of a plan that the form shows, as text: what somebody typed is kept even where it is wrong.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PlanForm {
-    pub name: String,
-    pub service: String,
-    pub environment: String,
-    pub images: Vec<ImageForm>,
-    pub reference: String,
-    pub steps: Vec<StepForm>,
-    pub min_requests: String,
-    pub max_error_percent: String,
-    pub max_p95_ratio: String,
-    pub required: String,
-    pub expire: String,
-}
-
-/// One container's new image.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ImageForm {
-    pub container: String,
-    pub image: String,
-}
-
-/// One step.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct StepForm {
-    pub weight: String,
-    pub bake: String,
-    pub analysis: bool,
-    pub on_call: bool,
-    pub approver: bool,
-}
-
-/// What the editor sends: both halves, and the document as it was when they were last the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Draft {
-    /// The document both halves were filled from.
-    pub base: String,
-    pub yaml: String,
-    pub form: PlanForm,
-    /// `add`, or `remove-1`, `up-1`, `down-1` with a step's index.
-    pub op: Option<String>,
-}
-
-/// Both halves in step again, and what is wrong with them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Checked {
-    pub form: PlanForm,
-    pub yaml: String,
-    pub check: PlanCheck,
-}
-
-/// Everything the editor's page shows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EditorPage {
-    /// The plan that is edited; `None` for a new one.
-    pub id: Option<PlanId>,
-    /// The version it is based on: saving is refused when there is a newer one by then.
-    pub version: Option<i32>,
-    /// Approvals that an edit voids.
-    pub approvals: u32,
-    pub targets: Vec<DraftTarget>,
-    pub checked: Checked,
-    /// Somebody asked for the check: errors are worth showing.
-    pub asked: bool,
-}
+use model::view::{PlanPage, PlansPage};
 
 /// All plans.
 #[server(prefix = "/read", endpoint = "plans", input = GetUrl)]
@@ -123,8 +52,8 @@ pub async fn editor(
         id: stored.as_ref().map(|p| p.id),
         version: stored.as_ref().map(|p| p.version),
         approvals: stored.as_ref().map_or(0, |p| p.valid_approvals),
-        targets: begun.targets,
-        checked: Checked { form, yaml, check },
+        targets: begun.targets.into_iter().map(Into::into).collect(),
+        checked: Checked { form, yaml, found: check.into() },
         asked,
     })
 }
@@ -142,7 +71,7 @@ pub async fn check_plan(
     let (control, actor) = door::enter()?;
     let (form, yaml) = document::settle(Draft { base, yaml, form, op });
     let check = control.check_plan(&actor, &yaml).await.or_fault()?;
-    Ok(Checked { form, yaml, check })
+    Ok(Checked { form, yaml, found: check.into() })
 }
 
 /// Stores a new plan, or a new version of one.

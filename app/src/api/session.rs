@@ -6,7 +6,6 @@ use leptos::server_fn::codec::GetUrl;
 use serde::{Deserialize, Serialize};
 
 /// Key of the person's id in the session.
-#[cfg(feature = "ssr")]
 const PERSON: &str = "person";
 
 /// An account that the demo offers to everyone who looks.
@@ -78,20 +77,17 @@ pub async fn set_up(name: String, email: String, password: String) -> Result<(),
     Ok(())
 }
 
-#[cfg(feature = "ssr")]
 async fn session() -> Result<tower_sessions::Session, Fault> {
     leptos_axum::extract::<tower_sessions::Session>().await.map_err(|e| lost(&e))
 }
 
 /// A new session id for whoever comes in, so that an id planted before signing in is worth nothing.
-#[cfg(feature = "ssr")]
 async fn open(person: model::PersonId) -> Result<(), Fault> {
     let session = session().await?;
     session.cycle_id().await.map_err(|e| lost(&e))?;
     session.insert(PERSON, person).await.map_err(|e| lost(&e))
 }
 
-#[cfg(feature = "ssr")]
 fn lost(error: &dyn std::fmt::Display) -> Fault {
     tracing::warn!(%error, "the session store did not answer");
     super::door::refuse(model::Problem::unavailable(
@@ -100,7 +96,6 @@ fn lost(error: &dyn std::fmt::Display) -> Fault {
 }
 
 /// The address somebody comes from: what the rate limit counts by.
-#[cfg(feature = "ssr")]
 async fn from_where() -> String {
     use axum::extract::ConnectInfo;
     leptos_axum::extract::<ConnectInfo<std::net::SocketAddr>>()

@@ -278,11 +278,13 @@ fn marks_of(
                 r#"<svg x="{x:.2}%" y="0" overflow="visible"><path class="lab" d="M0 0l-5 9h10z"/></svg>"#
             );
         }
-        let need = if words.chars().count() > 6 { wide } else { narrow };
         let room = marks.get(i + 1).map_or(100.0, |(next, _)| window.x(*next)) - x;
+        let words = if i == 0 && room >= wide { format!("deploy, {words}") } else { words.clone() };
+        let need = if words.chars().count() > 6 { wide } else { narrow };
         if labelled && x >= taken && room >= need.min(12.0) && x + need <= 101.0 {
             let dx = if i == 0 { 9 } else { 5 };
-            let _ = write!(out, r#"<text class="lab" x="{x:.2}%" dx="{dx}" y="11">{}</text>"#, escape(words));
+            let _ =
+                write!(out, r#"<text class="lab" x="{x:.2}%" dx="{dx}" y="11">{}</text>"#, escape(&words));
             taken = x + need;
         }
     }

@@ -38,7 +38,7 @@ fn polylines(svg: &str, class: &str) -> usize {
 #[test]
 fn no_colour_and_no_style_leave_the_drawing() {
     let samples: Vec<_> = (0..20).map(|i| sample(i * 5, 4.0, 500.0)).collect();
-    let marks = [(at(3), "deploy, 5 %".to_owned()), (at(60), "25 %".to_owned())];
+    let marks = [(at(3), "5 %".to_owned()), (at(60), "25 %".to_owned())];
     for metric in [Metric::Errors, Metric::Latency] {
         let svg = svg(metric, &samples, &marks, &limits(), &window());
         assert!(!svg.contains("=\"#"), "a plain colour is left: {svg}");

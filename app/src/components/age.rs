@@ -1,7 +1,6 @@
 //! How old what is shown is. Never "live" without an age, never green without data.
 
 use super::icon::icon;
-use crate::live::{Link, Live};
 use crate::when::{self, NB};
 use chrono::{DateTime, TimeDelta, Utc};
 use leptos::prelude::*;
@@ -11,6 +10,17 @@ use model::view::Age;
 pub(crate) const AMBER: TimeDelta = TimeDelta::seconds(15);
 /// Older than this, figures go grey and nothing may be raised on their word.
 pub(crate) const STALE: TimeDelta = TimeDelta::seconds(60);
+
+/// The connection to the server.
+#[cfg_attr(not(any(feature = "hydrate", test)), allow(dead_code, reason = "only a browser connects"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// No script has run (yet): the page stands still.
+    Off,
+    Open,
+    /// Lost at that time; it is being opened again.
+    Lost(DateTime<Utc>),
+}
 
 /// Colour role, icon and words of the badge.
 pub(crate) fn freshness(now: DateTime<Utc>, age: &Age, link: Link) -> (&'static str, &'static str, String) {
@@ -41,30 +51,27 @@ pub(crate) fn freshness(now: DateTime<Utc>, age: &Age, link: Link) -> (&'static 
     }
 }
 
-/// The badge in the corner of every page.
-pub(crate) fn freshness_badge(age: Age) -> AnyView {
-    let live = Live::get();
-    let base = age.now;
-    let shown = Memo::new(move |_| {
-        let age = live.age().unwrap_or_else(|| age.clone());
-        freshness(live.now(base), &age, live.link())
-    });
-    // The age itself is silent, as a clock is; what is announced is the change of state.
+/// The badge in the corner of every page. Script keeps it (`browser::clock`): by then it has an age that ticks.
+pub(crate) fn freshness_badge(age: &Age) -> AnyView {
+    let (s, sign, words) = freshness(age.now, age, Link::Off);
+    let now = age.now.timestamp_millis();
+    let cluster = age.cluster.map(|c| c.timestamp_millis());
     view! {
-        <span class="live" data-s=move || shown.get().0>
-            {move || icon(shown.get().1)}
-            <span>{move || shown.get().2}</span>
-            <span class="vh" role="status">
-                {move || match shown.get().0 {
-                    "healthy" => "Data is fresh",
-                    "waiting" => "Data is getting old",
-                    "degraded" => "Data is stale",
-                    _ => "No data yet",
-                }}
-            </span>
+        <span class="live" id="age" data-s=s data-now=now data-cluster=cluster data-database=age.database.to_string()>
+            {icon(sign)}<span>{words}</span><span class="vh" role="status">{spoken(s)}</span>
         </span>
     }
     .into_any()
+}
+
+/// What is announced: a change of state, not each second.
+pub(crate) fn spoken(s: &str) -> &'static str {
+    match s {
+        "healthy" => "Data is fresh",
+        "waiting" => "Data is getting old",
+        "degraded" => "Data is stale",
+        _ => "No data yet",
+    }
 }
 
 #[cfg(test)]

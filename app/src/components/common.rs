@@ -2,7 +2,6 @@
 
 use super::icon::icon;
 use super::tone::Tone;
-use crate::live::Live;
 use crate::when;
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
@@ -13,11 +12,10 @@ pub(crate) fn percent(n: u8) -> String {
     format!("{n}\u{a0}%")
 }
 
-/// How long ago, ticking; the exact time on hover and for programs.
+/// How long ago; script makes it tick. The exact time on hover and for programs.
 pub(crate) fn ago(base: DateTime<Utc>, at: DateTime<Utc>) -> AnyView {
-    let live = Live::get();
     view! {
-        <time datetime=when::iso(at) title=when::stamp(at)>{move || when::ago(live.now(base), at)}</time>
+        <time datetime=when::iso(at) title=when::stamp(at) data-ago="">{when::ago(base, at)}</time>
     }
     .into_any()
 }

@@ -1,13 +1,15 @@
 //! ROLL BACK with its consequences: a panel over the page, and a page of its own for browsers without panels.
 
 use super::icon::icon;
-use super::post::Post;
+use super::post;
 use leptos::prelude::*;
 use model::view::{Deed, RollbackPreview};
 
 /// What a rollback is of, and how its form is sent.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rollback {
+    /// Where the form is sent.
+    pub(crate) action: &'static str,
     pub(crate) service: String,
     pub(crate) preview: Option<RollbackPreview>,
     pub(crate) hidden: Vec<(&'static str, String)>,
@@ -21,12 +23,12 @@ pub(crate) struct Rollback {
 pub(crate) const PANEL: &str = "rollback";
 
 /// The panel over the page. Opens without script, by the browser itself.
-pub(crate) fn panel(post: Post, r: &Rollback) -> AnyView {
+pub(crate) fn panel(r: &Rollback) -> AnyView {
     let title = title(r);
     let keep = view! {
         <button class="btn" type="button" popovertarget=PANEL popovertargetaction="hide">{r.keep.clone()}</button>
     };
-    let inside = inside(post, r, keep.into_any(), false);
+    let inside = inside(r, keep.into_any(), false);
     view! {
         <div class="confirm" id=PANEL popover role="dialog" aria-labelledby="rollback-h">
             <h2 id="rollback-h">{title}</h2>
@@ -37,10 +39,10 @@ pub(crate) fn panel(post: Post, r: &Rollback) -> AnyView {
 }
 
 /// The same as a page's content.
-pub(crate) fn in_place(post: Post, r: &Rollback) -> AnyView {
+pub(crate) fn in_place(r: &Rollback) -> AnyView {
     let title = title(r);
     let keep = view! { <a class="btn" href=r.back.clone()>{r.keep.clone()}</a> };
-    let inside = inside(post, r, keep.into_any(), true);
+    let inside = inside(r, keep.into_any(), true);
     view! {
         <div class="confirm here mt"><h1 class="ask">{title}</h1>{inside}</div>
     }
@@ -55,7 +57,7 @@ fn title(r: &Rollback) -> String {
 }
 
 /// `page`: below a page's own heading; else below the panel's.
-fn inside(post: Post, r: &Rollback, keep: AnyView, page: bool) -> AnyView {
+fn inside(r: &Rollback, keep: AnyView, page: bool) -> AnyView {
     let words = match &r.preview {
         Some(p) => format!("Roll back to {} now", p.to_version),
         None => format!("Roll {} back now", r.service),
@@ -67,12 +69,12 @@ fn inside(post: Post, r: &Rollback, keep: AnyView, page: bool) -> AnyView {
             <input class="in" id="rollback-why" name="reason" maxlength="500" autocomplete="off"/>
         </div>
         <footer>
-            {post.button("rollback", "btn danger big", "undo", words, "Rolling back…")}
+            {post::button("btn danger big", "undo", words, "Rolling back…", false)}
             {keep}
             <p class="xs ink2">"Needs no approval. Works during a freeze. Recorded with your name."</p>
         </footer>
     };
-    view! { {consequences}{post.form("rollback", "", r.hidden.clone(), form.into_any())} }.into_any()
+    view! { {consequences}{post::form(r.action, "", r.hidden.clone(), form.into_any())} }.into_any()
 }
 
 fn consequences(p: &RollbackPreview, page: bool) -> AnyView {

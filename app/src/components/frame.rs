@@ -3,31 +3,25 @@
 use super::age::freshness_badge;
 use super::common::nothing;
 use super::icon::icon;
-use super::tone;
+use super::post::refusal;
 use crate::api;
-use crate::components::load::{Read, read};
-use crate::live::Live;
 use leptos::prelude::*;
 use leptos_router::components::Outlet;
 use leptos_router::hooks::use_location;
 use model::Action;
 use model::view::Shell;
+use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// Top bar and navigation, and the page in its place.
 pub(crate) fn frame() -> AnyView {
-    let live = Live::get();
-    live.frame();
-    let shell = read(|| (), |()| api::now::shell());
-    provide_context(Known(shell));
-    let top =
-        move || Suspend::new(async move { shell.await.map_or_else(|_| nothing(), |shell| corner(&shell)) });
-    let nav = move || {
-        Suspend::new(async move {
-            let shell = shell.await.ok();
-            // Live counts once there are any, else those that came with the page.
-            (move || links(live.shell().as_ref().or(shell.as_ref()))).into_any()
-        })
-    };
+    let path = use_location().pathname.get_untracked();
+    let known = Known::default();
+    provide_context(known.clone());
+    let top = known.clone().show(|shell| corner(&shell));
+    let nav = known.show(move |shell| links(&shell, &path));
+    // What was refused to a plain form stands over the page; with script every answer does.
+    let answer = api::refused().map(|(_, fault)| refusal(&fault));
     view! {
         <div class="app">
             <a class="skip btn" href="#main">"Skip to content"</a>
@@ -38,10 +32,10 @@ pub(crate) fn frame() -> AnyView {
                 <a class="brand" href="/">{icon("gate")}"Tidegate"</a>
                 <a class="btn quiet only-l" href="/services#q">{icon("search")}"Find a service"</a>
                 <span class="grow"></span>
-                <Transition fallback=nothing>{top}</Transition>
+                {top}
             </header>
             <nav class="side" id="nav" popover aria-label="Main">
-                <Transition fallback=move || links(None)>{nav}</Transition>
+                {nav}
                 <ul class="foot">
                     <li><a href="/status">{icon("status")}"Public status"</a></li>
                     <li>
@@ -51,34 +45,40 @@ pub(crate) fn frame() -> AnyView {
                     </li>
                 </ul>
             </nav>
+            <div class="answer" id="answer">{answer}</div>
             <Outlet/>
         </div>
     }
     .into_any()
 }
 
-/// Who is signed in, for pages that show a deed only to those who may.
-#[derive(Clone, Copy)]
-struct Known(Read<Shell>);
+/// Who is signed in, asked once for a page however many parts of it want to know.
+#[derive(Clone, Default)]
+struct Known(Arc<OnceCell<Option<Shell>>>);
+
+impl Known {
+    fn show(self, show: impl FnOnce(Shell) -> AnyView + Send + 'static) -> AnyView {
+        let made = Suspend::new(async move {
+            let shell = self.0.get_or_init(|| async { api::now::shell().await.ok() }).await;
+            shell.clone().map_or_else(nothing, show)
+        });
+        view! { <Suspense>{made}</Suspense> }.into_any()
+    }
+}
 
 /// Something for those alone who may do `action` somewhere; the server asks again for each deed.
 pub(crate) fn for_those_who_may(action: Action, show: fn() -> AnyView) -> AnyView {
-    let Some(Known(shell)) = use_context() else { return nothing() };
-    let made = move || {
-        Suspend::new(async move {
-            let may = shell.await.is_ok_and(|s| s.may.contains(&action));
-            if may { show() } else { nothing() }
-        })
-    };
-    view! { <Transition fallback=nothing>{made}</Transition> }.into_any()
+    use_context::<Known>().map_or_else(nothing, |known| {
+        known.show(move |shell| if shell.may.contains(&action) { show() } else { nothing() })
+    })
 }
 
 /// Age of the data, and who is signed in.
 fn corner(shell: &Shell) -> AnyView {
     let label = format!("Signed in as {}, {}", shell.name, shell.roles);
     view! {
-        {freshness_badge(shell.data.clone())}
-        <span class="who only-l" title=label.clone()>
+        {freshness_badge(&shell.data)}
+        <span class="who only-l" title=label>
             {icon("person")}<span class="vh">"Signed in: "</span>
             <span>{shell.name.clone()}</span><span class="dim">{shell.roles.clone()}</span>
         </span>
@@ -86,27 +86,25 @@ fn corner(shell: &Shell) -> AnyView {
     .into_any()
 }
 
-/// The navigation. Its counts are what waits, what is open, what moves.
-fn links(shell: Option<&Shell>) -> AnyView {
-    let n = |pick: fn(&Shell) -> u32, s: Option<&'static str>| {
-        let n = shell.map_or(0, pick);
-        if n == 0 { nothing() } else { tone::count(usize::try_from(n).unwrap_or(0), s) }
-    };
+/// The navigation. Its counts are what waits, what is open, what moves; script keeps them.
+fn links(shell: &Shell, path: &str) -> AnyView {
     let items = [
-        ("/", "now", "Now", n(|s| s.waiting, Some("waiting"))),
-        ("/plans", "plan", "Plans", n(|s| s.plans, None)),
-        ("/releases", "release", "Releases", n(|s| s.moving, Some("progressing"))),
-        ("/services", "services", "Services", nothing()),
-        ("/audit", "audit", "Audit", nothing()),
+        ("/", "now", "Now", Some(("waiting", shell.waiting, Some("waiting")))),
+        ("/plans", "plan", "Plans", Some(("plans", shell.plans, None))),
+        ("/releases", "release", "Releases", Some(("moving", shell.moving, Some("progressing")))),
+        ("/services", "services", "Services", None),
+        ("/audit", "audit", "Audit", None),
     ];
-    let here = use_location().pathname;
-    let items = items.map(|(href, icon_name, words, count)| {
-        let current = move || {
-            let path = here.get();
-            let is = if href == "/" { path == "/" } else { path.starts_with(href) };
-            is.then_some("page")
-        };
-        view! { <li><a href=href aria-current=current>{icon(icon_name)}{words}{count}</a></li> }.into_any()
-    });
-    view! { <ul>{items.into_iter().collect_view()}</ul> }.into_any()
+    let items = items
+        .into_iter()
+        .map(|(href, icon_name, words, count)| {
+            let here = if href == "/" { path == "/" } else { path.starts_with(href) };
+            let count = count.map(|(name, n, s)| {
+                view! { <span class="n" data-n=name data-s=s hidden=n == 0>{n}</span> }
+            });
+            let current = here.then_some("page");
+            view! { <li><a href=href aria-current=current>{icon(icon_name)}{words}{count}</a></li> }
+        })
+        .collect_view();
+    view! { <ul>{items}</ul> }.into_any()
 }

@@ -1,55 +1,29 @@
-//! A page whose data is read on the server before the first byte, and again in the browser when it must.
+//! A page whose data is read before the first byte: status and title depend on it.
 
 use super::icon::icon;
 use crate::Fault;
+use crate::api::door;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use std::future::Future;
-use std::sync::Arc;
 
-/// What a page reads.
-pub(crate) type Read<T> = Resource<Result<T, Fault>>;
-
-/// Reads with `fetch` whenever `source` changes. The response waits for it: status and title depend on it.
-pub(crate) fn read<S, T, Fut>(
-    source: impl Fn() -> S + Send + Sync + 'static,
-    fetch: impl Fn(S) -> Fut + Send + Sync + 'static,
-) -> Read<T>
-where
-    S: PartialEq + Clone + Send + Sync + 'static,
-    T: serde::Serialize + serde::de::DeserializeOwned + Send + Sync + 'static,
-    Fut: Future<Output = Result<T, Fault>> + Send + 'static,
-{
-    Resource::new_blocking(source, fetch)
+/// The page once its data is there, or the reason why not.
+pub(crate) fn page<T: 'static>(
+    read: impl Future<Output = Result<T, Fault>> + Send + 'static,
+    show: impl FnOnce(T) -> AnyView + Send + 'static,
+) -> AnyView {
+    let made = Suspend::new(async move {
+        match read.await {
+            Ok(data) => show(data),
+            Err(fault) => fault_page(&fault),
+        }
+    });
+    view! { <Suspense>{made}</Suspense> }.into_any()
 }
 
-/// The page once its data is there, the reason why not, or grey bars while a browser waits.
-pub(crate) fn loaded<T>(read: Read<T>, show: impl Fn(T) -> AnyView + Send + Sync + 'static) -> AnyView
-where
-    T: Clone + Send + Sync + 'static,
-{
-    let show = Arc::new(show);
-    let made = move || {
-        let show = show.clone();
-        Suspend::new(async move {
-            match read.await {
-                Ok(data) => show(data),
-                Err(fault) => fault_page(&fault),
-            }
-        })
-    };
-    view! { <Transition fallback=|| bones()>{made}</Transition> }.into_any()
-}
-
-/// The place of a page's content while it is read, at its final size.
-fn bones() -> AnyView {
-    view! {
-        <main class="main" id="main" tabindex="-1">
-            <div class="head"><div><h1>"Reading…"</h1></div></div>
-            <div class="bones" role="status" aria-label="Loading"><i></i><i></i><i></i><i></i><i></i><i></i></div>
-        </main>
-    }
-    .into_any()
+/// A page that is asked for again when one of `topics` changed, and put in place by script.
+pub(crate) fn followed(topics: &str, content: AnyView) -> AnyView {
+    view! { <div class="whole" id="page" data-topics=topics.to_owned()>{content}</div> }.into_any()
 }
 
 /// The page in place of one that cannot be shown, inside the frame.
@@ -64,9 +38,8 @@ pub(crate) fn fault_alone(fault: &Fault) -> AnyView {
 }
 
 fn fault_in(class: &'static str, fault: &Fault) -> AnyView {
-    #[cfg(feature = "ssr")]
     if fault.status != 401 && fault.status != 0 {
-        crate::api::door::status(fault.status);
+        door::status(fault.status);
     }
     let Words { title, tone, icon: name, sentence } = Words::of(fault.status);
     let number = fault.request.clone().map(|r| {

@@ -4,9 +4,11 @@
 pub(crate) mod age;
 pub(crate) mod common;
 pub(crate) mod confirm;
+#[cfg(feature = "ssr")]
 pub(crate) mod frame;
 pub(crate) mod gate;
 pub(crate) mod icon;
+#[cfg(feature = "ssr")]
 pub(crate) mod load;
 pub(crate) mod post;
 pub(crate) mod rows;

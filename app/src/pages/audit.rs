@@ -3,7 +3,7 @@
 use crate::api;
 use crate::components::common::{empty, fact, fact_text, nothing, scroll, sect};
 use crate::components::icon::icon;
-use crate::components::load::{loaded, read};
+use crate::components::load;
 use crate::components::tone::{self, badge};
 use crate::pages::release::look;
 use crate::when;
@@ -16,11 +16,10 @@ use model::audit::{Event, Verified};
 use model::view::{AuditFilter, AuditPage};
 
 pub(crate) fn page() -> AnyView {
-    let query = use_query_map();
-    let asked = Memo::new(move |_| query.with(|q| (filter_of(q), q.get("verify").is_some())));
-    let open = Memo::new(move |_| query.with(|q| q.get("open").and_then(|n| n.parse::<i64>().ok())));
-    let page = read(move || asked.get(), |(filter, verify)| api::audit::audit(filter, verify));
-    loaded(page, move |p| view(&p, open.get()))
+    let (filter, verify, open) = use_query_map().with_untracked(|q| {
+        (filter_of(q), q.get("verify").is_some(), q.get("open").and_then(|n| n.parse::<i64>().ok()))
+    });
+    load::page(async move { api::audit::audit(filter, verify).await }, move |p| view(&p, open))
 }
 
 /// Kinds of event to choose from: prefixes of the action.

@@ -3,33 +3,60 @@
 //! Without script "Check" asks the server for the same page with both halves in step (a GET: it changes nothing), and
 //! "Save" posts. With script the check runs while one types.
 
-use crate::api;
-use crate::api::plans::{EditorPage, ImageForm, PlanForm, StepForm};
 use crate::components::common::{nothing, sect};
 use crate::components::gate::tide;
 use crate::components::icon::icon;
-use crate::components::load::{loaded, read};
-use crate::components::post::Post;
+use crate::components::post;
+use crate::draft::{EditorPage, Found, ImageForm, PlanForm, StepForm};
 use leptos::prelude::*;
-use leptos_meta::Title;
-use leptos_router::hooks::{use_location, use_params_map};
 use model::FieldError;
-use model::view::{PlanCheck, StepState, StepView};
+use model::view::{StepState, StepView};
 
+#[cfg(feature = "ssr")]
 pub(crate) fn new_plan() -> AnyView {
-    editor(|| None)
+    page(None)
 }
 
+#[cfg(feature = "ssr")]
 pub(crate) fn edit_plan() -> AnyView {
-    let params = use_params_map();
-    editor(move || Some(params.with(|p| p.get("id")).and_then(|id| id.parse::<i64>().ok()).unwrap_or(0)))
+    page(Some(super::number("id")))
 }
 
-fn editor(id: impl Fn() -> Option<i64> + Send + Sync + 'static) -> AnyView {
-    let search = use_location().search;
-    let page = read(move || (id(), search.get()), |(id, search)| api::plans::editor(id, search));
-    let save = Post::new("/do/save-plan");
-    loaded(page, move |p| view(&p, save))
+#[cfg(feature = "ssr")]
+fn page(id: Option<i64>) -> AnyView {
+    use crate::{api, components::load};
+    use leptos_meta::Title;
+    let search = leptos_router::hooks::use_location().search.get_untracked();
+    load::page(async move { api::plans::editor(id, search).await }, |p| {
+        let content = view(&p, Halves::new(&p));
+        view! { <Title text=title(&p)/>{super::taken_over("editor", String::new(), &p, content)} }.into_any()
+    })
+}
+
+/// The same page in the browser: from here on each half follows the other.
+#[cfg(feature = "hydrate")]
+pub(crate) fn take_over(p: &EditorPage) -> AnyView {
+    let halves = Halves::new(p);
+    // What is wrong with a plan stands at its fields; anything else is told over the page as always.
+    crate::browser::on_fault(Box::new(move |fault| {
+        let known = !fault.fields.is_empty();
+        if known {
+            halves.found.update(|c| {
+                c.errors.clone_from(&fault.fields);
+                c.digest = None;
+            });
+            halves.shown.set(true);
+        }
+        known
+    }));
+    view(p, halves)
+}
+
+fn title(p: &EditorPage) -> String {
+    match p.id {
+        Some(_) => format!("Edit {}", p.checked.form.name),
+        None => "New plan".to_owned(),
+    }
 }
 
 /// Both halves, and what is wrong with them.
@@ -37,45 +64,24 @@ fn editor(id: impl Fn() -> Option<i64> + Send + Sync + 'static) -> AnyView {
 struct Halves {
     form: RwSignal<PlanForm>,
     yaml: RwSignal<String>,
-    /// The document both were filled from.
-    base: RwSignal<String>,
-    check: RwSignal<PlanCheck>,
+    found: RwSignal<Found>,
     /// Errors are worth showing: somebody asked, typed or tried to save.
     shown: RwSignal<bool>,
-    save: Post,
 }
 
 impl Halves {
-    fn new(p: &EditorPage, save: Post) -> Self {
+    fn new(p: &EditorPage) -> Self {
         Self {
             form: RwSignal::new(p.checked.form.clone()),
             yaml: RwSignal::new(p.checked.yaml.clone()),
-            base: RwSignal::new(p.checked.yaml.clone()),
-            check: RwSignal::new(p.checked.check.clone()),
+            found: RwSignal::new(p.checked.found.clone()),
             shown: RwSignal::new(p.asked),
-            save,
         }
-    }
-
-    #[cfg(feature = "hydrate")]
-    fn settle(self, checked: crate::api::plans::Checked) {
-        self.base.set(checked.yaml.clone());
-        self.yaml.set(checked.yaml);
-        if self.form.with_untracked(|f| *f != checked.form) {
-            self.form.set(checked.form);
-        }
-        self.check.set(checked.check);
-        self.shown.set(true);
     }
 
     /// What is wrong, by the last check or by the refusal to save.
     fn errors(self) -> Vec<FieldError> {
-        if let Some(fault) = self.save.fault.get()
-            && !fault.fields.is_empty()
-        {
-            return fault.fields;
-        }
-        if self.shown.get() { self.check.with(|c| c.errors.clone()) } else { Vec::new() }
+        if self.shown.get() { self.found.with(|c| c.errors.clone()) } else { Vec::new() }
     }
 
     fn at(self, field: &str) -> Option<String> {
@@ -83,17 +89,13 @@ impl Halves {
     }
 }
 
+/// Class of the form that both halves are in.
 const FORM: &str = "plan";
 
-fn view(p: &EditorPage, save: Post) -> AnyView {
-    let halves = Halves::new(p, save);
-    let (title, path, button) = match (p.id, p.version) {
-        (Some(id), Some(v)) => (
-            format!("Edit {}", p.checked.form.name),
-            format!("/plans/{id}/edit"),
-            format!("Save as version {}", v + 1),
-        ),
-        _ => ("New plan".to_owned(), "/plans/new".to_owned(), "Save the plan".to_owned()),
+fn view(p: &EditorPage, halves: Halves) -> AnyView {
+    let (path, button) = match (p.id, p.version) {
+        (Some(id), Some(v)) => (format!("/plans/{id}/edit"), format!("Save as version {}", v + 1)),
+        _ => ("/plans/new".to_owned(), "Save the plan".to_owned()),
     };
     let back = p.id.map_or_else(|| "/plans".to_owned(), |id| format!("/plans/{id}"));
     let mut hidden = Vec::new();
@@ -101,58 +103,63 @@ fn view(p: &EditorPage, save: Post) -> AnyView {
         hidden.push(("id", id.to_string()));
         hidden.push(("expected", version.to_string()));
     }
-    let base = view! { <input type="hidden" name="base" value=p.checked.yaml.clone() prop:value=move || halves.base.get()/> };
-    let voids = (p.id.is_some()).then(|| {
-        let next = p.version.unwrap_or(0) + 1;
-        let given = match p.approvals {
-            0 => String::new(),
-            1 => "The one approval given becomes void.".to_owned(),
-            n => format!("The {n} approvals given become void."),
-        };
-        view! {
-            <div class="note box mt" data-s="waiting">{icon("info")}
-                <span>{format!("Any change makes version {next} with a new digest. ")}<b>{given}</b></span></div>
-        }
-    });
+    // The document that both halves were filled from last: whichever differs from it was edited.
+    let first = p.checked.yaml.clone();
+    let base = view! { <input type="hidden" name="base" value=first prop:value=move || halves.yaml.get()/> };
+    let voids = p.id.map(|_| voids(p));
     let content = view! {
         {base}
         <div class="head stick">
             <div>
-                <h1>{title.clone()}</h1>
-                <p class="meta"><span>{move || verdict(halves)}</span></p>
+                <h1>{title(p)}</h1>
+                <p class="meta"><span role="status">{move || verdict(halves)}</span></p>
             </div>
             <div class="acts">
                 <a class="btn quiet" href=back>"Discard"</a>
                 <button
-                    class="btn" type="submit" formmethod="get" formaction=path
+                    class="btn" type="submit" formmethod="get" formaction=path.clone()
                     on:click=move |ev| recheck(halves, &ev, None)
                 >
                     {icon("scale")}"Check"
                 </button>
-                {save.button("save", "btn primary", "check", button, "Saving…")}
+                {post::button("btn primary", "check", button, "Saving…", false)}
             </div>
         </div>
         {voids}
         {move || summary(halves)}
-        <div class="cols even editor">
-            <div on:input=move |_| later(halves)>{form_half(p, halves)}</div>
-            <div on:input=move |_| later(halves)>{yaml_half(p, halves)}</div>
+        <div class="cols even editor" on:input=move |_| later(halves)>
+            <div>{form_half(p, halves, &path)}</div>
+            <div>{yaml_half(p, halves)}</div>
         </div>
     };
     view! {
-        <Title text=title/>
         <main class="main" id="main" tabindex="-1">
-            {save.form("save", FORM, hidden, content.into_any())}
+            {post::form("/do/save-plan", FORM, hidden, content.into_any())}
         </main>
+    }
+    .into_any()
+}
+
+fn voids(p: &EditorPage) -> AnyView {
+    let next = p.version.unwrap_or(0) + 1;
+    let given = match p.approvals {
+        0 => String::new(),
+        1 => "The one approval given becomes void.".to_owned(),
+        n => format!("The {n} approvals given become void."),
+    };
+    view! {
+        <div class="note box mt" data-s="waiting">
+            {icon("info")}<span>{format!("Any change makes version {next} with a new digest. ")}<b>{given}</b></span>
+        </div>
     }
     .into_any()
 }
 
 /// In the head: whether it could be saved as it stands.
 fn verdict(halves: Halves) -> String {
-    let errors = halves.check.with(|c| c.errors.len());
-    match halves.check.with(|c| c.digest.clone()) {
-        Some(digest) if errors == 0 => format!("no rule is broken; digest sha256:{}", digest.short()),
+    let errors = halves.found.with(|c| c.errors.len());
+    match halves.found.with(|c| c.digest.clone()) {
+        Some(digest) if errors == 0 => format!("no rule is broken; digest sha256:{digest}"),
         _ if !halves.shown.get() => "not checked yet".to_owned(),
         _ if errors == 1 => "one thing to correct".to_owned(),
         _ => format!("{errors} things to correct"),
@@ -162,9 +169,7 @@ fn verdict(halves: Halves) -> String {
 /// Everything that is wrong at once, each a link to its field, and what is only worth knowing.
 fn summary(halves: Halves) -> AnyView {
     let errors = halves.errors();
-    let plain = halves.save.fault.get().filter(|f| f.fields.is_empty());
-    let plain = plain.map(|f| crate::components::post::refusal(&f));
-    let warnings: Vec<_> = halves.check.with(|c| c.warnings.clone());
+    let warnings: Vec<_> = halves.found.with(|c| c.warnings.clone());
     let warnings = (!warnings.is_empty()).then(|| {
         let list = warnings
             .into_iter()
@@ -186,7 +191,7 @@ fn summary(halves: Halves) -> AnyView {
             .collect_view();
         view! { <div class="say" data-s="degraded" role="alert"><div><p><strong>{title}</strong></p><ul class="sm">{list}</ul></div></div> }
     });
-    view! { {plain}{wrong}{warnings} }.into_any()
+    view! { {wrong}{warnings} }.into_any()
 }
 
 /// Fields that the form shows; everything else is corrected in the document.
@@ -215,7 +220,6 @@ fn field(
     name: String,
     path: String,
     get: impl Fn(&PlanForm) -> String + Send + Sync + 'static,
-    set: impl Fn(&mut PlanForm, String) + Send + Sync + 'static,
     extra: Extra,
 ) -> AnyView {
     let first = halves.form.with_untracked(&get);
@@ -239,7 +243,6 @@ fn field(
                 class="in" id=id name=name list=extra.list inputmode=extra.mode placeholder=extra.placeholder
                 autocomplete="off" autocapitalize="none" spellcheck="false"
                 value=first prop:value=move || halves.form.with(&get)
-                on:input=move |ev| halves.form.update(|f| set(f, event_target_value(&ev)))
                 aria-invalid=move || wrong.with(Option::is_some).then_some("true") aria-describedby=described
             />
             {hint}{error}
@@ -260,7 +263,7 @@ struct Extra {
 const FIELD: Extra = Extra { class: "field", list: None, mode: None, placeholder: None, hint: None };
 const NUMBER: Extra = Extra { mode: Some("decimal"), ..FIELD };
 
-fn form_half(p: &EditorPage, halves: Halves) -> AnyView {
+fn form_half(p: &EditorPage, halves: Halves, path: &str) -> AnyView {
     let services: Vec<_> = p.targets.iter().map(|t| t.service.clone()).collect();
     let environments: Vec<_> = p.targets.iter().map(|t| t.environment.clone()).collect();
     let targets = p.targets.clone();
@@ -272,13 +275,13 @@ fn form_half(p: &EditorPage, halves: Halves) -> AnyView {
     let what = view! {
         <div class="pair mt">
             {field(halves, "Name", "form[name]".into(), "metadata.name".into(),
-                |f| f.name.clone(), |f, v| f.name = v, FIELD)}
+                |f| f.name.clone(), FIELD)}
             {field(halves, "Change (link)", "form[reference]".into(), "spec.change.reference".into(),
-                |f| f.reference.clone(), |f, v| f.reference = v, FIELD)}
+                |f| f.reference.clone(), FIELD)}
             {field(halves, "Service", "form[service]".into(), "metadata.service".into(),
-                |f| f.service.clone(), |f, v| f.service = v, Extra { list: Some("services"), ..FIELD })}
+                |f| f.service.clone(), Extra { list: Some("services"), ..FIELD })}
             {field(halves, "Environment", "form[environment]".into(), "metadata.environment".into(),
-                |f| f.environment.clone(), |f, v| f.environment = v, Extra { list: Some("environments"), ..FIELD })}
+                |f| f.environment.clone(), Extra { list: Some("environments"), ..FIELD })}
         </div>
         {reach}
         {options("services", services)}{options("environments", environments)}
@@ -287,24 +290,24 @@ fn form_half(p: &EditorPage, halves: Halves) -> AnyView {
     let limits = view! {
         <div class="trio mt">
             {field(halves, "Requests, at least", "form[min_requests]".into(), "spec.analysis.minRequests".into(),
-                |f| f.min_requests.clone(), |f, v| f.min_requests = v, Extra { placeholder: Some("50"), ..NUMBER })}
+                |f| f.min_requests.clone(), Extra { placeholder: Some("50"), ..NUMBER })}
             {field(halves, "Errors, at most %", "form[max_error_percent]".into(), "spec.analysis.maxErrorPercent".into(),
-                |f| f.max_error_percent.clone(), |f, v| f.max_error_percent = v, Extra { placeholder: Some("2"), ..NUMBER })}
+                |f| f.max_error_percent.clone(), Extra { placeholder: Some("2"), ..NUMBER })}
             {field(halves, "p95, times stable", "form[max_p95_ratio]".into(), "spec.analysis.maxP95Ratio".into(),
-                |f| f.max_p95_ratio.clone(), |f, v| f.max_p95_ratio = v, Extra { placeholder: Some("1.5"), ..NUMBER })}
+                |f| f.max_p95_ratio.clone(), Extra { placeholder: Some("1.5"), ..NUMBER })}
         </div>
     };
     let approvals = view! {
         <div class="trio mt">
             {field(halves, "Approvals needed", "form[required]".into(), "spec.approvals.required".into(),
-                |f| f.required.clone(), |f, v| f.required = v, NUMBER)}
+                |f| f.required.clone(), NUMBER)}
             {field(halves, "Good for", "form[expire]".into(), "spec.approvals.expire".into(),
-                |f| f.expire.clone(), |f, v| f.expire = v, Extra { placeholder: Some("24h"), ..FIELD })}
+                |f| f.expire.clone(), Extra { placeholder: Some("24h"), ..FIELD })}
         </div>
     };
     view! {
         {sect("w-h", "What", nothing(), what.into_any())}
-        {sect("s-h", "Steps", nothing(), steps_part(p, halves))}
+        {sect("s-h", "Steps", nothing(), steps_part(halves, path))}
         {sect("l-h", "Analysis", nothing(), limits.into_any())}
         {sect("a-h", "Approvals", nothing(), approvals.into_any())}
     }
@@ -339,9 +342,7 @@ fn images(halves: Halves) -> AnyView {
                         <p class="xs ink2">"Container "<b class="mono">{label.clone()}</b></p>
                         {field(halves, "New image", format!("form[images][{i}][image]"),
                             format!("spec.change.images.{label}"),
-                            move |f| at(f, |i| i.image.clone()),
-                            move |f, v| if let Some(image) = f.images.get_mut(i) { image.image = v },
-                            FIELD)}
+                            move |f| at(f, |i| i.image.clone()), FIELD)}
                     </div>
                 }
             })
@@ -355,19 +356,16 @@ fn images(halves: Halves) -> AnyView {
     view! { {rows}{wrong} }.into_any()
 }
 
-fn steps_part(p: &EditorPage, halves: Halves) -> AnyView {
-    let first = p.checked.form.steps.clone();
+fn steps_part(halves: Halves, path: &str) -> AnyView {
     let count = Memo::new(move |_| halves.form.with(|f| f.steps.len()));
     let picture = move || halves.form.with(|f| tide(0, 0, &sketch(&f.steps), None, None));
-    let path = p.id.map_or_else(|| "/plans/new".to_owned(), |id| format!("/plans/{id}/edit"));
+    let path = path.to_owned();
     let rows = {
         let path = path.clone();
         move || {
             let n = count.get();
             let path = &path;
-            (0..n)
-                .map(|i| step(i, n, first.get(i).cloned().unwrap_or_default(), path.clone(), halves))
-                .collect_view()
+            (0..n).map(|i| step(i, n, path.clone(), halves)).collect_view()
         }
     };
     let wrong = move || {
@@ -393,7 +391,7 @@ fn sketch(steps: &[StepForm]) -> Vec<StepView> {
         .collect()
 }
 
-fn step(i: usize, n: usize, first: StepForm, path: String, halves: Halves) -> AnyView {
+fn step(i: usize, n: usize, path: String, halves: Halves) -> AnyView {
     let at = move |f: &PlanForm, pick: fn(&StepForm) -> String| f.steps.get(i).map(pick).unwrap_or_default();
     let base = format!("spec.strategy.canary.steps[{i}]");
     let other = {
@@ -412,17 +410,15 @@ fn step(i: usize, n: usize, first: StepForm, path: String, halves: Halves) -> An
         <li class="step">
             <b class="num">{label}</b>
             {field(halves, "Weight, %", format!("form[steps][{i}][weight]"), format!("{base}.weight"),
-                move |f| at(f, |s| s.weight.clone()),
-                move |f, v| if let Some(s) = f.steps.get_mut(i) { s.weight = v }, NUMBER)}
+                move |f| at(f, |s| s.weight.clone()), NUMBER)}
             {field(halves, "Bake", format!("form[steps][{i}][bake]"), format!("{base}.bake"),
-                move |f| at(f, |s| s.bake.clone()),
-                move |f, v| if let Some(s) = f.steps.get_mut(i) { s.bake = v }, Extra { placeholder: Some("none"), ..FIELD })}
+                move |f| at(f, |s| s.bake.clone()), Extra { placeholder: Some("none"), ..FIELD })}
             <fieldset class="field">
                 <legend class="lab xs ink2">"Gates"</legend>
                 <div class="row">
-                    {gate(halves, i, "analysis", "Analysis", first.analysis, |s| s.analysis, |s, on| s.analysis = on)}
-                    {gate(halves, i, "on_call", "On-call", first.on_call, |s| s.on_call, |s, on| s.on_call = on)}
-                    {gate(halves, i, "approver", "Approver", first.approver, |s| s.approver, |s, on| s.approver = on)}
+                    {gate(halves, i, "analysis", "Analysis", |s| s.analysis)}
+                    {gate(halves, i, "on_call", "On-call", |s| s.on_call)}
+                    {gate(halves, i, "approver", "Approver", |s| s.approver)}
                 </div>
             </fieldset>
             <div class="acts">
@@ -440,19 +436,15 @@ fn gate(
     i: usize,
     name: &'static str,
     label: &'static str,
-    first: bool,
     get: fn(&StepForm) -> bool,
-    set: fn(&mut StepForm, bool),
 ) -> AnyView {
+    let on = move |f: &PlanForm| f.steps.get(i).is_some_and(get);
+    let first = halves.form.with_untracked(on);
     view! {
         <label class="check">
             <input
                 type="checkbox" name=format!("form[steps][{i}][{name}]") value="true" checked=first
-                prop:checked=move || halves.form.with(|f| f.steps.get(i).is_some_and(get))
-                on:change=move |ev| {
-                    let on = event_target_checked(&ev);
-                    halves.form.update(|f| if let Some(s) = f.steps.get_mut(i) { set(s, on) });
-                }
+                prop:checked=move || halves.form.with(on)
             />
             {label}
         </label>
@@ -501,7 +493,6 @@ fn yaml_half(p: &EditorPage, halves: Halves) -> AnyView {
             <textarea
                 class="in mono yaml" id="yaml" name="yaml" rows=lines spellcheck="false" autocapitalize="none"
                 autocomplete="off" prop:value=move || halves.yaml.get() aria-invalid=invalid
-                on:input=move |ev| halves.yaml.set(event_target_value(&ev))
             >{first}</textarea>
             {wrong}
         </div>
@@ -522,11 +513,6 @@ fn recheck(_halves: Halves, _ev: &leptos::ev::MouseEvent, _what: Option<String>)
 /// Checks when typing pauses.
 #[cfg(feature = "hydrate")]
 fn later(halves: Halves) {
-    use std::cell::Cell;
-    use std::time::Duration;
-    thread_local! {
-        static TYPED: Cell<u64> = const { Cell::new(0) };
-    }
     let mine = TYPED.get() + 1;
     TYPED.set(mine);
     set_timeout(
@@ -535,36 +521,53 @@ fn later(halves: Halves) {
                 ask(halves, None);
             }
         },
-        Duration::from_millis(450),
+        PAUSE,
     );
 }
 
 #[cfg(not(feature = "hydrate"))]
 fn later(_halves: Halves) {}
 
+/// Typing has paused when nothing came for this long.
+#[cfg(feature = "hydrate")]
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(400);
+
+#[cfg(feature = "hydrate")]
+thread_local! {
+    /// Counts key strokes: an answer to older words than those that stand there now is thrown away.
+    static TYPED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 #[cfg(feature = "hydrate")]
 fn ask(halves: Halves, op: Option<String>) {
-    use crate::api::plans::Draft;
-    let draft = Draft {
-        base: halves.base.get_untracked(),
-        yaml: halves.yaml.get_untracked(),
-        form: halves.form.get_untracked(),
-        op,
-    };
-    leptos::task::spawn_local(async move {
-        let Draft { base, yaml, form, op } = draft.clone();
-        match api::plans::check_plan(base, yaml, form, op).await {
-            // Somebody typed on while the server thought: the next check has the newer words.
-            Ok(_)
-                if halves.yaml.try_get_untracked().as_ref() != Some(&draft.yaml)
-                    || halves.form.try_get_untracked().as_ref() != Some(&draft.form) => {}
+    let Some(mut body) = crate::browser::forms::contents_of(FORM) else { return };
+    if let Some(op) = op {
+        body = format!("{body}&op={op}");
+    }
+    send(halves, body);
+}
+
+#[cfg(feature = "hydrate")]
+fn send(halves: Halves, body: String) {
+    use crate::browser::forms;
+    use crate::draft::Checked;
+    let mine = TYPED.get();
+    wasm_bindgen_futures::spawn_local(async move {
+        let answer = forms::send("/do/check-plan", &body).await;
+        if TYPED.get() != mine {
+            return;
+        }
+        match answer.and_then(|a| forms::read::<Checked>(&a.body)) {
             Ok(checked) => {
-                halves.save.fault.try_set(None);
-                halves.settle(checked);
+                halves.yaml.set(checked.yaml);
+                if halves.form.with_untracked(|f| *f != checked.form) {
+                    halves.form.set(checked.form);
+                }
+                halves.found.set(checked.found);
+                halves.shown.set(true);
+                forms::told(None);
             }
-            Err(fault) => {
-                halves.save.fault.try_set(Some(fault));
-            }
+            Err(fault) => forms::told(Some(&fault)),
         }
     });
 }

@@ -234,7 +234,7 @@ pub(super) fn release() -> ReleasePage {
         analysed: true,
         live,
         samples: samples(),
-        marks: vec![(before(203), "deploy, 5 %".into()), (before(83), "25 %".into())],
+        marks: vec![(before(203), "5 %".into()), (before(83), "25 %".into())],
         verdicts: vec![
             (before(180), Class::NoData),
             (before(120), Class::Pass),

@@ -3,18 +3,15 @@
 use crate::api::refused_at;
 use crate::api::session::{self, Entrance};
 use crate::components::icon::icon;
-use crate::components::load::{loaded, read};
+use crate::components::load;
 use crate::components::post::refusal;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 
 pub(crate) fn page() -> AnyView {
-    let entrance = read(|| (), |()| session::entrance());
-    let query = use_query_map();
-    let next = query.with_untracked(|q| q.get("next")).unwrap_or_default();
+    let next = super::query("next");
     let refused = refused_at("/do/sign-in");
-    loaded(entrance, move |e| form(&e, &next, refused.as_ref()))
+    load::page(session::entrance(), move |e| form(&e, &next, refused.as_ref()))
 }
 
 fn form(e: &Entrance, next: &str, refused: Option<&crate::Fault>) -> AnyView {

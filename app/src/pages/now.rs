@@ -4,10 +4,9 @@ use crate::api;
 use crate::components::common::{ago, at, empty, fact_text, sect, sect_in, service_path};
 use crate::components::frame::for_those_who_may;
 use crate::components::icon::icon;
-use crate::components::load::{loaded, read};
+use crate::components::load::{self, followed};
 use crate::components::rows;
 use crate::components::tone::{self, Tone, count, st};
-use crate::live::Live;
 use crate::when;
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
@@ -16,9 +15,7 @@ use model::Action;
 use model::view::{NowPage, ReleaseRow, Waiting, WorkloadRow};
 
 pub(crate) fn page() -> AnyView {
-    let page = read(|| (), |()| api::now::now());
-    Live::get().follow(|| "now".into(), move || page.refetch());
-    loaded(page, |p| view(&p))
+    load::page(api::now::now(), |p| followed("now", view(&p)))
 }
 
 pub(super) fn view(p: &NowPage) -> AnyView {

@@ -4,17 +4,15 @@ use crate::api;
 use crate::components::common::{ago, at, empty, fact, fact_text, note, nothing, scroll, sect};
 use crate::components::gate::{steps, tide};
 use crate::components::icon::icon;
-use crate::components::load::{loaded, read};
-use crate::components::post::Post;
+use crate::components::load::{self, followed};
+use crate::components::post;
 use crate::components::rows;
 use crate::components::tone::{self, Tone, approval_words, badge, st};
-use crate::live::Live;
 use crate::pages::plans::state_words;
 use crate::pages::release::reference;
 use crate::when;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
 use model::plan::{Gate, Step};
 use model::view::{
     ApprovalState, ApprovalView, Deed, DiffKind, GateState, GateView, PlanPage, PlanState, StepState,
@@ -22,28 +20,13 @@ use model::view::{
 };
 
 pub(crate) fn page() -> AnyView {
-    let params = use_params_map();
-    let id =
-        Memo::new(move |_| params.with(|p| p.get("id")).and_then(|id| id.parse::<i64>().ok()).unwrap_or(0));
-    let page = read(move || id.get(), api::plans::plan);
-    let again = move || page.refetch();
-    Live::get().follow(move || format!("plan:{},releases", id.get()), again);
-    let posts = Posts {
-        decide: Post::new("/do/decide").then(again),
-        start: Post::new("/do/start").then(again),
-        revoke: Post::new("/do/revoke").then(again),
-    };
-    loaded(page, move |p| view(&p, posts))
+    let id = super::number("id");
+    load::page(async move { api::plans::plan(id).await }, move |p| {
+        followed(&format!("plan:{id},releases"), view(&p))
+    })
 }
 
-#[derive(Clone, Copy)]
-struct Posts {
-    decide: Post,
-    start: Post,
-    revoke: Post,
-}
-
-fn view(p: &PlanPage, posts: Posts) -> AnyView {
+pub(super) fn view(p: &PlanPage) -> AnyView {
     let meta = &p.plan.metadata;
     let required = p.plan.spec.approvals.required;
     let words = state_words(p.state, p.valid_approvals, required);
@@ -61,20 +44,17 @@ fn view(p: &PlanPage, posts: Posts) -> AnyView {
                         <span class="mono" title=p.digest.to_string()>"sha256:"{p.digest.short()}</span>
                     </p>
                 </div>
-                <div class="acts only-l">{edit(p)}{start(p, posts.start)}{approve_button(p)}</div>
+                <div class="acts only-l">{edit(p)}{start(p)}{approve_button(p)}</div>
             </div>
             {reasons(p)}
-            {posts.decide.refusal()}
-            {posts.start.refusal()}
-            {posts.revoke.refusal()}
             {warnings(p)}
             <div class="cols two">
                 <div>{picture(p)}{difference(p)}{releases(p)}</div>
-                <div>{approvals(p, posts.revoke)}{contents(p)}{versions(p)}</div>
+                <div>{approvals(p)}{contents(p)}{versions(p)}</div>
             </div>
         </main>
-        {p.approve.allowed.then(|| approve_panel(p, posts.decide))}
-        {bar(p, posts.start)}
+        {p.approve.allowed.then(|| approve_panel(p))}
+        {bar(p)}
     }
     .into_any()
 }
@@ -94,7 +74,7 @@ fn disabled(icon_name: &'static str, words: &'static str) -> AnyView {
     .into_any()
 }
 
-fn start(p: &PlanPage, post: Post) -> AnyView {
+fn start(p: &PlanPage) -> AnyView {
     if p.state == PlanState::Releasing {
         let open = p.releases.iter().find(|r| !r.state.ended());
         return open.map_or_else(nothing, |r| {
@@ -106,8 +86,8 @@ fn start(p: &PlanPage, post: Post) -> AnyView {
         return disabled("play", "Start release");
     }
     let class = if p.approve.allowed { "btn" } else { "btn primary" };
-    let button = post.button("start", class, "play", "Start release".into(), "Starting…");
-    post.form("start", "", vec![("plan", p.id.to_string()), ("digest", p.digest.to_string())], button)
+    let button = post::button(class, "play", "Start release".into(), "Starting…", true);
+    post::form("/do/start", "", vec![("plan", p.id.to_string()), ("digest", p.digest.to_string())], button)
 }
 
 fn approve_button(p: &PlanPage) -> AnyView {
@@ -222,7 +202,7 @@ fn releases(p: &PlanPage) -> AnyView {
     sect("r-h", "Releases", nothing(), scroll("Releases of this plan, table", table))
 }
 
-fn approvals(p: &PlanPage, revoke: Post) -> AnyView {
+fn approvals(p: &PlanPage) -> AnyView {
     let required = p.plan.spec.approvals.required;
     let right =
         view! { <span class="sm"><b>{format!("{} of {required}", p.valid_approvals)}</b></span> }.into_any();
@@ -240,28 +220,26 @@ fn approvals(p: &PlanPage, revoke: Post) -> AnyView {
     } else {
         view! { <ul class="rows" role="list">{rows}</ul> }.into_any()
     };
-    let who = if p.approve.allowed {
-        "You may approve: it holds for exactly this digest.".to_owned()
-    } else {
-        p.approve.why_not.clone().unwrap_or_default()
-    };
+    let who = p.approve.allowed.then(|| {
+        view! { <p class="sm ink2 mt">"You may approve: it holds for exactly this digest."</p> }
+    });
     let take_back = p.revoke.clone().filter(|d| d.allowed).map(|_| {
         let form = view! {
             <div class="field">
                 <label for="revoke-why">"Reason (optional)"</label>
                 <input class="in" id="revoke-why" name="reason" maxlength="500" autocomplete="off"/>
             </div>
-            {revoke.button("revoke", "btn stop", "x", "Revoke my approval".into(), "Revoking…")}
+            {post::button("btn stop", "x", "Revoke my approval".into(), "Revoking…", false)}
         };
         let hidden = vec![("plan", p.id.to_string())];
         view! {
             <details class="sm mt"><summary>"Revoke my approval"</summary>
                 <p class="ink2">"A release under way then stops before its next step."</p>
-                {revoke.form("revoke", "stackf mt", hidden, form.into_any())}
+                {post::form("/do/revoke", "stackf mt", hidden, form.into_any())}
             </details>
         }
     });
-    let content = view! { {list}<p class="sm ink2 mt">{who}</p>{take_back} };
+    let content = view! { {list}{who}{take_back} };
     sect("a-h", "Approvals", right, content.into_any())
 }
 
@@ -345,7 +323,7 @@ fn versions(p: &PlanPage) -> AnyView {
 }
 
 /// Approving or rejecting exactly what is shown: the whole digest stands in the panel and in the form.
-fn approve_panel(p: &PlanPage, post: Post) -> AnyView {
+fn approve_panel(p: &PlanPage) -> AnyView {
     let required = p.plan.spec.approvals.required;
     let after = p.valid_approvals + 1;
     let effect = if after >= required {
@@ -377,32 +355,25 @@ fn approve_panel(p: &PlanPage, post: Post) -> AnyView {
                 <li class="note">{icon("check")}<span>{effect}</span></li>
                 <li class="note">{icon("lock")}<span>{holds}</span></li>
             </ul>
-            {post.form("decide", "", hidden, form.into_any())}
+            {post::form("/do/decide", "", hidden, form.into_any())}
         </div>
     }
     .into_any()
 }
 
 /// The phone's bottom bar: the one deed that is expected.
-fn bar(p: &PlanPage, post: Post) -> AnyView {
+fn bar(p: &PlanPage) -> AnyView {
     let deed = if p.approve.allowed {
         view! {
             <button class="btn primary grow" type="button" popovertarget="approve">{icon("check")}"Approve or reject"</button>
         }
         .into_any()
     } else if p.start.allowed || p.state == PlanState::Releasing {
-        view! { <div class="grow wide-form">{start(p, post)}</div> }.into_any()
+        view! { <div class="grow wide-form">{start(p)}</div> }.into_any()
     } else if p.edit.allowed {
         view! { <a class="btn grow" href=format!("/plans/{}/edit", p.id)>{icon("plan")}"Edit"</a> }.into_any()
     } else {
         return nothing();
     };
     view! { <div class="bar only-s" role="region" aria-label="Main action">{deed}</div> }.into_any()
-}
-
-/// The page as the server renders it, without reading anything.
-#[cfg(all(test, feature = "ssr"))]
-pub(super) fn render(p: &PlanPage) -> AnyView {
-    let post = Post::new;
-    view(p, Posts { decide: post("/do/decide"), start: post("/do/start"), revoke: post("/do/revoke") })
 }

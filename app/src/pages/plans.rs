@@ -3,22 +3,17 @@
 use crate::api;
 use crate::components::common::{ago, empty, nothing, percent, scroll};
 use crate::components::icon::icon;
-use crate::components::load::{loaded, read};
+use crate::components::load::{self, followed};
 use crate::components::tone::{self, Tone, st};
-use crate::live::Live;
 use crate::when;
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 use model::view::{Deed, PlanRow, PlanState, PlansPage};
 
 pub(crate) fn page() -> AnyView {
-    let query = use_query_map();
-    let view_of = Memo::new(move |_| View::named(&query.with(|q| q.get("view")).unwrap_or_default()));
-    let page = read(|| (), |()| api::plans::plans());
-    Live::get().follow(|| "plans,releases".into(), move || page.refetch());
-    loaded(page, move |p| view(&p, view_of.get()))
+    let shown = View::named(&super::query("view"));
+    load::page(api::plans::plans(), move |p| followed("plans,releases", view(&p, shown)))
 }
 
 /// A saved view: a tab.

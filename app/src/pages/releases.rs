@@ -2,26 +2,19 @@
 
 use crate::api;
 use crate::components::common::{empty, nothing, scroll, sect};
-use crate::components::load::{loaded, read};
+use crate::components::load::{self, followed};
 use crate::components::rows;
 use crate::components::tone::count;
-use crate::live::Live;
 use crate::when;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 use model::release::State;
 use model::view::{ReleaseRow, ReleasesPage};
 
 pub(crate) fn page() -> AnyView {
-    let query = use_query_map();
-    let state = move || {
-        let key = query.with(|q| q.get("state")).unwrap_or_default();
-        State::ALL.into_iter().find(|s| s.key() == key)
-    };
-    let page = read(state, api::releases::releases);
-    Live::get().follow(|| "releases".into(), move || page.refetch());
-    loaded(page, |p| view(&p))
+    let key = super::query("state");
+    let state = State::ALL.into_iter().find(|s| s.key() == key);
+    load::page(async move { api::releases::releases(state).await }, |p| followed("releases", view(&p)))
 }
 
 pub(super) fn view(p: &ReleasesPage) -> AnyView {

@@ -4,60 +4,44 @@
 use crate::api;
 use crate::components::common::{nothing, percent, service_path};
 use crate::components::confirm::{self, Rollback};
-use crate::components::load::{loaded, read};
-use crate::components::post::Post;
+use crate::components::load::page;
 use crate::components::tone::{self, badge, of_release};
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
 use model::view::{Deed, ReleasePage, RollbackPreview, ServicePage};
 use model::workload::{Key, Kind};
 
 /// Back from a release.
 pub(crate) fn of_release_page() -> AnyView {
-    let params = use_params_map();
-    let id = move || params.with(|p| p.get("id")).and_then(|id| id.parse::<i64>().ok()).unwrap_or(0);
-    let page = read(id, api::releases::release);
-    let post = Post::new("/do/rollback");
-    loaded(page, move |p| release_asked(&p, post))
+    let id = super::number("id");
+    page(async move { api::releases::release(id).await }, |p| release_asked(&p))
 }
 
-fn release_asked(p: &ReleasePage, post: Post) -> AnyView {
+fn release_asked(p: &ReleasePage) -> AnyView {
     let back = format!("/releases/{}", p.id);
     let subject = format!("{} {}", p.service, p.version);
     let state = badge(of_release(&p.live), p.live.badge.clone());
     let ask = Rollback {
+        action: "/do/rollback",
         service: p.service.clone(),
         preview: p.live.rollback.clone(),
         hidden: vec![("release", p.id.to_string())],
         keep: format!("Keep the canary at {}", percent(p.live.weight)),
         back: back.clone(),
     };
-    page(&subject, state, p.live.headline.clone(), &p.live.roll_back, post, &ask, back)
+    content(&subject, state, p.live.headline.clone(), &p.live.roll_back, &ask, back)
 }
 
 /// Back for a workload, whether a release drives it or not.
 pub(crate) fn of_workload_page() -> AnyView {
-    let key = crate::pages::service::key_of_route();
-    let page = read(
-        move || key.get(),
-        |k: Option<Key>| async move {
-            match k {
-                Some(Key { cluster, namespace, kind, name }) => {
-                    api::services::service(cluster, namespace, kind, name).await
-                }
-                None => Err(crate::pages::service::no_such_kind()),
-            }
-        },
-    );
-    let post = Post::new("/do/rollback-workload");
-    loaded(page, move |p| workload_asked(&p, post))
+    page(super::service::read(), |p| workload_asked(&p))
 }
 
-fn workload_asked(p: &ServicePage, post: Post) -> AnyView {
+fn workload_asked(p: &ServicePage) -> AnyView {
     let back = service_path(&p.row.key);
     let state = tone::st_workload(&p.row);
     let ask = Rollback {
+        action: "/do/rollback-workload",
         service: p.row.service.clone(),
         preview: p.rollback.clone(),
         hidden: hidden(&p.row.key),
@@ -65,7 +49,7 @@ fn workload_asked(p: &ServicePage, post: Post) -> AnyView {
         back: back.clone(),
     };
     let words = p.row.message.clone().unwrap_or_default();
-    page(&p.row.service, state, words, &p.roll_back, post, &ask, back)
+    content(&p.row.service, state, words, &p.roll_back, &ask, back)
 }
 
 /// A workload's place as a form sends it.
@@ -88,17 +72,16 @@ pub(crate) fn keep(preview: Option<&RollbackPreview>, version: &str) -> String {
     format!("Keep {version}")
 }
 
-fn page(
+fn content(
     subject: &str,
     state: AnyView,
     words: String,
     deed: &Deed,
-    post: Post,
     ask: &Rollback,
     back: String,
 ) -> AnyView {
     let content = if deed.allowed {
-        confirm::in_place(post, ask)
+        confirm::in_place(ask)
     } else {
         let why = deed.why_not.clone().unwrap_or_else(|| "There is nothing to roll back.".into());
         view! {
@@ -117,7 +100,6 @@ fn page(
             <div class="ask">
                 <p class="row mt"><a href=back>{subject.to_owned()}</a>{state}</p>
                 {words}
-                {post.refusal()}
                 {content}
             </div>
         </main>
@@ -128,5 +110,5 @@ fn page(
 /// The page as the server renders it, without reading anything.
 #[cfg(all(test, feature = "ssr"))]
 pub(super) fn render(p: &ReleasePage) -> AnyView {
-    release_asked(p, Post::new("/do/rollback"))
+    release_asked(p)
 }

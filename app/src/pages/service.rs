@@ -3,11 +3,9 @@
 use crate::components::common::{ago, empty, fact, fact_text, nothing, percent, scroll, sect, service_path};
 use crate::components::confirm::{self, Rollback};
 use crate::components::icon::icon;
-use crate::components::load::{Read, loaded, read};
-use crate::components::post::Post;
+use crate::components::load::{self, followed};
 use crate::components::tone::{Tone, badge};
 use crate::components::{gate, rows};
-use crate::live::Live;
 use crate::pages::release::{facts_of_rollback, ready_to_roll_back};
 use crate::pages::rollback::{hidden, keep};
 use crate::{Fault, api, when};
@@ -16,48 +14,33 @@ use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 use model::Problem;
 use model::view::ServicePage;
-use model::workload::{Key, Kind, Phase, Revision, Strategy, Workload, version_of};
+use model::workload::{Kind, Phase, Revision, Strategy, Workload, version_of};
 
 pub(crate) fn page() -> AnyView {
-    let key = key_of_route();
-    let page: Read<ServicePage> = read(
-        move || key.get(),
-        |k: Option<Key>| async move {
-            match k {
-                Some(Key { cluster, namespace, kind, name }) => {
-                    api::services::service(cluster, namespace, kind, name).await
-                }
-                None => Err(no_such_kind()),
-            }
-        },
-    );
-    let topics = move || key.get().map(|k| format!("workload:{k},releases")).unwrap_or_default();
-    Live::get().follow(topics, move || page.refetch());
-    let post = Post::new("/do/rollback-workload").then(move || page.refetch());
-    loaded(page, move |p| view(&p, post))
-}
-
-/// The workload that the address names; `None` for a kind that is not known.
-pub(crate) fn key_of_route() -> Memo<Option<Key>> {
-    let params = use_params_map();
-    Memo::new(move |_| {
-        params.with(|p| {
-            Some(Key {
-                cluster: p.get("cluster")?,
-                namespace: p.get("namespace")?,
-                kind: p.get("kind")?.parse::<Kind>().ok()?,
-                name: p.get("name")?,
-            })
-        })
+    load::page(read(), |p| {
+        let topics = format!("workload:{},releases", p.row.key);
+        followed(&topics, view(&p))
     })
 }
 
-pub(crate) fn no_such_kind() -> Fault {
-    Problem::not_found("There is no such kind of workload: the address must say Rollout or Deployment.")
-        .into()
+/// Reads the workload that the address names.
+pub(crate) fn read() -> impl Future<Output = Result<ServicePage, Fault>> + Send + 'static {
+    let p = use_params_map().get_untracked();
+    let kind = p.get("kind").and_then(|k| k.parse::<Kind>().ok());
+    let text = |key: &str| p.get(key).unwrap_or_default();
+    let (cluster, namespace, name) = (text("cluster"), text("namespace"), text("name"));
+    async move {
+        match kind {
+            Some(kind) => api::services::service(cluster, namespace, kind, name).await,
+            None => Err(Problem::not_found(
+                "There is no such kind of workload: the address must say Rollout or Deployment.",
+            )
+            .into()),
+        }
+    }
 }
 
-fn view(p: &ServicePage, post: Post) -> AnyView {
+pub(super) fn view(p: &ServicePage) -> AnyView {
     let row = &p.row;
     let base = p.age.now;
     let tone = Tone::from(row.phase);
@@ -74,16 +57,14 @@ fn view(p: &ServicePage, post: Post) -> AnyView {
         confirm::opener(&p.roll_back, format!("{}/rollback", service_path(&row.key)), class, id)
     };
     let panel = p.roll_back.allowed.then(|| {
-        confirm::panel(
-            post,
-            &Rollback {
-                service: row.service.clone(),
-                preview: p.rollback.clone(),
-                hidden: hidden(&row.key),
-                keep: keep(p.rollback.as_ref(), &row.version),
-                back: service_path(&row.key),
-            },
-        )
+        confirm::panel(&Rollback {
+            action: "/do/rollback-workload",
+            service: row.service.clone(),
+            preview: p.rollback.clone(),
+            hidden: hidden(&row.key),
+            keep: keep(p.rollback.as_ref(), &row.version),
+            back: service_path(&row.key),
+        })
     });
     view! {
         <Title text=title/>
@@ -100,7 +81,6 @@ fn view(p: &ServicePage, post: Post) -> AnyView {
                 <div class="acts">{open}{write_plan(p)}{opener("btn danger big only-l", Some("rb"))}</div>
             </div>
             {reasons(p)}
-            {post.refusal()}
             {sentence(p)}
             <div class="cols two">
                 <div>{workload(p)}{history(p)}</div>
@@ -285,10 +265,4 @@ fn contents(w: &Workload) -> AnyView {
         </dl>
     };
     sect("c-h", "Contents", ().into_any(), content.into_any())
-}
-
-/// The page as the server renders it, without reading anything.
-#[cfg(all(test, feature = "ssr"))]
-pub(super) fn render(p: &ServicePage) -> AnyView {
-    view(p, Post::new("/do/rollback-workload"))
 }

@@ -5,9 +5,8 @@ use crate::components::common::{ago, empty, percent, scroll, service_path};
 use crate::components::frame::for_those_who_may;
 use crate::components::gate::mini;
 use crate::components::icon::icon;
-use crate::components::load::{loaded, read};
+use crate::components::load::{self, followed};
 use crate::components::tone;
-use crate::live::{Heard, Live, WorkloadsDelta};
 use crate::when;
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
@@ -22,26 +21,8 @@ const PHASES: [Phase; 5] =
     [Phase::Degraded, Phase::Progressing, Phase::Paused, Phase::Unknown, Phase::Healthy];
 
 pub(crate) fn page() -> AnyView {
-    let query = use_query_map();
-    let filter = Memo::new(move |_| query.with(filter_of));
-    let page = read(move || filter.get(), api::services::services);
-    let rows = StoredValue::new(None::<RwSignal<Vec<Shown>>>);
-    Live::get().listen(
-        || "workloads".into(),
-        move |heard| match (heard, rows.try_get_value().flatten()) {
-            (Heard::Workloads(delta), Some(rows)) => {
-                rows.try_update(|rows| merge(rows, delta));
-            }
-            (Heard::Again | Heard::Changed(_), _) => page.refetch(),
-            _ => {}
-        },
-    );
-    loaded(page, move |p| {
-        let shown = p.rows.iter().map(|row| Shown { row: row.clone(), changes: 0 }).collect();
-        let signal = RwSignal::new(shown);
-        rows.set_value(Some(signal));
-        view(&p, signal)
-    })
+    let filter = use_query_map().with_untracked(filter_of);
+    load::page(async move { api::services::services(filter).await }, |p| followed("workloads", view(&p)))
 }
 
 fn filter_of(q: &ParamsMap) -> ServiceFilter {
@@ -73,26 +54,7 @@ fn link(f: &ServiceFilter, phase: Option<Phase>, from: usize) -> String {
     format!("/services{}", q.to_query_string())
 }
 
-/// A row, and how often it changed since the page was read: each change flashes once.
-#[derive(Clone, Debug, PartialEq)]
-struct Shown {
-    row: WorkloadRow,
-    changes: u32,
-}
-
-fn merge(rows: &mut Vec<Shown>, delta: WorkloadsDelta) {
-    for new in delta.rows {
-        if let Some(old) = rows.iter_mut().find(|s| s.row.key == new.key)
-            && old.row != new
-        {
-            old.row = new;
-            old.changes += 1;
-        }
-    }
-    rows.retain(|s| !delta.removed.contains(&s.row.key));
-}
-
-fn view(p: &ServicesPage, rows: RwSignal<Vec<Shown>>) -> AnyView {
+pub(super) fn view(p: &ServicesPage) -> AnyView {
     let now = p.age.now;
     let all: usize = p.phases.iter().map(|(_, n)| n).sum();
     let of = |phase: Phase| p.phases.iter().find(|(x, _)| *x == phase).map_or(0, |(_, n)| *n);
@@ -101,7 +63,7 @@ fn view(p: &ServicesPage, rows: RwSignal<Vec<Shown>>) -> AnyView {
         0 => format!("Services, {} healthy", of(Phase::Healthy)),
         n => format!("Services, {n} degraded"),
     };
-    let body = move || rows.get().into_iter().map(|s| row(now, &s)).collect_view();
+    let body = p.rows.iter().map(|w| row(now, w)).collect_view();
     let content = if p.rows.is_empty() { none(p, all) } else { table(body.into_any()) };
     view! {
         <Title text=title/>
@@ -217,13 +179,8 @@ fn table(body: AnyView) -> AnyView {
     scroll("Services", table.into_any())
 }
 
-fn row(now: DateTime<Utc>, shown: &Shown) -> AnyView {
-    let w = &shown.row;
-    let flash = match shown.changes {
-        0 => "",
-        n if n % 2 == 1 => "flash",
-        _ => "flash again",
-    };
+/// `data-key` names the row: script flashes the one that changed, and asks again only when one shown did.
+fn row(now: DateTime<Utc>, w: &WorkloadRow) -> AnyView {
     let moving = w.incoming.is_some() || w.weight > 0;
     let gate = if moving {
         mini(w.weight, w.weight, &[])
@@ -244,7 +201,7 @@ fn row(now: DateTime<Utc>, shown: &Shown) -> AnyView {
         w.release.map(|id| view! { " "<a class="rev" href=format!("/releases/{id}")>"#"{id.0}</a> });
     let class = if w.phase == Phase::Degraded { "btn small stop" } else { "btn small quiet" };
     view! {
-        <tr class=flash>
+        <tr data-key=w.key.to_string()>
             <th scope="row"><a href=path.clone()>{w.service.clone()}</a>{release}</th>
             <td>{tone::st_workload(w)}</td>
             <td class="xs-no">{w.key.namespace.clone()}</td>
@@ -283,13 +240,6 @@ fn pages(p: &ServicesPage) -> AnyView {
         </nav>
     }
     .into_any()
-}
-
-/// The page as the server renders it, without reading anything.
-#[cfg(all(test, feature = "ssr"))]
-pub(super) fn render(p: &ServicesPage) -> AnyView {
-    let rows = p.rows.iter().map(|row| Shown { row: row.clone(), changes: 0 }).collect();
-    view(p, RwSignal::new(rows))
 }
 
 #[cfg(test)]

@@ -4,19 +4,17 @@ use crate::Fault;
 use crate::api::refused_at;
 use crate::api::session::{self, Entrance};
 use crate::components::icon::icon;
-use crate::components::load::{loaded, read};
+use crate::components::load;
 use crate::components::post::refusal;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 pub(crate) fn page() -> AnyView {
-    let entrance = read(|| (), |()| session::entrance());
     let refused = refused_at("/do/set-up");
-    loaded(entrance, move |e: Entrance| if e.empty { form(refused.as_ref()) } else { gone() })
+    load::page(session::entrance(), move |e: Entrance| if e.empty { form(refused.as_ref()) } else { gone() })
 }
 
 fn gone() -> AnyView {
-    #[cfg(feature = "ssr")]
     crate::api::door::status(410);
     view! {
         <Title text="Set-up is done"/>

@@ -3,7 +3,7 @@
 use crate::api;
 use crate::components::common::nothing;
 use crate::components::icon::icon;
-use crate::components::load::{loaded, read};
+use crate::components::load;
 use crate::components::tone::{self, Tone, st};
 use crate::when;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,18 +13,14 @@ use model::view::{Component, ComponentStatus, Notice, StatusPage};
 
 /// Older than this the page calls itself old.
 const OLD: TimeDelta = TimeDelta::seconds(90);
-/// How often an open page asks again.
-#[cfg(feature = "hydrate")]
-const EVERY: std::time::Duration = std::time::Duration::from_secs(15);
+/// How often an open page asks again, in seconds. By script, not by a refresh of the whole page, which takes a
+/// reader's place on it away.
+const EVERY: u32 = 15;
 
 pub(crate) fn page() -> AnyView {
-    let page = read(|| (), |()| api::status::status());
-    // Asked again by script, not by a refresh of the whole page, which takes a reader's place on it away.
-    #[cfg(feature = "hydrate")]
-    if let Ok(timer) = set_interval_with_handle(move || page.refetch(), EVERY) {
-        on_cleanup(move || timer.clear());
-    }
-    loaded(page, |p| view(&p))
+    load::page(api::status::status(), |p| {
+        view! { <div class="whole" id="page" data-every=EVERY>{view(&p)}</div> }.into_any()
+    })
 }
 
 fn words(status: ComponentStatus) -> &'static str {

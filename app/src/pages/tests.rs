@@ -156,7 +156,7 @@ fn long_names_stay_whole() {
         page_size: 50,
         age: age(),
     };
-    let html = render("services", || super::services::render(&page));
+    let html = render("services", || super::services::view(&page));
     assert!(text(&html).contains(long));
 }
 
@@ -172,10 +172,10 @@ fn lists_say_why_they_are_empty() {
         age: age(),
     };
     let html = render("services-none", || {
-        super::services::render(&services(Some("chekout"), vec![(Phase::Healthy, 412)]))
+        super::services::view(&services(Some("chekout"), vec![(Phase::Healthy, 412)]))
     });
     assert!(text(&html).contains("No service matches “chekout”"));
-    let html = render("services-empty", || super::services::render(&services(None, Vec::new())));
+    let html = render("services-empty", || super::services::view(&services(None, Vec::new())));
     assert!(text(&html).contains("No workloads yet"));
     let releases = ReleasesPage { rows: Vec::new(), state: None, age: age() };
     let html = render("releases-empty", || super::releases::view(&releases));
@@ -216,7 +216,7 @@ fn the_first_page_says_what_is_broken_what_waits_and_what_moves() {
 
 #[test]
 fn a_plan_is_approved_by_its_whole_digest() {
-    let html = render("plan", || super::plan::render(&plan(PlanState::Open)));
+    let html = render("plan", || super::plan::view(&plan(PlanState::Open)));
     let digest = format!(r#"name="digest" value="{}""#, digest());
     assert!(html.contains(&digest), "the form carries the whole digest");
     assert!(text(&html).contains(&digest_text()));
@@ -224,7 +224,7 @@ fn a_plan_is_approved_by_its_whole_digest() {
     assert!(text(&html).contains("Approval, 1 of 2"));
     let mut approved = plan(PlanState::Approved);
     (approved.approve, approved.start) = (Deed::no("You have approved it."), Deed::yes());
-    let html = render("plan-approved", || super::plan::render(&approved));
+    let html = render("plan-approved", || super::plan::view(&approved));
     assert!(html.contains(r#"action="/do/start""#));
 }
 
@@ -234,7 +234,7 @@ fn digest_text() -> String {
 
 #[test]
 fn a_workload_shows_its_pods_and_its_way_back() {
-    let html = render("service", || super::service::render(&service()));
+    let html = render("service", || super::service::view(&service()));
     for part in ["18 of 18 ready, 75 % of traffic", "Owned by", "If you roll back", "ROLL BACK"] {
         assert!(text(&html).contains(part), "the page lacks “{part}”");
     }

@@ -3,7 +3,6 @@
 use super::Seen;
 use crate::chart::{self, Metric, Window};
 use crate::components::common::{percent, scroll};
-use crate::live::Live;
 use crate::when;
 use leptos::prelude::*;
 use model::verdict::{Limits, Sample, Side};
@@ -13,12 +12,10 @@ use model::view::ReleasePage;
 const ROWS: usize = 60;
 
 pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
-    let live = Live::get();
     let limits = p.limits;
     let (started, created, ended) = (p.started, p.created, p.ended);
-    let base = p.live.age.clone();
     let window = Memo::new(move |_| {
-        let now = live.age().map_or(base.now, |a| a.now);
+        let now = seen.now.get();
         let first = seen.samples.with(|s| s.first().map(|s| s.at));
         let begun = started.unwrap_or(created);
         let from = first.map_or(begun, |f| f.min(begun));
@@ -27,10 +24,6 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
         let ended = ended.or(if over { last } else { None });
         Window::new(from, now, ended, due)
     });
-    let stale = {
-        let age = p.live.age.clone();
-        Memo::new(move |_| live.stale(&age))
-    };
     let draw = move |metric: Metric| {
         move || {
             seen.samples.with(|samples| {
@@ -53,7 +46,7 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
     view! {
         <section class="sect" aria-labelledby="ch-h">
             <header><h2 id="ch-h">"Stable against canary"</h2>{legend(p)}</header>
-            <div class:stale=move || stale.get()>
+            <div class="plots">
                 <figure>
                     <figcaption><b>"Errors"</b><span>"share of requests with 5xx, 30\u{a0}s window"</span></figcaption>
                     <svg class="plot" role="img" aria-label=say(Metric::Errors) inner_html=draw(Metric::Errors)></svg>

@@ -1,13 +1,10 @@
 //! What can be done with a release: in the head, in panels, in the phone's bottom bar.
 
 use super::Seen;
-use crate::components::age::STALE;
 use crate::components::common::{nothing, percent};
 use crate::components::confirm::{self, Rollback};
 use crate::components::icon::icon;
-use crate::components::post::Post;
-use crate::live::Live;
-use crate::when;
+use crate::components::post;
 use leptos::prelude::*;
 use model::ReleaseId;
 use model::release::State;
@@ -145,30 +142,18 @@ fn offered(l: &ReleaseLive) -> Vec<(Verb, Deed)> {
     out
 }
 
-/// Refuses what would raise the weight while nobody knows where it is.
-fn cautious(verb: Verb, deed: Deed, stale: bool) -> Deed {
-    if stale && verb.raises && deed.allowed {
-        return Deed::no(format!("the data is more than {} old", when::span(STALE)));
-    }
-    deed
-}
-
 /// The head's deeds.
-pub(super) fn acts(p: &ReleasePage, seen: Seen, act: Post) -> AnyView {
-    let live = Live::get();
+pub(super) fn acts(p: &ReleasePage, seen: Seen) -> AnyView {
     let id = p.id;
-    let age = seen.age();
-    let stale = Memo::new(move |_| live.stale(&age));
     let verbs = Memo::new(move |_| seen.live.with(offered));
     let buttons = move || {
-        let stale = stale.get();
         verbs
             .get()
             .into_iter()
             .map(|(verb, deed)| {
                 // On a phone holding is in the bottom bar, under the thumb.
                 let place = if verb.ask.is_none() { "only-l" } else { "" };
-                button(act, id, verb, &cautious(verb, deed, stale), place)
+                button(id, verb, &deed, place)
             })
             .collect_view()
     };
@@ -184,19 +169,12 @@ pub(super) fn acts(p: &ReleasePage, seen: Seen, act: Post) -> AnyView {
 
 /// Under the head: why some of its deeds are not possible.
 pub(super) fn reasons(seen: Seen) -> AnyView {
-    let live = Live::get();
-    let age = seen.age();
-    let list = Memo::new(move |_| {
-        let stale = live.stale(&age);
-        seen.live.with(|l| {
-            let deeds = offered(l).into_iter().map(|(verb, deed)| (verb, cautious(verb, deed, stale)));
-            (deeds.collect::<Vec<_>>(), l.roll_back.clone())
-        })
-    });
+    let list = Memo::new(move |_| seen.live.with(|l| (offered(l), l.roll_back.clone())));
     view! { {move || list.with(|(deeds, roll_back)| why_not(deeds, roll_back))} }.into_any()
 }
 
-fn button(act: Post, id: ReleaseId, verb: Verb, deed: &Deed, place: &'static str) -> AnyView {
+/// What raises the weight is marked: script keeps it back while nobody knows where the weight is.
+fn button(id: ReleaseId, verb: Verb, deed: &Deed, place: &'static str) -> AnyView {
     if !deed.allowed {
         return view! {
             <button class=format!("btn {place}") type="button" aria-disabled="true" aria-describedby="why-not">
@@ -207,12 +185,14 @@ fn button(act: Post, id: ReleaseId, verb: Verb, deed: &Deed, place: &'static str
     }
     match verb.ask {
         Some(ask) => view! {
-            <button class=verb.class type="button" popovertarget=ask.panel>{icon(verb.icon)}{verb.label}</button>
+            <button class=verb.class type="button" popovertarget=ask.panel data-raises=verb.raises.then_some("")>
+                {icon(verb.icon)}{verb.label}
+            </button>
         }
         .into_any(),
         None => {
-            let button = act.button(verb.key, verb.class, verb.icon, verb.label.to_owned(), verb.busy);
-            act.form(verb.key, place, hidden(id, verb), button)
+            let button = post::button(verb.class, verb.icon, verb.label.to_owned(), verb.busy, verb.raises);
+            post::form("/do/release", place, hidden(id, verb), button)
         }
     }
 }
@@ -243,34 +223,32 @@ fn why_not(deeds: &[(Verb, Deed)], roll_back: &Deed) -> AnyView {
 }
 
 /// The panels that ask once more. All stand in the page, so that they open without script.
-pub(super) fn panels(p: &ReleasePage, seen: Seen, act: Post, roll_back: Post) -> AnyView {
+pub(super) fn panels(p: &ReleasePage, seen: Seen) -> AnyView {
     let id = p.id;
     let service = p.service.clone();
     let verbs = Memo::new(move |_| {
         seen.live
             .with(|l| offered(l).into_iter().filter(|(_, d)| d.allowed).map(|(v, _)| v).collect::<Vec<_>>())
     });
-    let asks = move || verbs.get().into_iter().map(|v| panel(act, id, v)).collect_view();
+    let asks = move || verbs.get().into_iter().map(|v| panel(id, v)).collect_view();
     let rollback = move || {
         let (deed, preview, weight) = seen.live.with(|l| (l.roll_back.clone(), l.rollback.clone(), l.weight));
         if !deed.allowed {
             return nothing();
         }
-        confirm::panel(
-            roll_back,
-            &Rollback {
-                service: service.clone(),
-                preview,
-                hidden: vec![("release", id.to_string())],
-                keep: format!("Keep the canary at {}", percent(weight)),
-                back: format!("/releases/{id}"),
-            },
-        )
+        confirm::panel(&Rollback {
+            action: "/do/rollback",
+            service: service.clone(),
+            preview,
+            hidden: vec![("release", id.to_string())],
+            keep: format!("Keep the canary at {}", percent(weight)),
+            back: format!("/releases/{id}"),
+        })
     };
     view! { {asks}{rollback} }.into_any()
 }
 
-fn panel(act: Post, id: ReleaseId, verb: Verb) -> AnyView {
+fn panel(id: ReleaseId, verb: Verb) -> AnyView {
     let Some(ask) = verb.ask else { return nothing() };
     let heading = format!("{}-h", ask.panel);
     let field = format!("{}-why", ask.panel);
@@ -285,7 +263,7 @@ fn panel(act: Post, id: ReleaseId, verb: Verb) -> AnyView {
             <input class="in" id=field name="reason" maxlength="500" autocomplete="off"/>
         </div>
         <footer>
-            {act.button(verb.key, ask.class, verb.icon, ask.button.to_owned(), verb.busy)}
+            {post::button(ask.class, verb.icon, ask.button.to_owned(), verb.busy, verb.raises)}
             <button class="btn" type="button" popovertarget=ask.panel popovertargetaction="hide">"Leave it as it is"</button>
         </footer>
     };
@@ -293,14 +271,14 @@ fn panel(act: Post, id: ReleaseId, verb: Verb) -> AnyView {
         <div class="confirm calm" id=ask.panel popover role="dialog" aria-labelledby=heading.clone()>
             <h2 id=heading.clone()>{ask.title}</h2>
             <ul class="mt" role="list">{does}</ul>
-            {act.form(verb.key, "", hidden(id, verb), form.into_any())}
+            {post::form("/do/release", "", hidden(id, verb), form.into_any())}
         </div>
     }
     .into_any()
 }
 
 /// The phone's bottom bar: hold it, or ROLL BACK.
-pub(super) fn bar(p: &ReleasePage, seen: Seen, act: Post) -> AnyView {
+pub(super) fn bar(p: &ReleasePage, seen: Seen) -> AnyView {
     let id = p.id;
     let inside = move || {
         let (held, roll_back, ended) = seen.live.with(|l| {
@@ -309,29 +287,10 @@ pub(super) fn bar(p: &ReleasePage, seen: Seen, act: Post) -> AnyView {
         if ended && !roll_back.allowed {
             return None;
         }
-        let hold = held.map(|(verb, deed)| button(act, id, verb, &deed, ""));
+        let hold = held.map(|(verb, deed)| button(id, verb, &deed, ""));
         let roll_back =
             confirm::opener(&roll_back, format!("/releases/{id}/rollback"), "btn danger big", None);
         Some(view! { <div class="bar only-s" role="region" aria-label="Main action">{hold}{roll_back}</div> })
     };
     view! { {inside} }.into_any()
-}
-
-/// That the press arrived, and how fast.
-pub(super) fn done(roll_back: Post) -> AnyView {
-    let words = move || {
-        roll_back.done.get().map(|done| {
-            let cluster =
-                done.answer.parse::<u64>().ok().map(|ms| format!("the cluster took it within {ms}\u{a0}ms"));
-            let words = cluster.unwrap_or_else(|| "it was accepted".to_owned());
-            view! {
-                <p class="note box mt" data-s="rolled-back" role="status">
-                    {icon("undo")}
-                    <span><b>"Rolling back: "</b>{words}{format!(", {}\u{a0}ms after the press. ", done.took)}
-                        "What follows is what is seen in the cluster."</span>
-                </p>
-            }
-        })
-    };
-    view! { {words} }.into_any()
 }

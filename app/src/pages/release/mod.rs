@@ -6,45 +6,54 @@ mod side;
 mod timeline;
 mod verdict;
 
+#[cfg(feature = "ssr")]
 pub(crate) use side::{facts as facts_of_rollback, ready as ready_to_roll_back, reference};
+#[cfg(feature = "ssr")]
 pub(crate) use timeline::look;
 
-use crate::api;
 use crate::components::common::percent;
 use crate::components::gate::{steps, tide};
-use crate::components::load::{loaded, read};
-use crate::components::post::Post;
 use crate::components::tone::{self, badge};
-use crate::live::{Heard, Live};
 use crate::when;
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
-use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
 use model::release::State;
 use model::verdict::{Class, Sample};
-use model::view::{Age, ReleaseDelta, ReleaseLive, ReleasePage, TimelineItem};
+#[cfg(feature = "hydrate")]
+use model::view::ReleaseDelta;
+use model::view::{ReleaseLive, ReleasePage, TimelineItem};
 
+#[cfg(feature = "ssr")]
 pub(crate) fn page() -> AnyView {
-    let params = use_params_map();
-    let id =
-        Memo::new(move |_| params.with(|p| p.get("id")).and_then(|id| id.parse::<i64>().ok()).unwrap_or(0));
-    let page = read(move || id.get(), api::releases::release);
-    // Deltas go to whichever page stands now; it is replaced when the page is read again.
-    let seen = StoredValue::new(None::<Seen>);
-    Live::get().listen(
-        move || format!("release:{}", id.get()),
-        move |heard| match (heard, seen.try_get_value().flatten()) {
-            (Heard::Release(delta), Some(seen)) => seen.hear(*delta),
-            (Heard::Again | Heard::Changed(_), _) => page.refetch(),
-            _ => {}
-        },
-    );
-    loaded(page, move |p| {
-        let now = Seen::new(&p);
-        seen.set_value(Some(now));
-        view(&p, now, move || page.refetch())
+    use crate::{api, components::load};
+    use leptos_meta::Title;
+    let id = super::number("id");
+    load::page(async move { api::releases::release(id).await }, move |p| {
+        let content = view(&p, Seen::new(&p));
+        view! {
+            <Title text=title(&p.service, &p.version, &p.live.badge)/>
+            {super::taken_over("release", format!("release:{id}"), &p, content)}
+        }
+        .into_any()
     })
+}
+
+/// The same page in the browser: from here on it follows the stream.
+#[cfg(feature = "hydrate")]
+pub(crate) fn take_over(p: &ReleasePage) -> AnyView {
+    let seen = Seen::new(p);
+    crate::browser::on_release(Box::new(move |delta| seen.hear(delta)));
+    let (service, version) = (p.service.clone(), p.version.clone());
+    Effect::new(move |_| {
+        document()
+            .set_title(&format!("{} · Tidegate", seen.live.with(|l| title(&service, &version, &l.badge))));
+    });
+    view(p, seen)
+}
+
+/// The state comes first, as far as a name allows: `checkout 1.42.0, failing, held`.
+fn title(service: &str, version: &str, badge: &str) -> String {
+    format!("{service} {version}, {}", lower(badge))
 }
 
 /// What moves on the page.
@@ -55,11 +64,14 @@ pub(crate) struct Seen {
     marks: RwSignal<Vec<(DateTime<Utc>, String)>>,
     verdicts: RwSignal<Vec<(DateTime<Utc>, Class)>>,
     timeline: RwSignal<Vec<TimelineItem>>,
+    /// When the last delta was read: the charts' `now`.
+    now: RwSignal<DateTime<Utc>>,
     /// When the page's content was read: what every age counts from.
     base: DateTime<Utc>,
 }
 
 /// As many samples as the server sends at most.
+#[cfg(feature = "hydrate")]
 const MOST_SAMPLES: usize = 720;
 
 impl Seen {
@@ -70,13 +82,16 @@ impl Seen {
             marks: RwSignal::new(p.marks.clone()),
             verdicts: RwSignal::new(p.verdicts.clone()),
             timeline: RwSignal::new(p.timeline.clone()),
+            now: RwSignal::new(p.live.age.now),
             base: p.live.age.now,
         }
     }
 
     /// Takes a delta in. What is there already comes twice after a reconnect, and is not shown twice.
+    #[cfg(feature = "hydrate")]
     fn hear(self, delta: ReleaseDelta) {
-        // A newer age alone redraws nothing here.
+        self.now.set(delta.live.age.now);
+        // A newer age alone redraws nothing but the charts.
         let aged =
             self.live.try_with_untracked(|l| ReleaseLive { age: l.age.clone(), ..delta.live.clone() } != *l);
         if aged == Some(true) {
@@ -96,13 +111,10 @@ impl Seen {
             });
         }
     }
-
-    fn age(self) -> Age {
-        self.live.with_untracked(|l| l.age.clone())
-    }
 }
 
 /// Appends what is newer than the last.
+#[cfg(feature = "hydrate")]
 fn grow<T: Send + Sync + 'static>(all: RwSignal<Vec<T>>, new: Vec<T>, at: fn(&T) -> DateTime<Utc>) {
     if new.is_empty() {
         return;
@@ -115,22 +127,11 @@ fn grow<T: Send + Sync + 'static>(all: RwSignal<Vec<T>>, new: Vec<T>, at: fn(&T)
     });
 }
 
-fn view(p: &ReleasePage, seen: Seen, again: impl Fn() + Send + Sync + Clone + 'static) -> AnyView {
-    let act = Post::new("/do/release").then(again.clone());
-    let roll_back = Post::new("/do/rollback").then(again);
-    let subject = format!("{} {}", p.service, p.version);
-    let title = {
-        let subject = subject.clone();
-        move || seen.live.with(|l| format!("{subject}, {}", lower(&l.badge)))
-    };
+fn view(p: &ReleasePage, seen: Seen) -> AnyView {
     view! {
-        <Title text=title/>
         <main class="main has-bar" id="main" tabindex="-1">
-            {head(p, seen, &subject, act)}
+            {head(p, seen)}
             {deeds::reasons(seen)}
-            {act.refusal()}
-            {roll_back.refusal()}
-            {deeds::done(roll_back)}
             {sentence(seen)}
             <div class="cols rel">
                 <div class="wide">{gate(seen)}</div>
@@ -139,8 +140,8 @@ fn view(p: &ReleasePage, seen: Seen, again: impl Fn() + Send + Sync + Clone + 's
                 <div class="aside">{side::plan(p)}{side::pods(p, seen)}</div>
             </div>
         </main>
-        {deeds::panels(p, seen, act, roll_back)}
-        {deeds::bar(p, seen, act)}
+        {deeds::panels(p, seen)}
+        {deeds::bar(p, seen)}
     }
     .into_any()
 }
@@ -151,22 +152,21 @@ fn lower(words: &str) -> String {
     chars.next().map(|c| c.to_lowercase().collect::<String>() + chars.as_str()).unwrap_or_default()
 }
 
-fn head(p: &ReleasePage, seen: Seen, subject: &str, act: Post) -> AnyView {
-    let live = Live::get();
+fn head(p: &ReleasePage, seen: Seen) -> AnyView {
     let state = move || seen.live.with(|l| badge(tone::of_release(l), l.badge.clone()));
     let place = format!("{} / {}", p.workload.namespace, p.workload.cluster);
     view! {
         <div class="head stick">
             <div>
-                <h1>{subject.to_owned()}" "{state}</h1>
+                <h1>{format!("{} {} ", p.service, p.version)}{state}</h1>
                 <p class="meta">
                     <span>{p.environment.clone()}</span>
                     <span>{place}</span>
-                    <span>"release "<span class="rev">"#"{p.id.0}</span></span>
-                    <span class="only-l">{move || format!("{} UTC", when::clock(live.now(seen.base)))}</span>
+                    <span>"release "<span class="rev">{format!("#{}", p.id)}</span></span>
+                    <span class="only-l" data-clock="">{format!("{} UTC", when::clock(seen.base))}</span>
                 </p>
             </div>
-            {deeds::acts(p, seen, act)}
+            {deeds::acts(p, seen)}
         </div>
     }
     .into_any()
@@ -174,7 +174,6 @@ fn head(p: &ReleasePage, seen: Seen, subject: &str, act: Post) -> AnyView {
 
 /// What is, what follows by itself, when.
 fn sentence(seen: Seen) -> AnyView {
-    let live = Live::get();
     let s = move || seen.live.with(|l| tone::of_release(l).s);
     let words = move || {
         seen.live.with(|l| {
@@ -182,21 +181,22 @@ fn sentence(seen: Seen) -> AnyView {
             view! { <strong>{l.headline.clone()}</strong>{small} }.into_any()
         })
     };
-    let count = move || {
-        seen.live.with(|l| l.due.clone()).map(|(at, what)| {
-            let left = move || when::left(live.now(seen.base), at);
-            let spoken = {
-                let what = what.clone();
-                move || format!("{} until: {what}", when::left_spoken(live.now(seen.base), at))
-            };
-            view! { <div class="count" role="timer" aria-label=spoken>{left}<small>{what}</small></div> }
-        })
-    };
+    let count = move || seen.live.with(|l| l.due.clone()).map(|(at, what)| countdown(seen.base, at, what));
     view! { <div class="say" data-s=s><p role="status">{words}</p>{count}</div> }.into_any()
 }
 
+/// Script counts it down; without, it says how long it was when the page was read.
+fn countdown(base: DateTime<Utc>, at: DateTime<Utc>, what: String) -> AnyView {
+    let label = format!("Until {}: {what}", when::clock(at));
+    view! {
+        <div class="count" role="timer" aria-label=label>
+            <span data-until=at.timestamp_millis()>{when::left(base, at)}</span><small>{what}</small>
+        </div>
+    }
+    .into_any()
+}
+
 fn gate(seen: Seen) -> AnyView {
-    let live = Live::get();
     let picture = move || {
         seen.live.with(|l| {
             let tone = tone::of_release(l);
@@ -228,10 +228,8 @@ fn gate(seen: Seen) -> AnyView {
             .into_any()
         })
     };
-    let age = seen.age();
-    let stale = Memo::new(move |_| live.stale(&age));
     view! {
-        <section class="gate" aria-labelledby="gate-h" class:stale=move || stale.get()>
+        <section class="gate" aria-labelledby="gate-h">
             <h2 class="vh" id="gate-h">"The gate: traffic and steps"</h2>
             <div class="now">{figures}</div>
             {picture}
@@ -256,5 +254,5 @@ fn confirmed(l: &ReleaseLive) -> String {
 /// The page as the server renders it, without reading anything.
 #[cfg(all(test, feature = "ssr"))]
 pub(super) fn render(p: &ReleasePage) -> AnyView {
-    view(p, Seen::new(p), || {})
+    view(p, Seen::new(p))
 }
