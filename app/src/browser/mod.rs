@@ -42,7 +42,9 @@ pub(crate) fn start() {
 /// is rendered is the same to the letter, so nobody sees it; what somebody has typed by then stays, and the focus with
 /// it. Waits while a panel is open or a form is on its way.
 fn take_over<T: DeserializeOwned + 'static>(id: &'static str, view: fn(&T) -> AnyView) {
-    let Some(root) = find(&format!("#{id}")).and_then(|e| e.dyn_into::<HtmlElement>().ok()) else { return };
+    let Some(root) = find(&format!(".whole#{id}")).and_then(|e| e.dyn_into::<HtmlElement>().ok()) else {
+        return;
+    };
     if page::engaged() {
         set_timeout(move || take_over(id, view), PATIENCE);
         return;

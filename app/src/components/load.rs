@@ -34,7 +34,7 @@ pub(crate) fn fault_page(fault: &Fault) -> AnyView {
 /// The same where there is no frame around it.
 pub(crate) fn fault_alone(fault: &Fault) -> AnyView {
     let brand = view! { <p><a class="brand" href="/">{icon("gate")}"Tidegate"</a></p> };
-    view! { <div class="plain lone">{brand}</div>{fault_in("plain", fault)} }.into_any()
+    view! { <header class="plain lone">{brand}</header>{fault_in("plain", fault)} }.into_any()
 }
 
 fn fault_in(class: &'static str, fault: &Fault) -> AnyView {

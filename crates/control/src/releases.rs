@@ -4,8 +4,9 @@
 use crate::error::OrProblem as _;
 use crate::plans::tidy;
 use crate::{Control, write_lock};
+use chrono::{DateTime, Utc};
 use model::audit::NewEvent;
-use model::conductor as press;
+use model::conductor::{self as press, only_gate_left};
 use model::plan::{Gate, Plan};
 use model::release::{Course, KnownGood, Release, State};
 use model::verdict::Class;
@@ -167,7 +168,7 @@ impl Control {
         let now = self.now_utc();
         let mut tx = self.store().begin().await.or_problem()?;
         let (mut release, _) = tx.lock_release(id).await.or_problem()?;
-        may(actor, &release, &plan, ask)?;
+        may(actor, &release, &plan, ask, now)?;
         let (action, summary) = carry_out(&mut release, actor, ask, reason.as_deref(), now);
         tx.put_release(&release, None).await.or_problem()?;
         let mut event = NewEvent::new(now, actor, action, summary);
@@ -194,7 +195,13 @@ impl Control {
 ///
 /// # Errors
 /// 403 or 409 with the reason in words.
-pub(crate) fn may(actor: &Actor, release: &Release, plan: &Plan, ask: Ask) -> Result<(), Problem> {
+pub(crate) fn may(
+    actor: &Actor,
+    release: &Release,
+    plan: &Plan,
+    ask: Ask,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
     if ask == Ask::OpenGate {
         gate_role(actor, release, plan)?;
     } else {
@@ -213,7 +220,7 @@ pub(crate) fn may(actor: &Actor, release: &Release, plan: &Plan, ask: Ask) -> Re
     match ask {
         Ask::Pause if release.hold.is_some() => no("It is held already."),
         Ask::Resume if release.hold.is_none() => no("It is not held."),
-        Ask::Promote | Ask::Skip => may_go_on(release),
+        Ask::Promote | Ask::Skip => may_go_on(release, plan, now),
         Ask::OpenGate if release.step.is_some_and(|s| release.opened.contains_key(&s)) => {
             no("This gate is open already.")
         }
@@ -221,7 +228,7 @@ pub(crate) fn may(actor: &Actor, release: &Release, plan: &Plan, ask: Ask) -> Re
     }
 }
 
-fn may_go_on(release: &Release) -> Result<(), Problem> {
+fn may_go_on(release: &Release, plan: &Plan, now: DateTime<Utc>) -> Result<(), Problem> {
     let no = |words: &str| Err(Problem::conflict(words));
     if release.hold.is_some() {
         return no("It is held. Resume it first.");
@@ -236,6 +243,12 @@ fn may_go_on(release: &Release) -> Result<(), Problem> {
     }
     if release.waived.contains_key(&step) || release.passed.len() > step {
         return no("This step has been passed already.");
+    }
+    if let Some(role) = only_gate_left(release, plan, now) {
+        return no(&format!(
+            "Only the approval gate is left, and nobody passes it over. It is opened by: {}.",
+            role.words()
+        ));
     }
     Ok(())
 }
@@ -261,7 +274,7 @@ fn carry_out(
     actor: &Actor,
     ask: Ask,
     reason: Option<&str>,
-    now: chrono::DateTime<chrono::Utc>,
+    now: DateTime<Utc>,
 ) -> (&'static str, String) {
     let at = release.ceiling_words();
     match ask {
@@ -354,7 +367,7 @@ fn queued(
     plan: &store::PlanRecord,
     workload: &Workload,
     good: KnownGood,
-    now: chrono::DateTime<chrono::Utc>,
+    now: DateTime<Utc>,
 ) -> Release {
     Release {
         id: ReleaseId(0),

@@ -16,6 +16,7 @@ mod tests;
 mod words;
 
 pub use apply::{apply, begin};
+pub use forward::only_gate_left;
 pub use next::next;
 pub use press::{hold, leave, open_gate, resume, waive};
 pub use words::{announce, tell};

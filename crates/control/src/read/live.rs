@@ -29,7 +29,7 @@ impl Control {
         let failed = verdict.as_ref().map(|v| v.canary.errors);
         let ceiling = release.ceiling(plan);
         let (headline, small) = headline(release, plan, verdict.as_ref());
-        let ask = |ask| deed(may(actor, release, plan, ask));
+        let ask = |ask| deed(may(actor, release, plan, ask, now));
         let has_gate = step(release, plan).is_some_and(|s| approval_gate(s).is_some());
         ReleaseLive {
             state: release.state,

@@ -75,6 +75,7 @@ impl Control {
         actor: &Actor,
         under_way: &[model::release::Release],
     ) -> Result<Vec<Waiting>, Problem> {
+        let now = self.now_utc();
         let mut all = Vec::new();
         for release in under_way.iter().filter(|r| matches!(r.state, State::Waiting | State::Paused)) {
             let plan = self.plan_of(release).await?;
@@ -85,11 +86,10 @@ impl Control {
                 words: super::words(release, &plan),
                 plan: None,
                 release: Some(release.id),
-                mine: may(actor, release, &plan, ask).is_ok(),
+                mine: may(actor, release, &plan, ask, now).is_ok(),
                 since: release.step_since.or(release.started).unwrap_or(release.created),
             });
         }
-        let now = self.now_utc();
         for plan in self.store().plans(200).await.or_problem()? {
             if self.release_of_plan(&plan).await?.is_some() {
                 continue;

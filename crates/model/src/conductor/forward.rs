@@ -8,12 +8,13 @@ use super::next::{
     pause_of, ready, record, stand, tried, wait,
 };
 use super::{Decision, Effect, Input, Record};
-use crate::plan::{Gate, Step};
+use crate::plan::{Gate, Plan, Step};
 use crate::release::{Release, State};
+use crate::role::Role;
 use crate::span::Span;
 use crate::verdict::{Class, Verdict};
 use crate::workload::{Phase, Strategy, Workload};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// How long the controller may need to see a new template before its silence means something.
 const SETTLING: TimeDelta = TimeDelta::seconds(10);
@@ -270,43 +271,72 @@ fn open(i: &Input<'_>, w: &Workload, from: i32) -> Decision {
     }
 }
 
+/// What still keeps a step from being left.
+enum Bar<'a> {
+    /// Bakes for so many more seconds.
+    Bake(u64),
+    /// The analysis does not pass: its verdict, where there is one.
+    Analysis(Option<&'a Verdict>),
+    /// A person of this role opens the gate.
+    Person(Role),
+}
+
+/// The first of them, in the order in which they fall. A waiver lifts bake and analysis, never a person's gate.
+fn bar<'a>(r: &'a Release, index: usize, s: &Step, now: DateTime<Utc>) -> Option<Bar<'a>> {
+    if !r.waived.contains_key(&index) {
+        let left = s.bake.0.saturating_sub(r.baked_at(now).0);
+        if left > 0 {
+            return Some(Bar::Bake(left));
+        }
+        let verdict = r.verdict.as_ref().filter(|v| v.step == index);
+        if s.has_analysis() && verdict.is_none_or(|v| v.class != Class::Pass) {
+            return Some(Bar::Analysis(verdict));
+        }
+    }
+    if r.opened.contains_key(&index) {
+        return None;
+    }
+    s.gates.iter().find_map(|g| match g {
+        Gate::Approval(role) => Some(Bar::Person(*role)),
+        Gate::Analysis => None,
+    })
+}
+
+/// The role that must open the present step's gate, when nothing else is waited for any more.
+pub fn only_gate_left(r: &Release, plan: &Plan, now: DateTime<Utc>) -> Option<Role> {
+    let index = r.step?;
+    match bar(r, index, plan.steps().get(index)?, now)? {
+        Bar::Person(role) => Some(role),
+        Bar::Bake(_) | Bar::Analysis(_) => None,
+    }
+}
+
 /// Everything that must be open before the step is left.
 fn gates(i: &Input<'_>, index: usize, s: &Step) -> Decision {
     let r = i.release;
-    let waived = r.waived.contains_key(&index);
-    let left = s.bake.0.saturating_sub(r.baked_at(i.now).0);
-    if left > 0 && !waived {
-        let until = after(i.now, Span(left).delta());
-        return stand(r, State::Running, Some(until), format!("Baking at {} % for {}.", s.weight, s.bake));
-    }
-    if s.has_analysis() && !waived {
-        let verdict = r.verdict.as_ref().filter(|v| v.step == index);
-        let why = match verdict.map(|v| (v.class, v.words.as_str())) {
-            Some((Class::Pass, _)) => None,
-            Some((Class::Marginal | Class::NoData | Class::Fail, words)) => {
-                Some(format!("The analysis does not pass yet: {words}"))
-            }
-            None => Some(format!("Waiting for the analysis at {} %.", s.weight)),
-        };
-        if let Some(why) = why {
-            return stand(r, State::Running, None, why);
-        }
-    }
     let next = i.plan.steps().get(index + 1).map(|n| n.weight);
-    let person = s.gates.iter().find_map(|g| match g {
-        Gate::Approval(role) => Some(role),
-        Gate::Analysis => None,
-    });
-    if let Some(role) = person.filter(|_| !r.opened.contains_key(&index)) {
-        let why = match next {
-            Some(next) => {
-                format!("Everything else passed. {} opens the gate to {next} %.", capital(role.words()))
-            }
-            None => format!("Everything else passed. {} opens the gate to promotion.", capital(role.words())),
-        };
-        return stand(r, State::Waiting, None, why);
-    }
-    record(Record::StepPassed { step: index, next })
+    let Some(bar) = bar(r, index, s, i.now) else {
+        return record(Record::StepPassed { step: index, next });
+    };
+    let why = match bar {
+        Bar::Bake(left) => {
+            let until = after(i.now, Span(left).delta());
+            return stand(
+                r,
+                State::Running,
+                Some(until),
+                format!("Baking at {} % for {}.", s.weight, s.bake),
+            );
+        }
+        Bar::Analysis(Some(verdict)) => format!("The analysis does not pass yet: {}", verdict.words),
+        Bar::Analysis(None) => format!("Waiting for the analysis at {} %.", s.weight),
+        Bar::Person(role) => {
+            let to = next.map_or_else(|| "promotion".to_owned(), |next| format!("{next} %"));
+            let why = format!("Everything else passed. {} opens the gate to {to}.", capital(role.words()));
+            return stand(r, State::Waiting, None, why);
+        }
+    };
+    stand(r, State::Running, None, why)
 }
 
 fn capital(words: &str) -> String {

@@ -1,7 +1,7 @@
 //! One look at a time: what is decided, and in which words.
 
 use super::super::sample::*;
-use super::super::{Decision, Effect, Input, Record, apply, begin, hold, next};
+use super::super::{Decision, Effect, Input, Record, apply, begin, hold, next, only_gate_left, waive};
 use crate::ids::AttemptId;
 use crate::plan::{Gate, Plan};
 use crate::release::{Release, State};
@@ -223,4 +223,22 @@ fn a_fail_turns_back_even_while_held() {
     r.verdict = Some(verdict(Class::Fail, 0, at(21)));
     let d = look(&plan, &r, Some(&standing(&plan, 0)), 22);
     assert_eq!(words(&d), "Canary errors 4.1 % against 0.3 % on stable: 13 times as many.");
+}
+
+/// What is left decides whether there is anything a promotion could pass over.
+#[test]
+fn a_persons_gate_is_the_only_thing_left_once_bake_and_analysis_are_over() {
+    let plan = three();
+    let mut r = standing_at(&plan, 1);
+    assert_eq!(only_gate_left(&r, &plan, at(20)), None, "it bakes");
+    assert_eq!(only_gate_left(&r, &plan, at(400)), None, "nothing was judged yet");
+    r.verdict = Some(verdict(Class::Marginal, 1, at(400)));
+    assert_eq!(only_gate_left(&r, &plan, at(400)), None, "the analysis does not pass yet");
+    r.verdict = Some(verdict(Class::Pass, 1, at(400)));
+    assert_eq!(only_gate_left(&r, &plan, at(400)), Some(Role::OnCall));
+    r.verdict = None;
+    waive(&mut r, 1, "Mia Release");
+    assert_eq!(only_gate_left(&r, &plan, at(20)), Some(Role::OnCall), "bake and analysis were passed over");
+    r.opened.insert(1, "Otis On-call".into());
+    assert_eq!(only_gate_left(&r, &plan, at(20)), None, "it is open");
 }
