@@ -8,6 +8,8 @@ export interface ServiceOptions {
   replicas?: number;
   /** Requests per second of its simulated users. */
   rps?: number;
+  /** Only its namespace has a random name: for pictures. */
+  plain?: boolean;
 }
 
 export class Service {
@@ -15,14 +17,15 @@ export class Service {
   readonly name: string;
   readonly namespace: string;
 
-  private constructor(kube: Kube, name: string) {
+  private constructor(kube: Kube, name: string, namespace: string) {
     this.kube = kube;
     this.name = name;
-    this.namespace = name;
+    this.namespace = namespace;
   }
 
-  static async make(kube: Kube, prefix: string, { replicas = 3, rps = 60 }: ServiceOptions = {}): Promise<Service> {
-    const service = new Service(kube, `${prefix}-${randomBytes(3).toString('hex')}`);
+  static async make(kube: Kube, prefix: string, { replicas = 3, rps = 60, plain }: ServiceOptions = {}): Promise<Service> {
+    const unique = `${prefix}-${randomBytes(3).toString('hex')}`;
+    const service = new Service(kube, plain ? prefix : unique, unique);
     await service.#create(replicas, rps);
     await kube.healthy(service.namespace, service.name);
     return service;
