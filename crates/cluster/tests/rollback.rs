@@ -11,30 +11,8 @@ use model::rollback::{Call, Pace, route};
 use model::workload::{Key, Kind, Phase, Workload};
 use sandbox::Strategy;
 use serde_json::json;
-use std::sync::Arc;
 
 impl World {
-    async fn roll_back(&self, key: &Key, good: &KnownGood) -> Vec<Call> {
-        let w = self.cluster.workload(key).unwrap();
-        let done = self.cluster.roll_back(key, &attempt("back"), good, &route(&w, &good.hash)).await.unwrap();
-        assert_eq!(done.without, []);
-        done.calls.into_iter().map(|(call, _)| call).collect()
-    }
-
-    /// E1 to E5: judged by effect.
-    async fn home(&self, key: &Key, good: &KnownGood) -> Arc<Workload> {
-        self.seen(key, "home", |w| {
-            w.phase == Phase::Healthy
-                && w.observed_generation == Some(w.generation)
-                && w.current_hash.as_deref() == Some(&good.hash)
-                && w.stable_hash == w.current_hash
-                && !w.abort
-                && w.weights.is_none_or(|x| x.canary == 0)
-                && (w.active_hash.is_none() || w.active_hash == w.current_hash)
-        })
-        .await
-    }
-
     /// The rollbackWindow becomes what it was: it is put back a moment after the rollback is home.
     async fn window(&self, key: &Key, own: serde_json::Value) {
         let api = self.objects(key.kind).await;

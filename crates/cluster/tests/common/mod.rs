@@ -8,6 +8,7 @@ use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use model::plan::Plan;
 use model::release::KnownGood;
+use model::rollback::{Call, route};
 use model::workload::{Key, Kind, Phase, Workload};
 use model::{AttemptId, ReleaseId};
 use sandbox::{Sandbox, Strategy, rollout_manifest};
@@ -75,6 +76,28 @@ impl World {
             })
             .await;
         (good, w)
+    }
+
+    /// Takes it back by the route for what the cache shows.
+    pub(crate) async fn roll_back(&self, key: &Key, good: &KnownGood) -> Vec<Call> {
+        let w = self.cluster.workload(key).unwrap();
+        let done = self.cluster.roll_back(key, &attempt("back"), good, &route(&w, &good.hash)).await.unwrap();
+        assert_eq!(done.without, []);
+        done.calls.into_iter().map(|(call, _)| call).collect()
+    }
+
+    /// E1 to E5: judged by effect.
+    pub(crate) async fn home(&self, key: &Key, good: &KnownGood) -> Arc<Workload> {
+        self.seen(key, "home", |w| {
+            w.phase == Phase::Healthy
+                && w.observed_generation == Some(w.generation)
+                && w.current_hash.as_deref() == Some(&good.hash)
+                && w.stable_hash == w.current_hash
+                && !w.abort
+                && w.weights.is_none_or(|x| x.canary == 0)
+                && (w.active_hash.is_none() || w.active_hash == w.current_hash)
+        })
+        .await
     }
 
     pub(crate) async fn objects(&self, kind: Kind) -> Api<DynamicObject> {
