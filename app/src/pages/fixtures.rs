@@ -191,6 +191,8 @@ pub(super) fn release() -> ReleasePage {
         step: Some(1),
         verdict: Some(verdict()),
         rollback: Some(preview()),
+        back: None,
+        stall: None,
         revisions: vec![revision("b2", 42, "1.42.0", 6), revision("a1", 41, "1.41.3", 18)],
         canary_hash: Some("b2".into()),
         stable_hash: Some("a1".into()),

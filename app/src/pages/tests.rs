@@ -295,3 +295,54 @@ fn the_public_page_is_never_greener_than_its_data() {
         render("status-down", || super::status::view(&page(ComponentStatus::PartialOutage, Some(now()))));
     assert!(text(&html).contains("About 1 in 100 payments fails."));
 }
+
+#[test]
+fn a_release_on_its_way_back_shows_each_proof_with_its_time_and_what_stands_in_the_way() {
+    use model::stall::{Obstacle, Stall};
+    use model::view::{BackView, ProofView};
+    let since = now() - chrono::TimeDelta::seconds(40);
+    let proof = |name: &str, millis: Option<i64>, words: &str| ProofView {
+        name: name.into(),
+        at: millis.map(|m| since + chrono::TimeDelta::milliseconds(m)),
+        words: words.into(),
+    };
+    let mut p = release();
+    p.live.state = State::RollingBack;
+    p.live.badge = "Rolling back".into();
+    p.live.back = Some(BackView {
+        since,
+        to_version: "1.41.3".into(),
+        proofs: vec![
+            proof("Nobody on 1.42.0", Some(340), "canary weight 0 %, by the router"),
+            proof("Controller wants 1.41.3", Some(1_250), ""),
+            proof("1.41.3 is stable", Some(1_250), ""),
+            proof("Pods of 1.41.3", None, "16 of 18 ready"),
+        ],
+    });
+    p.live.stall = Some(Stall {
+        since: since + chrono::TimeDelta::seconds(20),
+        obstacles: vec![Obstacle {
+            what: "2 pods: registry.example.com/checkout:1.41.3 cannot be pulled (ImagePullBackOff)".into(),
+            remedy: "Put the image back into the registry.".into(),
+        }],
+    });
+    let html = render("release-back", || super::release::render(&p));
+    let words = text(&html);
+    for part in
+        ["The way back", "Nobody on 1.42.00.3 s", "Controller wants 1.41.31.2 s", "16 of 18 ready", "not yet"]
+    {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    assert!(
+        words.contains("It takes longer than it should") && words.contains("cannot be pulled"),
+        "{words}"
+    );
+    assert!(!words.contains("If you roll back") && !words.contains("Confirmed after"));
+    if let Some(b) = &mut p.live.back {
+        b.proofs[3].at = Some(since + chrono::TimeDelta::seconds(41));
+    }
+    p.live.stall = None;
+    let html = render("release-is-back", || super::release::render(&p));
+    assert!(text(&html).contains("Confirmed after 41 s"));
+    assert!(!text(&html).contains("takes longer"));
+}

@@ -8,6 +8,7 @@ mod back;
 mod cache;
 mod connect;
 mod deployment;
+mod diagnose;
 mod error;
 mod escort;
 mod observe;

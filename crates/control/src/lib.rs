@@ -17,6 +17,7 @@ mod plans;
 mod read;
 mod releases;
 mod rollback;
+mod stalls;
 mod status;
 mod vitals;
 
@@ -90,6 +91,8 @@ struct Inner {
     plans: RwLock<HashMap<(model::PlanId, i32), Arc<model::plan::Plan>>>,
     /// Releases that a rollback's press is at work on right now.
     pressed: Mutex<HashSet<ReleaseId>>,
+    /// Releases that do not get on, and why.
+    stalls: RwLock<HashMap<ReleaseId, model::stall::Stall>>,
     /// Postgres answered when it was last asked.
     database: AtomicBool,
     /// When the conductor last finished a look at all releases.
@@ -117,6 +120,7 @@ impl Control {
             status: RwLock::default(),
             plans: RwLock::default(),
             pressed: Mutex::default(),
+            stalls: RwLock::default(),
             database: AtomicBool::new(false),
             passed: RwLock::default(),
         };
@@ -124,7 +128,8 @@ impl Control {
     }
 
     /// Runs everything that works by itself until `shutdown` is notified: the conductor, the sampler, the announcer,
-    /// the journal's merger and the status page's data.
+    /// the journal's merger, the watch over
+    /// what stalls, and the status page's data.
     pub async fn run(&self, shutdown: Arc<Notify>) {
         let stopped = async { shutdown.notified().await };
         let work = async {
@@ -133,6 +138,7 @@ impl Control {
                 self.run_conductor(),
                 self.run_sampler(),
                 self.run_merger(),
+                self.run_stalls(),
                 self.run_status(),
             );
         };

@@ -399,6 +399,7 @@ fn queued(
         started: None,
         ended: None,
         turned_back: None,
+        proved: BTreeMap::new(),
         note: None,
     }
 }

@@ -279,6 +279,7 @@ pub(crate) fn turn(
         release.ended = None;
         release.reason = None;
         release.tried.clear();
+        release.proved.clear();
     }
     let why = reason.map_or_else(|| format!("Rolled back by {who}."), str::to_owned);
     leave(release, Course::RollBack, Some(&why), at);

@@ -23,6 +23,7 @@ pub use words::{announce, tell};
 
 use crate::plan::Plan;
 use crate::release::Release;
+use crate::rollback::Proof;
 use crate::workload::Workload;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,8 @@ pub enum Record {
     Become { state: crate::release::State, why: String },
     /// Leave the course: back to the known-good version.
     TurnBack { why: String },
+    /// On the way back: more of what proves that users are on the known-good version is seen.
+    Proved(Vec<Proof>),
     /// It is over.
     End { state: crate::release::State, why: String },
 }

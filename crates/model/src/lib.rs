@@ -13,6 +13,7 @@ pub mod release;
 pub mod role;
 pub mod rollback;
 pub mod span;
+pub mod stall;
 pub mod verdict;
 pub mod view;
 pub mod workload;

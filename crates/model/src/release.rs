@@ -1,6 +1,7 @@
 //! A release: one execution of a plan's exact version.
 
 use crate::ids::{Digest, PlanId, ReleaseId};
+use crate::rollback::Proof;
 use crate::span::Span;
 use crate::verdict::Verdict;
 use crate::workload::Key;
@@ -177,6 +178,9 @@ pub struct Release {
     /// When the course was left.
     #[serde(default)]
     pub turned_back: Option<DateTime<Utc>>,
+    /// On the way back: when each piece of the proof was first seen. What is missing at the end came with the end.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub proved: BTreeMap<Proof, DateTime<Utc>>,
     /// What the last observation says it is waiting for, in words.
     pub note: Option<String>,
 }

@@ -2,6 +2,11 @@
 //!
 //! Source: the operations seen on the real Argo Rollouts controller (v1.10.1) in every state.
 
+mod proof;
+
+pub use proof::Proof;
+pub(crate) use proof::{good_images, proofs, wants_good};
+
 use crate::workload::{Strategy, Workload};
 use serde::{Deserialize, Serialize};
 

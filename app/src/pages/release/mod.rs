@@ -133,9 +133,10 @@ fn view(p: &ReleasePage, seen: Seen) -> AnyView {
             {head(p, seen)}
             {deeds::reasons(seen)}
             {sentence(seen)}
+            {side::stall(seen)}
             <div class="cols rel">
                 <div class="wide">{gate(seen)}</div>
-                <div class="aside">{verdict::section(p, seen)}{side::if_you_roll_back(seen)}</div>
+                <div class="aside">{verdict::section(p, seen)}{side::way_back(seen)}</div>
                 <div class="stack">{charts::section(p, seen)}{timeline::section(p, seen)}</div>
                 <div class="aside">{side::plan(p)}{side::pods(p, seen)}</div>
             </div>

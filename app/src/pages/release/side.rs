@@ -2,14 +2,80 @@
 
 use super::Seen;
 use crate::components::common::{ago, at, fact, fact_text, nothing, scroll, sect, service_path};
+use crate::components::icon::icon;
 use crate::components::tone::{self, st};
+use crate::when;
+use chrono::{DateTime, Utc};
 use leptos::prelude::*;
 use model::release::State;
 use model::rollback::Pace;
-use model::view::{ReleasePage, RollbackPreview};
+use model::stall::Obstacle;
+use model::view::{ProofView, ReleasePage, RollbackPreview};
 use model::workload::version_of;
 
-pub(super) fn if_you_roll_back(seen: Seen) -> AnyView {
+/// Before a rollback: what it would do. On the way back, and after: what proves it.
+pub(super) fn way_back(seen: Seen) -> AnyView {
+    let walks = Memo::new(move |_| seen.live.with(|l| l.back.is_some()));
+    (move || if walks.get() { proofs(seen) } else { if_you_roll_back(seen) }).into_any()
+}
+
+/// Each piece of the proof, green with the time it took.
+fn proofs(seen: Seen) -> AnyView {
+    let back = Memo::new(move |_| seen.live.with(|l| l.back.clone()));
+    let right = move || {
+        back.with(|b| {
+            let b = b.as_ref()?;
+            let last = b.proofs.iter().map(|p| p.at).collect::<Option<Vec<_>>>()?.into_iter().max()?;
+            Some(st(tone::HEALTHY, format!("Confirmed after {}", took(b.since, last))))
+        })
+    };
+    let rows = move || {
+        back.with(|b| {
+            let b = b.as_ref()?;
+            let row = |p: &ProofView| {
+                let (s, look, figure) = match p.at {
+                    Some(at) => ("healthy", "check", took(b.since, at)),
+                    None => ("progressing", "clock", "not yet".to_owned()),
+                };
+                let words = (!p.words.is_empty()).then(|| view! { <small>{p.words.clone()}</small> });
+                view! { <li data-s=s>{icon(look)}<b>{p.name.clone()}</b><span>{figure}</span>{words}</li> }
+            };
+            Some(b.proofs.iter().map(row).collect_view())
+        })
+    };
+    let list = view! { <ul class="gates mt" role="list" aria-live="polite">{rows}</ul> };
+    sect("rb-h", "The way back", right.into_any(), list.into_any())
+}
+
+/// `0.4 s`, `12 s`, `3:20`.
+fn took(since: DateTime<Utc>, at: DateTime<Utc>) -> String {
+    let millis = (at - since).num_milliseconds().max(0);
+    match millis {
+        ..10_000 => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
+        10_000..100_000 => format!("{} s", millis / 1000),
+        _ => format!("{}:{:02}", millis / 60_000, millis / 1000 % 60),
+    }
+}
+
+/// It does not get on: why, and what helps.
+pub(super) fn stall(seen: Seen) -> AnyView {
+    let stall = Memo::new(move |_| seen.live.with(|l| l.stall.clone()));
+    let content = move || {
+        stall.with(|s| {
+            let s = s.as_ref()?;
+            let obstacle = |o: &Obstacle| {
+                let (what, remedy) = (o.what.clone(), o.remedy.clone());
+                view! { <li class="note" data-s="degraded">{icon("warn")}<span><b>{what}</b>" "{remedy}</span></li> }
+            };
+            let list = s.obstacles.iter().map(obstacle).collect_view();
+            let title = format!("It takes longer than it should: expected by {}.", when::clock(s.since));
+            Some(view! { <div class="note box mt stall" data-s="degraded"><div><p><strong>{title}</strong></p><ul role="list">{list}</ul></div></div> })
+        })
+    };
+    view! { <div role="status">{content}</div> }.into_any()
+}
+
+fn if_you_roll_back(seen: Seen) -> AnyView {
     let preview = Memo::new(move |_| seen.live.with(|l| (l.rollback.clone(), l.state)));
     let right = move || {
         preview.with(|(p, state)| match p {

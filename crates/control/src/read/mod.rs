@@ -1,6 +1,7 @@
 //! What pages and REST show. Read only: nothing here changes anything.
 
 mod audit;
+mod back;
 mod live;
 mod now;
 mod plans;

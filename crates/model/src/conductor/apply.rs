@@ -43,6 +43,11 @@ pub fn apply(release: &mut Release, record: &Record, now: DateTime<Utc>) {
             release.note = Some(why.clone());
         }
         Record::TurnBack { why } => super::leave(release, Course::RollBack, Some(why), now),
+        Record::Proved(proofs) => {
+            for proof in proofs {
+                release.proved.entry(*proof).or_insert(now);
+            }
+        }
         Record::End { state, why } => {
             release.state = *state;
             release.reason.get_or_insert_with(|| why.clone());

@@ -5,12 +5,12 @@
 //! for an instant about the version it is about to leave).
 
 use super::next::{
-    deployed, end, good_images, its_words, landed, landed_late, marked, reached, ready, stand, tried,
+    deployed, end, good_images, its_words, landed, landed_late, marked, reached, ready, record, stand, tried,
     wants_good,
 };
-use super::{Decision, Effect, Input};
+use super::{Decision, Effect, Input, Record};
 use crate::release::{Course, Release, State};
-use crate::rollback::{Call, route};
+use crate::rollback::{Call, Proof, proofs, route};
 use crate::workload::{Phase, Strategy, Workload};
 
 pub(super) fn back(i: &Input<'_>) -> Decision {
@@ -43,6 +43,10 @@ pub(super) fn back(i: &Input<'_>) -> Decision {
             // The calls of a route go out back to back: the next does not wait until this one is seen.
             Err(until) => soonest = Some(soonest.map_or(until, |s: chrono::DateTime<_>| s.min(until))),
         }
+    }
+    let news = news(r, w);
+    if !news.is_empty() {
+        return record(Record::Proved(news));
     }
     stand(r, State::RollingBack, soonest, waiting_for(r, w))
 }
@@ -98,21 +102,19 @@ fn proved(r: &Release, w: &Workload) -> bool {
     r.canary_hash.is_some() || marked(r, w)
 }
 
-/// It is really done: the controller has acted on the newest generation (E1), wants the known-good revision and not
-/// the canary's (E2), has it stable and healthy (E3), and the router sends the canary nothing (E4).
+/// It is really done: everything that proves it is seen at once.
 fn returned(r: &Release, w: &Workload) -> bool {
-    let served = match w.strategy {
-        // E5: the selector itself.
-        Strategy::BlueGreen => w.active_hash.is_none() || w.active_hash == w.current_hash,
-        Strategy::Canary | Strategy::Rolling => true,
-    };
-    w.observed()
-        && wants_good(r, w)
-        && w.phase == Phase::Healthy
-        && !w.abort
-        && w.stable_hash == w.current_hash
-        && w.weights.is_none_or(|x| x.canary == 0)
-        && served
+    proofs(r, w).len() == Proof::ALL.len()
+}
+
+/// What is newly proved.
+fn news(r: &Release, w: &Workload) -> Vec<Proof> {
+    if !proved(r, w) {
+        return Vec::new();
+    }
+    let mut all = proofs(r, w);
+    all.retain(|p| !r.proved.contains_key(p));
+    all
 }
 
 fn waiting_for(r: &Release, w: &Workload) -> String {

@@ -2,6 +2,7 @@
 
 use super::{Decision, Effect, Input, Record, back, forward, settle};
 use crate::release::{Course, Release, State, Tried};
+pub(super) use crate::rollback::{good_images, wants_good};
 use crate::workload::Workload;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -108,20 +109,6 @@ pub(super) fn deployed(r: &Release) -> bool {
 /// The object wants the plan's images.
 pub(super) fn ours(r: &Release, w: &Workload) -> bool {
     !r.images.is_empty() && r.images.iter().all(|(name, image)| w.images.get(name) == Some(image))
-}
-
-/// The object wants the known-good images.
-pub(super) fn good_images(r: &Release, w: &Workload) -> bool {
-    !r.known_good.images.is_empty() && w.images == r.known_good.images
-}
-
-/// The wanted revision is the known-good one: its hash, or its images where the hash was lost with the old
-/// ReplicaSet. Never the canary's.
-pub(super) fn wants_good(r: &Release, w: &Workload) -> bool {
-    let Some(current) = w.current_hash.as_deref() else {
-        return false;
-    };
-    r.canary_hash.as_deref() != Some(current) && (current == r.known_good.hash || good_images(r, w))
 }
 
 pub(super) fn reached(w: &Workload, id: &crate::ids::AttemptId) -> bool {

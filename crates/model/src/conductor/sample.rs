@@ -92,6 +92,7 @@ pub(crate) fn queued(plan: &Plan) -> Release {
         started: None,
         ended: None,
         turned_back: None,
+        proved: BTreeMap::new(),
         note: None,
     }
 }

@@ -3,6 +3,7 @@
 use super::{Effect, Record};
 use crate::plan::Plan;
 use crate::release::{Release, State};
+use crate::rollback::Proof;
 
 /// What an effect is about to do, in one sentence.
 pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
@@ -76,6 +77,19 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
         }
         Record::TurnBack { why } => {
             ("release.turned_back", format!("Back to {}: {why}", release.good_version()))
+        }
+        Record::Proved(proofs) => {
+            let (old, good) = (release.version(), release.good_version());
+            let words: Vec<_> = proofs
+                .iter()
+                .map(|p| match p {
+                    Proof::Traffic => format!("Nobody is sent to {old} any more."),
+                    Proof::Wanted => format!("The controller has taken up {good}."),
+                    Proof::Stable => format!("{good} is the stable version."),
+                    Proof::Pods => format!("All pods of {good} are ready."),
+                })
+                .collect();
+            ("release.back.proved", words.join(" "))
         }
         Record::End { state, why } => {
             let action = match state {

@@ -4,6 +4,7 @@ use super::{Age, Deed, RollbackPreview};
 use crate::ids::{Digest, PlanId, ReleaseId, Seq};
 use crate::release::State;
 use crate::span::Span;
+use crate::stall::Stall;
 use crate::verdict::{Class, Limits, Sample, Verdict};
 use crate::workload::{Key, Revision};
 use chrono::{DateTime, Utc};
@@ -97,6 +98,24 @@ pub struct TimelineItem {
     pub reason: Option<String>,
 }
 
+/// The way back as it is walked: each piece of the proof that users are on the known-good version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackView {
+    /// When it was turned back.
+    pub since: DateTime<Utc>,
+    pub to_version: String,
+    pub proofs: Vec<ProofView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProofView {
+    pub name: String,
+    /// When it was first seen; `None` while it is waited for.
+    pub at: Option<DateTime<Utc>>,
+    /// How it stands: `20 % still on 1.1.0`, `3 of 3 ready`.
+    pub words: String,
+}
+
 /// What moves on a release page: sent whole on load, and again whenever it changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReleaseLive {
@@ -120,6 +139,10 @@ pub struct ReleaseLive {
     pub step: Option<usize>,
     pub verdict: Option<Verdict>,
     pub rollback: Option<RollbackPreview>,
+    /// On the way back, or back: how far.
+    pub back: Option<BackView>,
+    /// It does not get on.
+    pub stall: Option<Stall>,
     pub revisions: Vec<Revision>,
     pub canary_hash: Option<String>,
     pub stable_hash: Option<String>,

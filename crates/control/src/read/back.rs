@@ -1,0 +1,49 @@
+//! How far a release is on its way back: what proves it, piece by piece.
+
+use model::release::{Course, Release};
+use model::rollback::Proof;
+use model::view::{BackView, ProofView};
+use model::workload::{Strategy, Workload};
+
+/// `None` while the release goes forward, and where nothing had changed in the cluster.
+pub(super) fn back(release: &Release, seen: Option<&Workload>) -> Option<BackView> {
+    let since = release.turned_back.filter(|_| release.course != Course::Forward)?;
+    release.canary_hash.as_ref()?;
+    let proofs = Proof::ALL.into_iter().map(|proof| {
+        // What came with the end has the end's time.
+        let at = release.proved.get(&proof).copied().or(release.ended);
+        ProofView { name: name(proof, release), at, words: words(proof, release, seen, at.is_some()) }
+    });
+    Some(BackView { since, to_version: release.good_version(), proofs: proofs.collect() })
+}
+
+fn name(proof: Proof, release: &Release) -> String {
+    let (old, good) = (release.version(), release.good_version());
+    match proof {
+        Proof::Traffic => format!("Nobody on {old}"),
+        Proof::Wanted => format!("Controller wants {good}"),
+        Proof::Stable => format!("{good} is stable"),
+        Proof::Pods => format!("Pods of {good}"),
+    }
+}
+
+/// By whose word, or what is still missing.
+fn words(proof: Proof, release: &Release, seen: Option<&Workload>, there: bool) -> String {
+    let Some(w) = seen else { return String::new() };
+    match (proof, there) {
+        (Proof::Traffic, true) if w.strategy == Strategy::BlueGreen => "by the active Service".to_owned(),
+        (Proof::Traffic, true) if w.router.is_some() => "canary weight 0 %, by the router".to_owned(),
+        (Proof::Traffic, true) => "none of its pods serves".to_owned(),
+        (Proof::Traffic, false) => format!("{} % still there", w.canary_share()),
+        (Proof::Wanted, true) | (Proof::Stable, _) => String::new(),
+        (Proof::Wanted, false) if !w.observed() => "it has not seen the newest change".to_owned(),
+        (Proof::Wanted, false) => format!("it wants {}", w.version()),
+        (Proof::Pods, _) => {
+            // A revision that had to be made anew may carry another hash.
+            let known = w.revision(&release.known_good.hash);
+            let target = known.or_else(|| w.current_hash.as_deref().and_then(|h| w.revision(h)));
+            let (ready, all) = target.map_or((0, w.replicas), |r| (r.ready, w.replicas.max(r.desired)));
+            format!("{ready} of {all} ready")
+        }
+    }
+}
