@@ -13,6 +13,8 @@ pub struct PlanForm {
     pub environment: String,
     pub images: Vec<ImageForm>,
     pub reference: String,
+    /// A rolling update: it has one step, to 100 %, and no others.
+    pub rolling: bool,
     pub steps: Vec<StepForm>,
     pub min_requests: String,
     pub max_error_percent: String,

@@ -125,16 +125,22 @@ fn form_of(document: &Value) -> PlanForm {
     let images = at(&["spec", "change", "images"])
         .and_then(Value::as_mapping)
         .map(|m| m.iter().map(|(k, v)| ImageForm { container: scalar(k), image: scalar(v) }).collect());
-    let steps = at(&["spec", "strategy", "canary", "steps"])
-        .and_then(Value::as_sequence)
-        .map(|s| s.iter().map(step_of).collect());
+    let rolling = at(&["spec", "strategy", "rolling"]);
+    let steps = match rolling {
+        Some(rolling) => vec![StepForm { weight: "100".into(), ..step_of(rolling) }],
+        None => at(&["spec", "strategy", "canary", "steps"])
+            .and_then(Value::as_sequence)
+            .map(|s| s.iter().map(step_of).collect())
+            .unwrap_or_default(),
+    };
     PlanForm {
         name: text(&["metadata", "name"]),
         service: text(&["metadata", "service"]),
         environment: text(&["metadata", "environment"]),
         images: images.unwrap_or_default(),
         reference: text(&["spec", "change", "reference"]),
-        steps: steps.unwrap_or_default(),
+        rolling: rolling.is_some(),
+        steps,
         min_requests: text(&["spec", "analysis", "minRequests"]),
         max_error_percent: text(&["spec", "analysis", "maxErrorPercent"]),
         max_p95_ratio: text(&["spec", "analysis", "maxP95Ratio"]),
@@ -198,10 +204,18 @@ fn write(form: &PlanForm, document: &mut Value) {
     change.insert("images".into(), Value::Mapping(images));
     put(change, "reference", (!form.reference.trim().is_empty()).then(|| string(&form.reference)));
 
-    let canary = child(child(spec, "strategy"), "canary");
-    let before = canary.get("steps").and_then(Value::as_sequence).cloned().unwrap_or_default();
-    let steps = form.steps.iter().enumerate().map(|(i, s)| write_step(s, before.get(i))).collect();
-    canary.insert("steps".into(), Value::Sequence(steps));
+    let strategy = child(spec, "strategy");
+    if form.rolling {
+        let before = strategy.get("rolling").cloned();
+        let mut rolling = form.steps.first().map(|s| write_step(s, before.as_ref())).unwrap_or_default();
+        mapping(&mut rolling).shift_remove("weight");
+        strategy.insert("rolling".into(), rolling);
+    } else {
+        let canary = child(strategy, "canary");
+        let before = canary.get("steps").and_then(Value::as_sequence).cloned().unwrap_or_default();
+        let steps = form.steps.iter().enumerate().map(|(i, s)| write_step(s, before.get(i))).collect();
+        canary.insert("steps".into(), Value::Sequence(steps));
+    }
 
     let number = |s: &str| (!s.trim().is_empty()).then(|| typed(s));
     let limits = [
@@ -347,6 +361,25 @@ spec:
         let (form, yaml) = settle(draft);
         assert_eq!(form.steps[1].weight, "40");
         assert!(yaml.contains("weight: 40") && !yaml.contains('\r'));
+    }
+
+    #[test]
+    fn a_rolling_update_keeps_its_one_step_and_gets_no_canary() {
+        let rolling = PLAN.split("    canary:").next().unwrap().to_owned()
+            + "    rolling:\n      bake: 5m\n      gates:\n      - approval: on-call\n"
+            + "  approvals:"
+            + PLAN.split("  approvals:").nth(1).unwrap();
+        let (form, yaml) = begin(&rolling);
+        assert!(form.rolling && form.steps.len() == 1 && form.steps[0].on_call);
+        let mut draft = Draft { base: yaml.clone(), yaml, form, op: None };
+        draft.form.steps[0].bake = "10m".into();
+        let (form, yaml) = settle(draft);
+        assert!(
+            yaml.contains("rolling:\n      bake: 10m")
+                && !yaml.contains("canary")
+                && !yaml.contains("weight")
+        );
+        assert_eq!(form.steps[0].bake, "10m");
     }
 
     #[test]

@@ -162,15 +162,12 @@ impl Cluster {
         good: &KnownGood,
         release: ReleaseId,
     ) -> Result<Outcome, Error> {
-        if key.kind == Kind::Deployment {
-            return Ok(Outcome::refused(format!(
-                "{} is a Deployment, which has no canary. Tidegate drives Rollouts for now; it shows \
-                 Deployments and rolls them back.",
-                key.name
-            )));
-        }
         let entry = self.entry(key).await?;
-        match rollout::deploy(&entry.facts, attempt, plan, good, release) {
+        let made = match key.kind {
+            Kind::Rollout => rollout::deploy(&entry.facts, attempt, plan, good, release),
+            Kind::Deployment => deployment::deploy(&entry.facts, attempt, plan, good, release),
+        };
+        match made {
             Ok(patch) => self.sender.patch(key, Part::Main, Some(attempt), patch).await,
             Err(why) => Ok(Outcome::Refused { why }),
         }
@@ -187,6 +184,16 @@ impl Cluster {
             Ok(patch) => self.sender.patch(key, Part::Status, None, patch).await,
             Err(why) => Ok(Outcome::Refused { why }),
         }
+    }
+
+    /// Holds a Deployment where it is, in the middle of its roll-out.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn pause(&self, key: &Key, attempt: &AttemptId) -> Result<Outcome, Error> {
+        let entry = self.entry(key).await?;
+        let patch = deployment::pause(&entry.facts, attempt);
+        self.sender.patch(key, Part::Main, Some(attempt), patch).await
     }
 
     /// Takes `spec.paused` away.

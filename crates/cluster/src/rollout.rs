@@ -72,6 +72,21 @@ pub(crate) fn deploy(
     if let Some(why) = unfit(w) {
         return Err(why);
     }
+    let note = way_back(w, good)?;
+    let mut patch = Patch::new()
+        .test("/status/stableRS", good.hash.as_str())
+        .test("/status/currentPodHash", good.hash.as_str())
+        // Exactly what was recorded as the way back is what the new images are put into.
+        .test("/spec/template", good.template.clone());
+    patch = images(patch, w, plan, good)?;
+    let release = release.to_string();
+    Ok(patch
+        .add(STEPS, steps(plan))
+        .annotate(facts.annotated, &[(ATTEMPT, &attempt.0), (RELEASE, &release), (ROLLBACK, &note)]))
+}
+
+/// The way back as it is noted on the object.
+pub(crate) fn way_back(w: &Workload, good: &KnownGood) -> Result<String, String> {
     let note = serde_json::to_string(good).unwrap_or_default();
     if note.len() > LARGEST_NOTE {
         return Err(format!(
@@ -80,11 +95,11 @@ pub(crate) fn deploy(
             note.len() / 1024
         ));
     }
-    let mut patch = Patch::new()
-        .test("/status/stableRS", good.hash.as_str())
-        .test("/status/currentPodHash", good.hash.as_str())
-        // Exactly what was recorded as the way back is what the new images are put into.
-        .test("/spec/template", good.template.clone());
+    Ok(note)
+}
+
+/// Puts the plan's images in.
+pub(crate) fn images(mut patch: Patch, w: &Workload, plan: &Plan, good: &KnownGood) -> Result<Patch, String> {
     let mut news = false;
     for (container, image) in &plan.spec.change.images {
         let (path, now) = image_of(&good.template, container).ok_or_else(|| {
@@ -103,10 +118,7 @@ pub(crate) fn deploy(
             w.key.name
         ));
     }
-    let release = release.to_string();
-    Ok(patch
-        .add(STEPS, steps(plan))
-        .annotate(facts.annotated, &[(ATTEMPT, &attempt.0), (RELEASE, &release), (ROLLBACK, &note)]))
+    Ok(patch)
 }
 
 /// Pointer to a container's image within the Rollout, and the image that is there.

@@ -86,7 +86,8 @@ impl Control {
         match effect {
             Effect::Deploy => cluster.deploy(key, id, plan, good, release.id).await,
             Effect::OpenPause { from } => cluster.open_pause(key, id, *from).await,
-            Effect::Unpause => cluster.unpause(key, id).await,
+            Effect::Pause => cluster.pause(key, id).await,
+            Effect::Resume | Effect::Unpause => cluster.unpause(key, id).await,
             Effect::Abort => match bad {
                 Some(bad) => cluster.abort(key, id, bad).await,
                 None => Ok(Outcome::Refused { why: "Which version to abort is not known yet.".into() }),

@@ -8,6 +8,7 @@ mod back;
 mod forward;
 mod next;
 mod press;
+mod rolling;
 #[cfg(test)]
 pub(crate) mod sample;
 mod settle;
@@ -37,6 +38,10 @@ pub enum Effect {
     Deploy,
     /// Opens the pause the canary stands at. `from` is the index in the *Rollout's* steps, tested by the patch.
     OpenPause { from: i32 },
+    /// A Deployment in the middle of a roll-out is held: `spec.paused: true`.
+    Pause,
+    /// It goes on: `spec.paused: false`.
+    Resume,
     /// `spec.paused: false`, so that a way back is carried out.
     Unpause,
     /// `status.abort: true` and `promoteFull: false` in one patch.
@@ -54,8 +59,13 @@ impl Effect {
     /// May put more traffic on the new version. Everything else only takes away or tidies up.
     pub fn raises(&self) -> bool {
         match self {
-            Self::Deploy | Self::OpenPause { .. } => true,
-            Self::Unpause | Self::Abort | Self::Revert | Self::PromoteFull | Self::RestoreSteps => false,
+            Self::Deploy | Self::OpenPause { .. } | Self::Resume => true,
+            Self::Pause
+            | Self::Unpause
+            | Self::Abort
+            | Self::Revert
+            | Self::PromoteFull
+            | Self::RestoreSteps => false,
         }
     }
 

@@ -78,16 +78,59 @@ pub struct Change {
     pub migrations: Vec<String>,
 }
 
+/// How the new version takes over. Written `{canary: {…}}` or `{rolling: {…}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Strategy {
-    pub canary: Canary,
+pub enum Strategy {
+    /// An Argo Rollout, one share of traffic after the other.
+    Canary(Canary),
+    /// A Deployment, at its own pace.
+    Rolling(Rolling),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Canary {
     pub steps: Vec<Step>,
+}
+
+/// New pods replace old ones at the workload's own pace; then the bake and the gates. To the rest of the rules it is
+/// one step, to 100 %.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "RollingDocument", into = "RollingDocument")]
+pub struct Rolling {
+    step: Step,
+}
+
+impl Rolling {
+    pub fn new(bake: Span, gates: Vec<Gate>) -> Self {
+        Self { step: Step { weight: 100, bake, gates } }
+    }
+    pub fn step(&self) -> &Step {
+        &self.step
+    }
+}
+
+/// A rolling update as it is written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RollingDocument {
+    #[serde(default)]
+    bake: Span,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gates: Vec<Gate>,
+}
+
+impl From<RollingDocument> for Rolling {
+    fn from(d: RollingDocument) -> Self {
+        Self::new(d.bake, d.gates)
+    }
+}
+
+impl From<Rolling> for RollingDocument {
+    fn from(r: Rolling) -> Self {
+        Self { bake: r.step.bake, gates: r.step.gates }
+    }
 }
 
 /// One step: a share of traffic, how long it bakes, and what must open before the next.
@@ -192,7 +235,18 @@ impl Plan {
     }
 
     pub fn steps(&self) -> &[Step] {
-        &self.spec.strategy.canary.steps
+        match &self.spec.strategy {
+            Strategy::Canary(canary) => &canary.steps,
+            Strategy::Rolling(rolling) => std::slice::from_ref(&rolling.step),
+        }
+    }
+
+    /// The strategy that the workload must have.
+    pub fn drives(&self) -> crate::workload::Strategy {
+        match self.spec.strategy {
+            Strategy::Canary(_) => crate::workload::Strategy::Canary,
+            Strategy::Rolling(_) => crate::workload::Strategy::Rolling,
+        }
     }
 
     /// What the new version is called: the tag of the image of `app`, else of the first.

@@ -103,8 +103,7 @@ pub(super) fn form_half(p: &EditorPage, halves: Halves, path: &str) -> AnyView {
     };
     view! {
         {sect("w-h", "What", nothing(), what.into_any())}
-        {sect("s-h", "Steps", nothing(), steps_part(halves, path))}
-        {sect("l-h", "Analysis", nothing(), limits.into_any())}
+        {strategy_part(halves, path, limits.into_any())}
         {sect("a-h", "Approvals", nothing(), approvals.into_any())}
     }
     .into_any()
@@ -150,6 +149,26 @@ fn images(halves: Halves) -> AnyView {
             .map(|w| view! { <span class="err" id="spec-change-images">{icon("warn")}{w}</span> })
     };
     view! { {rows}{wrong} }.into_any()
+}
+
+/// A canary's steps and what they are judged by; of a rolling update only what follows it.
+fn strategy_part(halves: Halves, path: &str, limits: AnyView) -> AnyView {
+    let rolling = Memo::new(move |_| halves.form.with(|f| f.rolling));
+    let canary = view! {
+        <div hidden=move || rolling.get()>
+            {sect("s-h", "Steps", nothing(), steps_part(halves, path))}
+            {sect("l-h", "Analysis", nothing(), limits)}
+        </div>
+    };
+    let after = view! {
+        <input type="hidden" name="form[rolling]" value=rolling.get_untracked().to_string()
+            prop:value=move || rolling.get().to_string()/>
+        <div hidden=move || !rolling.get()>{sect("ro-h", "Rolling update", nothing(), view! {
+            <p class="sm ink2 mt">"New pods replace old ones at the Deployment's own pace. A hold pauses it where it is. Gates stand in the document."</p>
+            <p class="sm mt"><span class="ink2">"Bake after it: "</span>{move || halves.form.with(|f| f.steps.first().map(|s| s.bake.clone()).filter(|b| !b.is_empty()).unwrap_or_else(|| "none".into()))}</p>
+        }.into_any())}</div>
+    };
+    view! { {canary}{after} }.into_any()
 }
 
 fn steps_part(halves: Halves, path: &str) -> AnyView {

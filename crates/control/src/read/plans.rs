@@ -155,7 +155,9 @@ impl Control {
         let mut chosen: Option<std::sync::Arc<Workload>> = None;
         for cluster in self.clusters() {
             for w in cluster.workloads().iter() {
-                if w.strategy != Strategy::Canary || w.workload_ref {
+                // A Deployment without pods is mostly the template of a Rollout that refers to it.
+                let template_only = w.strategy == Strategy::Rolling && w.replicas == 0;
+                if w.strategy == Strategy::BlueGreen || w.workload_ref || template_only {
                     continue;
                 }
                 if chosen.is_none() && service.is_none_or(|s| s == w.service || s == w.key.name) {
@@ -214,18 +216,24 @@ fn target(w: &Workload) -> DraftTarget {
     }
 }
 
-/// A document to begin with: today's images, three careful steps.
+/// A document to begin with: today's images, three careful steps where there can be steps.
 fn template(w: Option<&Workload>) -> String {
     let (service, environment) =
         w.map_or(("", "production"), |w| (w.service.as_str(), w.environment.as_str()));
     let images: String = w.map_or_else(String::new, |w| {
         w.images.iter().map(|(name, image)| format!("      {name}: {image}\n")).collect()
     });
+    let strategy = match w.map(|w| w.strategy) {
+        Some(Strategy::Rolling) => "    rolling: {bake: 5m}\n",
+        Some(Strategy::Canary | Strategy::BlueGreen) | None => {
+            "    canary:\n      steps:\n      - {weight: 5, bake: 2m, gates: [analysis]}\n      \
+             - {weight: 25, bake: 5m, gates: [analysis]}\n      - {weight: 100}\n"
+        }
+    };
     format!(
         "apiVersion: tidegate.dev/v1\nkind: Plan\nmetadata:\n  name: {service}-next\n  service: {service}\n  \
-         environment: {environment}\nspec:\n  change:\n    images:\n{images}  strategy:\n    canary:\n      steps:\n      \
-         - {{weight: 5, bake: 2m, gates: [analysis]}}\n      - {{weight: 25, bake: 5m, gates: [analysis]}}\n      \
-         - {{weight: 100}}\n  approvals: {{required: 1, from: [approver], expire: 24h}}\n"
+         environment: {environment}\nspec:\n  change:\n    images:\n{images}  strategy:\n{strategy}  approvals: \
+         {{required: 1, from: [approver], expire: 24h}}\n"
     )
 }
 

@@ -55,7 +55,8 @@ pub(super) fn back(i: &Input<'_>) -> Decision {
 fn needed(i: &Input<'_>, w: &Workload) -> Vec<Effect> {
     let r = i.release;
     let mut effects = Vec::new();
-    if w.spec_paused {
+    // A Deployment's template and its pause go in one patch: unpaused before, it would go on with the bad version.
+    if w.spec_paused && w.strategy != Strategy::Rolling {
         effects.push(Effect::Unpause);
     }
     let reverted = reverted(r, w);

@@ -60,6 +60,9 @@ pub(super) fn forward(i: &Input<'_>) -> Decision {
             why: format!("The controller says the update is degraded{}", its_words(w)),
         });
     }
+    if w.strategy == Strategy::Rolling {
+        return super::rolling::rolling(i, w);
+    }
     if w.stable_hash.as_deref() == Some(canary) {
         return promoted(i, w);
     }
@@ -71,7 +74,7 @@ fn failed(r: &Release) -> Option<&Verdict> {
 }
 
 /// What bars every raise, in the order in which it is told.
-fn barred(i: &Input<'_>, w: &Workload) -> Option<Decision> {
+pub(super) fn barred(i: &Input<'_>, w: &Workload) -> Option<Decision> {
     let r = i.release;
     if r.hold.is_some() {
         return Some(stand(r, State::Paused, None, super::words::held(r)));
@@ -103,11 +106,8 @@ fn barred(i: &Input<'_>, w: &Workload) -> Option<Decision> {
 
 fn before_deploy(i: &Input<'_>, w: &Workload) -> Decision {
     let r = i.release;
-    if w.strategy != Strategy::Canary || w.workload_ref {
-        let why = format!(
-            "{} is no canary Rollout with a template of its own, so nothing was changed.",
-            r.workload
-        );
+    if w.strategy != i.plan.drives() || w.workload_ref {
+        let why = format!("{} is not what the plan's strategy is for, so nothing was changed.", r.workload);
         return end(State::Failed, why);
     }
     if w.stable_hash.as_deref() != Some(r.known_good.hash.as_str()) {
@@ -312,7 +312,7 @@ pub fn only_gate_left(r: &Release, plan: &Plan, now: DateTime<Utc>) -> Option<Ro
 }
 
 /// Everything that must be open before the step is left.
-fn gates(i: &Input<'_>, index: usize, s: &Step) -> Decision {
+pub(super) fn gates(i: &Input<'_>, index: usize, s: &Step) -> Decision {
     let r = i.release;
     let next = i.plan.steps().get(index + 1).map(|n| n.weight);
     let Some(bar) = bar(r, index, s, i.now) else {

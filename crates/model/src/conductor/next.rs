@@ -94,7 +94,7 @@ pub(super) fn ready(r: &Release, effect: &Effect, now: DateTime<Utc>) -> Result<
     let pause = if t.happened {
         if *effect == Effect::Abort { LAG_OF_ABORT } else { LAG }
     } else {
-        let most = if matches!(effect, Effect::Deploy | Effect::OpenPause { .. }) { 30 } else { 2 };
+        let most = if effect.raises() { 30 } else { 2 };
         let doubled = 1i64.checked_shl(t.times.saturating_sub(1).min(10)).unwrap_or(most);
         TimeDelta::seconds(doubled.min(most))
     };

@@ -41,7 +41,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         },
         spec: Spec {
             change: Change { images: images(NEW_IMAGE), reference: None, migrations: Vec::new() },
-            strategy: PlanStrategy { canary: Canary { steps } },
+            strategy: PlanStrategy::Canary(Canary { steps }),
             analysis: Analysis::default(),
             rollback: Rollback::default(),
             approvals: Approvals::default(),

@@ -18,7 +18,10 @@ pub(super) fn pending(i: &Input<'_>) -> Option<Decision> {
     // A raise that has not landed cannot land after an abort (its patch tests the step), so the way back need not
     // wait for it. A deploy can: whether it reached the cluster must be known.
     let moot = i.release.course != Course::Forward
-        && matches!(attempt.effect, Effect::OpenPause { .. } | Effect::RestoreSteps);
+        && matches!(
+            attempt.effect,
+            Effect::OpenPause { .. } | Effect::Pause | Effect::Resume | Effect::RestoreSteps
+        );
     if moot {
         return Some(settle(false, "Not seen when the release turned back."));
     }
@@ -38,7 +41,8 @@ fn visible(i: &Input<'_>, attempt: &Attempt, w: &Workload) -> bool {
     match attempt.effect {
         Effect::Deploy => reached(w, &attempt.id) || our_steps(i, w) && ours(r, w),
         Effect::OpenPause { from } => opened(r, w, from, promoted),
-        Effect::Unpause => !w.spec_paused,
+        Effect::Pause => w.spec_paused,
+        Effect::Resume | Effect::Unpause => !w.spec_paused,
         Effect::Abort => w.abort || promoted || w.weights.is_some_and(|s| s.canary == 0),
         // The known-good hash alone proves nothing before the canary was ever seen: the cache may be older still.
         Effect::Revert => {

@@ -5,5 +5,6 @@ mod chaos;
 mod drive;
 mod looks;
 mod properties;
+mod rolling;
 mod sim;
 mod turning;

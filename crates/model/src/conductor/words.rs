@@ -4,11 +4,15 @@ use super::{Effect, Record};
 use crate::plan::Plan;
 use crate::release::{Release, State};
 use crate::rollback::Proof;
+use crate::workload::Strategy;
 
 /// What an effect is about to do, in one sentence.
 pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
     let (new, good) = (release.version(), release.good_version());
     match effect {
+        Effect::Deploy if plan.drives() == Strategy::Rolling => {
+            format!("{new} rolls out: its pods replace those of {good} at the Deployment's own pace.")
+        }
         Effect::Deploy => {
             let first = plan.steps().first().map_or(0, |s| s.weight);
             format!("{new} starts at {first} %, and stands there until its gates open.")
@@ -21,6 +25,8 @@ pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
                 _ => format!("Promotion of {new}: it becomes the stable version."),
             }
         }
+        Effect::Pause => "The Deployment is paused where it is.".into(),
+        Effect::Resume => "The Deployment goes on.".into(),
         Effect::Unpause => {
             "The Rollout's own pause is taken off, so that the way back is carried out.".into()
         }
@@ -121,6 +127,10 @@ fn settled(effect: &Effect, happened: bool) -> &'static str {
         (Effect::Deploy, false) => "release.deploy.not_done",
         (Effect::OpenPause { .. }, true) => "release.weight.raised",
         (Effect::OpenPause { .. }, false) => "release.weight.not_raised",
+        (Effect::Pause, true) => "release.deployment.paused",
+        (Effect::Pause, false) => "release.deployment.not_paused",
+        (Effect::Resume, true) => "release.deployment.resumed",
+        (Effect::Resume, false) => "release.deployment.not_resumed",
         (Effect::Unpause, true) => "release.unpaused",
         (Effect::Unpause, false) => "release.unpause.not_done",
         (Effect::Abort, true) => "release.weight.zero",

@@ -5,18 +5,18 @@
 
 use super::Plan;
 use crate::problem::FieldError;
-use crate::workload::{Kind, Strategy, Workload};
+use crate::workload::{Strategy, Workload};
 
 /// Rules that need the workload itself: does it exist as a canary, have the containers the plan names, and can
 /// its replicas express each weight without a router. Returns errors, then warnings, at their fields.
 pub fn check(plan: &Plan, workload: &Workload) -> (Vec<FieldError>, Vec<FieldError>) {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
-    if let Some(fault) = undrivable(workload) {
+    if let Some(fault) = undrivable(plan, workload) {
         errors.push(fault);
         return (errors, warnings);
     }
     images(plan, workload, &mut errors, &mut warnings);
-    if workload.router.is_none() {
+    if workload.router.is_none() && workload.strategy == Strategy::Canary {
         weights(plan, workload.replicas, &mut errors, &mut warnings);
     }
     if workload.gitops {
@@ -27,16 +27,20 @@ pub fn check(plan: &Plan, workload: &Workload) -> (Vec<FieldError>, Vec<FieldErr
     (errors, warnings)
 }
 
-/// Why this kind of workload cannot be driven by a plan.
-fn undrivable(w: &Workload) -> Option<FieldError> {
+/// Why this workload cannot be driven by this plan.
+fn undrivable(plan: &Plan, w: &Workload) -> Option<FieldError> {
     let name = &w.key.name;
     let fault = |field: &str, words: String| Some(FieldError::new(field, words));
-    if w.key.kind == Kind::Deployment || w.strategy == Strategy::Rolling {
+    if w.strategy == Strategy::Rolling && plan.drives() != Strategy::Rolling {
         let words = format!(
-            "{name} is a Deployment. Plans drive Argo Rollouts canaries for now: turn it into a Rollout, or deploy it \
-             as before."
+            "{name} is a Deployment, which knows no weights. Write `rolling: {{bake: 5m}}` instead of `canary`, or turn \
+             it into a Rollout."
         );
-        return fault("metadata.service", words);
+        return fault("spec.strategy", words);
+    }
+    if w.strategy != Strategy::Rolling && plan.drives() == Strategy::Rolling {
+        let words = format!("{name} is a Rollout. Write `canary` with its steps instead of `rolling`.");
+        return fault("spec.strategy", words);
     }
     if w.workload_ref {
         let words = format!(
@@ -170,6 +174,9 @@ pub fn reachable(replicas: i32) -> Vec<u8> {
 /// `8 replicas behind nginx: every weight can be reached`, `6 replicas, no router: 17 %, 33 %, 50 %, …`.
 pub fn describe(w: &Workload) -> String {
     let replicas = count(w.replicas, "replica");
+    if w.strategy == Strategy::Rolling {
+        return format!("A Deployment of {replicas}: new pods replace old ones at its own pace");
+    }
     if let Some(router) = &w.router {
         return format!("{replicas} behind {router}: every weight can be reached");
     }
@@ -298,7 +305,7 @@ mod tests {
             assert_eq!(errors.len(), 1);
             assert_eq!(errors[0].field, field);
         };
-        refused(|w| w.key.kind = Kind::Deployment, "metadata.service");
+        refused(|w| w.strategy = Strategy::Rolling, "spec.strategy");
         refused(|w| w.workload_ref = true, "metadata.service");
         refused(|w| w.strategy = Strategy::BlueGreen, "spec.strategy");
         refused(|w| w.images.clear(), "spec.change.images.app");

@@ -1,7 +1,7 @@
 //! A plan as the document people edit: in the order in which it is thought, a step a line, so that a difference
 //! between two versions reads like one.
 
-use super::{Gate, Plan, Step};
+use super::{Gate, Plan, Step, Strategy};
 use std::fmt::{Display, Write as _};
 
 /// Writes the document. Reading it gives the same plan, with the same digest.
@@ -23,10 +23,23 @@ pub(super) fn yaml(plan: &Plan) -> String {
     out.maybe(2, "reference", s.change.reference.as_deref());
     out.list(2, "migrations", &s.change.migrations);
     out.head(1, "strategy");
-    out.head(2, "canary");
-    out.head(3, "steps");
-    for step in plan.steps() {
-        out.line(4, &format!("- {}", inline(step)));
+    match &s.strategy {
+        Strategy::Canary(canary) => {
+            out.head(2, "canary");
+            out.head(3, "steps");
+            for step in &canary.steps {
+                out.line(
+                    4,
+                    &format!(
+                        "- {{{}}}",
+                        [vec![format!("weight: {}", step.weight)], waits(step)].concat().join(", ")
+                    ),
+                );
+            }
+        }
+        Strategy::Rolling(rolling) => {
+            out.line(2, &format!("rolling: {{{}}}", waits(rolling.step()).join(", ")))
+        }
     }
     let a = &s.analysis;
     let a_is_empty = a == &super::Analysis::default();
@@ -60,8 +73,9 @@ pub(super) fn yaml(plan: &Plan) -> String {
     out.text
 }
 
-fn inline(step: &Step) -> String {
-    let mut parts = vec![format!("weight: {}", step.weight)];
+/// What a step waits for, as it is written.
+fn waits(step: &Step) -> Vec<String> {
+    let mut parts = Vec::new();
     if step.bake > crate::Span::ZERO {
         parts.push(format!("bake: {}", step.bake));
     }
@@ -76,7 +90,7 @@ fn inline(step: &Step) -> String {
             .collect();
         parts.push(format!("gates: [{}]", gates.join(", ")));
     }
-    format!("{{{}}}", parts.join(", "))
+    parts
 }
 
 #[derive(Default)]

@@ -115,6 +115,8 @@ impl Sim {
                 self.pause_condition = false;
                 self.opened.push(*from);
             }
+            // Only for Deployments, which are not simulated here.
+            Effect::Pause | Effect::Resume => return false,
             Effect::Unpause => self.set_paused(false),
             Effect::Abort => {
                 if self.current == GOOD {

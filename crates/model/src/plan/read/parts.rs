@@ -4,7 +4,7 @@ use super::names::{image_fault, is_label, is_name};
 use super::steps;
 use super::tree::Node;
 use super::walk::Walk;
-use crate::plan::{Analysis, Approvals, Canary, Change, Metadata, Rollback, Spec, Strategy, Target};
+use crate::plan::{Analysis, Approvals, Canary, Change, Metadata, Rollback, Rolling, Spec, Strategy, Target};
 use crate::role::{Action, Role, allows};
 use crate::span::Span;
 use crate::verdict::Limits;
@@ -120,20 +120,31 @@ fn strategy_of(walk: &mut Walk, path: &str, node: &Node) -> Option<Strategy> {
         Node::Map(entries) if entries.iter().any(|(k, _)| later(k)) => {
             for (key, _) in entries.iter().filter(|(k, _)| later(k)) {
                 let p = format!("{path}.{key}");
-                walk.error(p, format!("`{key}` is not available yet. Write `canary` with its steps."));
+                walk.error(
+                    p,
+                    format!("`{key}` is not available yet. Write `canary` with its steps, or `rolling`."),
+                );
             }
             return None;
         }
-        _ => walk.map(path, node, &["canary"])?,
+        _ => walk.map(path, node, &["canary", "rolling"])?,
     };
+    if let Some((path, node)) = s.get("rolling") {
+        if s.get("canary").is_some() {
+            walk.error(path, "A release has one strategy. Remove `canary` or `rolling`.");
+            return None;
+        }
+        let (bake, gates) = steps::rolling(walk, &path, node)?;
+        return Some(Strategy::Rolling(Rolling::new(bake, gates)));
+    }
     let (path, node) = s.need(walk, "canary", "{steps: […]}")?;
     let canary = walk.map(&path, node, &["steps"])?;
     let (path, node) = canary.need(walk, "steps", "[{weight: 5, bake: 2m}, {weight: 100}]")?;
-    Some(Strategy { canary: Canary { steps: steps::steps(walk, &path, node)? } })
+    Some(Strategy::Canary(Canary { steps: steps::steps(walk, &path, node)? }))
 }
 
 fn later(strategy: &str) -> bool {
-    matches!(strategy, "blueGreen" | "rolling" | "shadow" | "follow" | "recreate")
+    matches!(strategy, "blueGreen" | "shadow" | "follow" | "recreate")
 }
 
 fn analysis(walk: &mut Walk, path: &str, node: &Node) -> Option<Analysis> {

@@ -52,6 +52,24 @@ pub(super) fn steps(walk: &mut Walk, path: &str, node: &Node) -> Option<Vec<Step
     whole.then_some(steps)
 }
 
+/// What follows a rolling update: its bake and its gates.
+pub(super) fn rolling(walk: &mut Walk, path: &str, node: &Node) -> Option<(Span, Vec<Gate>)> {
+    // `rolling:` with nothing after it is a rolling update without bake and gates.
+    if *node == Node::Null {
+        return Some((Span::ZERO, Vec::new()));
+    }
+    let r = walk.map(path, node, &["bake", "gates"])?;
+    let bake = r.get("bake").map_or(Some(Span::ZERO), |(p, n)| span(walk, &p, n, 0, LONGEST_BAKE));
+    let gates = r.get("gates").map_or_else(Vec::new, |(p, n)| gates(walk, &p, n));
+    if let Some(i) = gates.iter().position(|g| *g == Gate::Analysis) {
+        let words = "A rolling update leaves no old version to compare with. Remove `analysis`; a person may judge: \
+                     `{approval: on-call}`.";
+        walk.error(format!("{path}.gates[{i}]"), words);
+        return None;
+    }
+    Some((bake?, gates))
+}
+
 struct StepRead {
     weight: Option<u8>,
     bake: Span,

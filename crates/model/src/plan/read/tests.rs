@@ -413,3 +413,25 @@ proptest! {
         let _ = from_yaml(&text.iter().collect::<String>());
     }
 }
+
+#[test]
+fn a_rolling_update_is_read_written_and_read_again() {
+    let canary = EXAMPLE.find("    canary:").unwrap();
+    let analysis = EXAMPLE.find("  analysis:").unwrap();
+    let with = |rolling: &str| format!("{}    {rolling}\n{}", &EXAMPLE[..canary], &EXAMPLE[analysis..]);
+    let plan = from_yaml(&with("rolling: {bake: 5m, gates: [{approval: on-call}]}")).unwrap().plan;
+    assert_eq!(plan.drives(), crate::workload::Strategy::Rolling);
+    let step = Step { weight: 100, bake: Span(300), gates: vec![Gate::Approval(Role::OnCall)] };
+    assert_eq!(plan.steps(), [step]);
+    let again = from_yaml(&plan.to_yaml()).unwrap().plan;
+    assert_eq!((again.digest(), &again), (plan.digest(), &plan));
+    assert_eq!(from_yaml(&with("rolling:")).unwrap().plan.steps()[0].bake, Span::ZERO);
+
+    let fault = |rolling: &str| faults(&with(rolling)).remove(0);
+    let (field, words) = fault("rolling: {gates: [analysis]}");
+    assert_eq!(field, "spec.strategy.rolling.gates[0]");
+    assert!(words.contains("no old version"), "{words}");
+    let (field, words) = fault("{rolling: {}, canary: {steps: [{weight: 100}]}}");
+    assert_eq!(field, "spec.strategy.rolling");
+    assert!(words.contains("one strategy"), "{words}");
+}
