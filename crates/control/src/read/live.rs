@@ -47,7 +47,7 @@ impl Control {
                 .filter(|_| can_go_back(release).is_ok())
                 .map(|w| preview(w, &release.known_good, failed)),
             back: super::back::back(release, seen),
-            stall: self.stall_of(release.id),
+            stall: self.stall_of(release.id).filter(|_| !release.state.ended()),
             revisions: revisions(release, seen),
             canary_hash: release.canary_hash.clone(),
             stable_hash: Some(release.known_good.hash.clone()),

@@ -1,6 +1,7 @@
 //! One control plane on a database of its own, over the shared sandbox, with a Rollout of the test's own.
 
 #![allow(clippy::unwrap_used, reason = "a test's arrangement that fails must stop the test")]
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use chrono::Utc;
 use cluster::{Cluster, Prometheus};

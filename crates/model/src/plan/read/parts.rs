@@ -129,7 +129,9 @@ fn strategy_of(walk: &mut Walk, path: &str, node: &Node) -> Option<Strategy> {
         }
         _ => walk.map(path, node, &["canary", "rolling"])?,
     };
-    if let Some((path, node)) = s.get("rolling") {
+    // Also where nothing follows it: `rolling:` alone is a rolling update without bake and gates.
+    if let Some((_, node)) = s.entries.iter().find(|(key, _)| key == "rolling") {
+        let path = s.path("rolling");
         if s.get("canary").is_some() {
             walk.error(path, "A release has one strategy. Remove `canary` or `rolling`.");
             return None;
@@ -251,13 +253,9 @@ fn target(walk: &mut Walk, path: &str, node: &Node) -> Option<Target> {
     let kind = t.get("kind").and_then(|(p, n)| {
         let kind = walk.text(&p, n)?;
         match kind {
-            "Rollout" => Some(kind.to_owned()),
-            "Deployment" => {
-                walk.error(p, "Plans drive Rollouts only, for now. Write `kind: Rollout`.");
-                None
-            }
+            "Rollout" | "Deployment" => Some(kind.to_owned()),
             _ => {
-                walk.error(p, format!("There is no kind `{kind}` here. Write `kind: Rollout`."));
+                walk.error(p, format!("There is no kind `{kind}` here. Write `Rollout` or `Deployment`."));
                 None
             }
         }

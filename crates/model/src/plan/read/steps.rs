@@ -54,7 +54,6 @@ pub(super) fn steps(walk: &mut Walk, path: &str, node: &Node) -> Option<Vec<Step
 
 /// What follows a rolling update: its bake and its gates.
 pub(super) fn rolling(walk: &mut Walk, path: &str, node: &Node) -> Option<(Span, Vec<Gate>)> {
-    // `rolling:` with nothing after it is a rolling update without bake and gates.
     if *node == Node::Null {
         return Some((Span::ZERO, Vec::new()));
     }

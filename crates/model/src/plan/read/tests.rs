@@ -141,7 +141,7 @@ spec:
         - {weight: 90, gates: [{approval: oncall}]}
   analysis: {minRequests: 0, maxErrorPercent: lots}
   approvals: {required: 0, from: [], expire: 5s}
-  workload: {kind: Deployment, name: checkout}
+  workload: {kind: DaemonSet, name: checkout}
 "#;
     let told: Vec<_> = faults(text).into_iter().map(|(f, m)| format!("{f}: {m}")).collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
@@ -168,7 +168,7 @@ spec:
         spec.approvals.from: Names no role, so nobody could approve. Write `[approver]`.
         spec.approvals.expire: Must be at least 1m, not 5s.
         spec.workload.namespace: Is missing. Write `namespace: shop`.
-        spec.workload.kind: Plans drive Rollouts only, for now. Write `kind: Rollout`.
+        spec.workload.kind: There is no kind `DaemonSet` here. Write `Rollout` or `Deployment`.
     "#);
 }
 
@@ -368,7 +368,7 @@ prop_compose! {
             metadata: Metadata { name, service, environment: "production".into() },
             spec: Spec {
                 change: Change { images: [(container, format!("registry.example.com/x:{tag}"))].into(), reference, migrations },
-                strategy: Strategy { canary: Canary { steps } },
+                strategy: Strategy::Canary(Canary { steps }),
                 analysis: Analysis {
                     templates: vec![], guard: Some("standard".into()), min_requests: Some(min),
                     max_error_percent: Some(f64::from(percent) / 1000.0), max_p95_ms: p95.map(|n| f64::from(n) / 1000.0), max_p95_ratio: Some(f64::from(ratio) / 1000.0),
