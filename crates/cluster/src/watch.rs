@@ -25,8 +25,11 @@ use tokio::time::{Instant, timeout};
 const PAGE: u32 = 250;
 /// For one page of a list, and for a watch to be opened.
 const ANSWER: Duration = Duration::from_secs(20);
-/// A watch without a sign of life for so long is opened anew. The API server sends a bookmark each minute.
+/// A watch without a sign of life for so long is opened anew. The API server sends a bookmark each minute, give or
+/// take half of one.
 const QUIET: Duration = Duration::from_secs(90);
+/// To open a watch again takes milliseconds. Only what takes longer than this is a gap that ages what is shown.
+const BRIEF: Duration = Duration::from_secs(2);
 /// The API server ends a watch after so many seconds; a random part spreads the re-opening of many replicas.
 const LENGTH: std::ops::Range<u32> = 240..300;
 /// A kind that the cluster does not have (no Argo Rollouts) is looked for again after this.
@@ -61,7 +64,7 @@ impl Life {
             return None;
         }
         let seen = DateTime::from_timestamp_millis(self.seen_ms.load(Ordering::Relaxed))?;
-        let overdue = (probed - seen).to_std().is_ok_and(|quiet| quiet > QUIET);
+        let overdue = (probed - seen).to_std().is_ok_and(|quiet| quiet > QUIET + BRIEF);
         let open = self.open.load(Ordering::Relaxed);
         Some(if open && !overdue { seen.max(probed) } else { seen })
     }
@@ -210,22 +213,27 @@ impl<R: Object, T: Send + 'static> Watch<R, T> {
     /// Watches from a version on, re-opening the watch as often as it ends.
     async fn follow(&self, mut version: String, backoff: &mut Backoff) -> End {
         loop {
+            if self.news.is_closed() {
+                return End::Closed;
+            }
             let begun = Instant::now();
             let end = self.stream(&mut version, backoff).await;
+            if let Ok(None) = end
+                && begun.elapsed() > Duration::from_secs(5)
+            {
+                // Ended in good order (the API server limits how long a watch lasts), or quiet: opened again at once,
+                // and no page calls its data old for that.
+                continue;
+            }
             self.life.open.store(false, Ordering::Relaxed);
             match end {
                 Ok(Some(end)) => return end,
-                // Ended in good order: the API server limits how long a watch lasts.
-                Ok(None) if begun.elapsed() > Duration::from_secs(5) => {}
                 Ok(None) => tokio::time::sleep(backoff.next()).await,
                 Err(why) => {
                     let wait = backoff.next();
                     tracing::warn!(path = self.path, %why, ?wait, "the watch broke");
                     tokio::time::sleep(wait).await;
                 }
-            }
-            if self.news.is_closed() {
-                return End::Closed;
             }
         }
     }
@@ -237,7 +245,13 @@ impl<R: Object, T: Send + 'static> Watch<R, T> {
             self.path
         );
         let request = http::Request::get(uri).body(Vec::new()).map_err(|e| e.to_string())?;
-        let stream = match timeout(ANSWER, self.client.request_events::<R>(request)).await {
+        let mut opening = std::pin::pin!(self.client.request_events::<R>(request));
+        let mut opened = timeout(BRIEF, &mut opening).await;
+        if opened.is_err() {
+            self.life.open.store(false, Ordering::Relaxed);
+            opened = timeout(ANSWER, opening).await;
+        }
+        let stream = match opened {
             Ok(Ok(stream)) => stream,
             Ok(Err(kube::Error::Api(s))) if s.code == 410 || s.code == 404 => {
                 return Ok(Some(End::Relist));
@@ -257,7 +271,14 @@ impl<R: Object, T: Send + 'static> Watch<R, T> {
                 }
                 Ok(Some(Err(e))) => return Err(words(&e)),
                 Ok(None) => return Ok(None),
-                Err(_) => return Err(format!("no sign of life for {} s", QUIET.as_secs())),
+                Err(_) => {
+                    tracing::debug!(
+                        path = self.path,
+                        "no sign of life for {} s; opening it anew",
+                        QUIET.as_secs()
+                    );
+                    return Ok(None);
+                }
             };
             self.life.sign();
             let news = match event {
@@ -326,7 +347,7 @@ mod tests {
     #[test]
     fn a_broken_or_overdue_watch_ages_whatever_the_api_server_answers() {
         assert_eq!(life(true, false, 0).seen(at(60)), Some(at(0)));
-        assert_eq!(life(true, true, 0).seen(at(91)), Some(at(0)));
+        assert_eq!(life(true, true, 0).seen(at(93)), Some(at(0)));
     }
 
     #[test]

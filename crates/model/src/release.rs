@@ -196,8 +196,10 @@ impl Release {
 
     /// Time baked in the present step.
     pub fn baked_at(&self, now: DateTime<Utc>) -> Span {
+        // The clock stops where the release was turned back, or ended.
+        let until = self.turned_back.or(self.ended).map_or(now, |end| end.min(now));
         let running = match (self.step_since, &self.hold) {
-            (Some(since), None) => u64::try_from((now - since).num_seconds()).unwrap_or(0),
+            (Some(since), None) => u64::try_from((until - since).num_seconds()).unwrap_or(0),
             _ => 0,
         };
         Span(self.baked.0.saturating_add(running))

@@ -128,6 +128,8 @@ fn grow<T: Send + Sync + 'static>(all: RwSignal<Vec<T>>, new: Vec<T>, at: fn(&T)
 }
 
 fn view(p: &ReleasePage, seen: Seen) -> AnyView {
+    // A plan that asks for no analysis is not measured: empty axes would wait for what never comes.
+    let charts = (p.analysed || !p.samples.is_empty()).then(|| charts::section(p, seen));
     view! {
         <main class="main has-bar" id="main" tabindex="-1">
             {head(p, seen)}
@@ -137,7 +139,7 @@ fn view(p: &ReleasePage, seen: Seen) -> AnyView {
             <div class="cols rel">
                 <div class="wide">{gate(seen)}</div>
                 <div class="aside">{verdict::section(p, seen)}{side::way_back(seen)}</div>
-                <div class="stack">{charts::section(p, seen)}{timeline::section(p, seen)}</div>
+                <div class="stack">{charts}{timeline::section(p, seen)}</div>
                 <div class="aside">{side::plan(p)}{side::pods(p, seen)}</div>
             </div>
         </main>

@@ -69,7 +69,7 @@ pub(super) fn stall(seen: Seen) -> AnyView {
             };
             let list = s.obstacles.iter().map(obstacle).collect_view();
             let title = format!("It takes longer than it should: expected by {}.", when::clock(s.since));
-            Some(view! { <div class="note box mt stall" data-s="degraded"><div><p><strong>{title}</strong></p><ul role="list">{list}</ul></div></div> })
+            Some(view! { <div class="say mt" data-s="degraded"><div><p><strong>{title}</strong></p><ul class="sm" role="list">{list}</ul></div></div> })
         })
     };
     view! { <div role="status">{content}</div> }.into_any()

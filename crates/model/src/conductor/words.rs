@@ -4,6 +4,7 @@ use super::{Effect, Record};
 use crate::plan::Plan;
 use crate::release::{Release, State};
 use crate::rollback::Proof;
+use crate::span::Span;
 use crate::workload::Strategy;
 
 /// What an effect is about to do, in one sentence.
@@ -52,10 +53,16 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
         }
         Record::StepReached { step, weight } => {
             let asked = plan.steps().get(*step).map_or(*weight, |s| s.weight);
+            let starts = match plan.steps().get(*step) {
+                Some(s) if s.has_analysis() && s.bake > Span::ZERO => ": bake and analysis start",
+                Some(s) if s.has_analysis() => ": the analysis starts",
+                Some(s) if s.bake > Span::ZERO => ": the bake starts",
+                _ => "",
+            };
             let words = if asked == *weight {
-                format!("{asked} % confirmed: bake and analysis start.")
+                format!("{asked} % confirmed{starts}.")
             } else {
-                format!("{weight} % confirmed, as near to {asked} % as pods allow: bake and analysis start.")
+                format!("{weight} % confirmed, as near to {asked} % as pods allow{starts}.")
             };
             ("release.step.reached", words)
         }
