@@ -150,7 +150,8 @@ fn only_a_version_that_carries_all_traffic_healthy_is_recorded() {
     let back = records(&format!("{hash} X {hash}<X"));
     assert_eq!(unrecorded(&back, &w), None, "a rollback led there: it is no new version");
     assert_eq!(unrecorded(&records("A"), &w), Some(Came::Forward));
-    let broken: [(&str, fn(&mut Workload)); 10] = [
+    type Breaks = fn(&mut Workload);
+    let broken: [(&str, Breaks); 10] = [
         ("progressing", |w| w.phase = Phase::Progressing),
         ("degraded", |w| w.phase = Phase::Degraded),
         ("in flight", |w| w.current_hash = Some("other".into())),
