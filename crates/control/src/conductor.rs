@@ -185,10 +185,9 @@ impl Control {
 }
 
 fn set_images(template: &mut serde_json::Value, images: &std::collections::BTreeMap<String, String>) {
-    let Some(containers) = template.pointer_mut("/spec/containers").and_then(|c| c.as_array_mut()) else {
-        return;
-    };
-    for container in containers {
+    let Some(spec) = template.get_mut("spec").and_then(|s| s.as_object_mut()) else { return };
+    let lists = spec.iter_mut().filter(|(list, _)| ["containers", "initContainers"].contains(&list.as_str()));
+    for container in lists.filter_map(|(_, list)| list.as_array_mut()).flatten() {
         let image = container.get("name").and_then(|n| n.as_str()).and_then(|n| images.get(n)).cloned();
         if let (Some(image), Some(object)) = (image, container.as_object_mut()) {
             object.insert("image".to_owned(), image.into());
