@@ -3,6 +3,7 @@
 //! ReplicaSets cannot tell: old ones are deleted, the second-highest revision may have been aborted and never
 //! promoted, and a template copied from one makes a new revision.
 
+use crate::ids::AttemptId;
 use crate::workload::{Phase, Workload};
 use chrono::{DateTime, Utc};
 
@@ -72,14 +73,28 @@ pub fn way_back<'a>(records: &'a [Record], w: &Workload) -> Option<&'a Record> {
     {
         return Some(last);
     }
-    if w.in_flight() || not_taken_up(w) {
-        return records.iter().rev().find(|r| r.hash == stable);
-    }
     let path = path(records);
-    match path.iter().rposition(|r| r.hash == stable) {
+    let place = |hash: &str| path.iter().rposition(|r| r.hash == hash);
+    if w.in_flight() || not_taken_up(w) {
+        return match (w.current_hash.as_deref().and_then(place), place(stable)) {
+            (Some(to), Some(from)) if to < from && pressed_elsewhere(records, w) => Some(path[to]),
+            _ => records.iter().rev().find(|r| r.hash == stable),
+        };
+    }
+    match place(stable) {
         Some(present) => present.checked_sub(1).map(|below| path[below]),
         None => path.last().copied(),
     }
+}
+
+/// A rollback was pressed at another replica, and its record has not arrived here: its mark is on the object. Marks
+/// stay there, so those of recorded presses and of long ago say nothing.
+fn pressed_elsewhere(records: &[Record], w: &Workload) -> bool {
+    let Some(pressed) = w.attempt.as_deref().and_then(AttemptId::pressed_at) else {
+        return false;
+    };
+    let back = |r: &Record| matches!(r.came, Came::Back { .. }) && r.at.timestamp_millis() == pressed;
+    records.first().is_some_and(|first| first.at.timestamp_millis() < pressed) && !records.iter().any(back)
 }
 
 /// Somebody put another version into the template, and the controller has not seen it: the hashes are about the one

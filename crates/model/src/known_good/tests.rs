@@ -87,6 +87,22 @@ fn in_flight_the_way_back_is_the_stable_version() {
 }
 
 #[test]
+fn a_press_at_another_replica_is_carried_on_before_its_record_arrives() {
+    let marked = |mark: &AttemptId| {
+        let mut w = in_flight("B", "A");
+        w.attempt = Some(mark.0.clone());
+        w
+    };
+    let press = |seconds| AttemptId::of_press(at(seconds), 0xbad_cafe);
+    assert_eq!(press(7).0, "rb-1790000007000-0badcafe");
+    assert_eq!(leads("A B", &marked(&press(90))).as_deref(), Some("A"));
+    assert_eq!(leads("A B", &marked(&AttemptId("r318-4".into()))).as_deref(), Some("B"), "no press");
+    // Marks stay on the object: here B was deployed over A, and A again past us.
+    assert_eq!(leads("A B A<B B", &marked(&press(120))).as_deref(), Some("B"), "a press on record");
+    assert_eq!(leads("A B", &marked(&press(-90))).as_deref(), Some("B"), "one of long ago");
+}
+
+#[test]
 fn a_version_that_the_controller_has_not_taken_up_leaves_the_stable_one_as_the_way_back() {
     let mut w = at_rest("B");
     w.generation += 1;
