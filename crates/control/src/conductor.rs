@@ -153,10 +153,12 @@ impl Control {
         {
             tx.settle_attempt(&attempt.id, *happened, words, now).await.or_problem()?;
         }
+        let mut promoted = None;
         if let Record::End { state: State::Succeeded, .. } = record
             && let Some(good) = self.promoted(read, seen)
         {
-            tx.put_known_good(&read.workload, &good, Some(read.id), now).await.or_problem()?;
+            let known = tx.put_known_good(&read.workload, &good, Some(read.id), now).await.or_problem()?;
+            promoted = Some((known, good));
         }
         let actor = Actor::system("conductor");
         let (action, summary) = tell(record, read, plan);
@@ -165,6 +167,9 @@ impl Control {
         event.detail = serde_json::to_value(record).unwrap_or_default();
         tx.commit(event).await.or_problem()?;
         self.remember(&release);
+        if let Some((known, good)) = promoted {
+            self.remember_known_good(&read.workload, known, &good);
+        }
         Ok(())
     }
 
