@@ -86,6 +86,15 @@ impl Cluster {
         self.template_of(w, &hash).await
     }
 
+    /// The way back to this revision, from its ReplicaSet. `None` when there is none any more.
+    ///
+    /// # Errors
+    /// [`Error::Gone`], or as for any read.
+    pub async fn way_back_to(&self, key: &Key, hash: &str) -> Result<Option<KnownGood>, Error> {
+        let entry = self.entry(key).await?;
+        self.template_of(&entry.workload, hash).await
+    }
+
     /// Reads the template of a revision from its ReplicaSet, without what controllers have put into it.
     async fn template_of(&self, w: &Workload, hash: &str) -> Result<Option<KnownGood>, Error> {
         let label = match w.key.kind {

@@ -51,6 +51,13 @@ impl Control {
             while let Some(notice) = notices.next().await {
                 match notice {
                     store::Notice::Topic { topic, .. } => {
+                        if let Some(key) = topic.strip_prefix(store::KNOWN_GOOD_TOPIC) {
+                            // Whoever reads it announces the workload then.
+                            if let Ok(key) = key.parse() {
+                                self.inner.known.hear(key);
+                            }
+                            continue;
+                        }
                         let conducts = topic.starts_with("release:") || topic.starts_with("plan:");
                         self.announce(topic);
                         if conducts {
@@ -59,6 +66,7 @@ impl Control {
                     }
                     store::Notice::Gap => {
                         self.announce("*");
+                        self.inner.known.hear_all();
                         self.inner.nudge.notify_one();
                     }
                 }

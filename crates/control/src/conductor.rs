@@ -153,10 +153,12 @@ impl Control {
         {
             tx.settle_attempt(&attempt.id, *happened, words, now).await.or_problem()?;
         }
+        let mut promoted = None;
         if let Record::End { state: State::Succeeded, .. } = record
             && let Some(good) = self.promoted(read, seen)
         {
-            tx.put_known_good(&read.workload, &good, Some(read.id), now).await.or_problem()?;
+            let known = tx.put_known_good(&read.workload, &good, Some(read.id), now).await.or_problem()?;
+            promoted = Some((known, good));
         }
         let actor = Actor::system("conductor");
         let (action, summary) = tell(record, read, plan);
@@ -165,6 +167,9 @@ impl Control {
         event.detail = serde_json::to_value(record).unwrap_or_default();
         tx.commit(event).await.or_problem()?;
         self.remember(&release);
+        if let Some((known, good)) = promoted {
+            self.remember_known_good(&read.workload, known, &good);
+        }
         Ok(())
     }
 
@@ -185,10 +190,9 @@ impl Control {
 }
 
 fn set_images(template: &mut serde_json::Value, images: &std::collections::BTreeMap<String, String>) {
-    let Some(containers) = template.pointer_mut("/spec/containers").and_then(|c| c.as_array_mut()) else {
-        return;
-    };
-    for container in containers {
+    let Some(spec) = template.get_mut("spec").and_then(|s| s.as_object_mut()) else { return };
+    let lists = spec.iter_mut().filter(|(list, _)| ["containers", "initContainers"].contains(&list.as_str()));
+    for container in lists.filter_map(|(_, list)| list.as_array_mut()).flatten() {
         let image = container.get("name").and_then(|n| n.as_str()).and_then(|n| images.get(n)).cloned();
         if let (Some(image), Some(object)) = (image, container.as_object_mut()) {
             object.insert("image".to_owned(), image.into());

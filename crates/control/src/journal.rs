@@ -23,6 +23,9 @@ pub struct Intent {
     pub release: Option<ReleaseId>,
     pub key: Key,
     pub good: KnownGood,
+    /// Hash of the version that is left, where the controller had named it.
+    #[serde(default)]
+    pub left: Option<String>,
     pub route: Route,
     pub event: NewEvent,
 }

@@ -12,9 +12,11 @@ mod effects;
 mod error;
 mod identity;
 pub mod journal;
+mod known_good;
 mod merge;
 mod plans;
 mod read;
+mod recorder;
 mod releases;
 mod rollback;
 mod stalls;
@@ -87,6 +89,8 @@ struct Inner {
     announcements: broadcast::Sender<Announcement>,
     /// Wakes the conductor. A permit is kept, so a nudge during a pass is not lost.
     nudge: Notify,
+    /// Where each workload goes back to, likewise.
+    known: known_good::Cache,
     status: RwLock<status::Known>,
     plans: RwLock<HashMap<(model::PlanId, i32), Arc<model::plan::Plan>>>,
     /// Releases that a rollback's press is at work on right now.
@@ -117,6 +121,7 @@ impl Control {
             active: RwLock::default(),
             announcements,
             nudge: Notify::new(),
+            known: known_good::Cache::default(),
             status: RwLock::default(),
             plans: RwLock::default(),
             pressed: Mutex::default(),
@@ -128,8 +133,8 @@ impl Control {
     }
 
     /// Runs everything that works by itself until `shutdown` is notified: the conductor, the sampler, the announcer,
-    /// the journal's merger, the watch over
-    /// what stalls, and the status page's data.
+    /// the journal's merger, the watch over what stalls, the recorder of known-good versions and the status page's
+    /// data.
     pub async fn run(&self, shutdown: Arc<Notify>) {
         let stopped = async { shutdown.notified().await };
         let work = async {
@@ -140,6 +145,7 @@ impl Control {
                 self.run_merger(),
                 self.run_stalls(),
                 self.run_status(),
+                self.run_recorder(),
             );
         };
         tokio::select! {

@@ -4,9 +4,11 @@ use crate::Control;
 use crate::error::OrProblem as _;
 use crate::journal::{Entry, Intent, Outcome, Record};
 use crate::rollback::{can_go_back, turn};
+use model::known_good::Came;
 use model::workload::version_of;
 use model::{AttemptId, Problem};
 use std::time::Duration;
+use store::NewKnownGood;
 
 /// How often a journal that could not be merged is tried again. Only the safety net of a database outage.
 const RETRY: Duration = Duration::from_secs(2);
@@ -29,6 +31,16 @@ impl Control {
                 turned = Some(release);
             }
         }
+        // Whatever becomes of it: the version that it leaves is nowhere to go back to.
+        let came = Came::Back { from: intent.left.clone() };
+        let back = NewKnownGood {
+            key: &intent.key,
+            good: &intent.good,
+            came: &came,
+            release: intent.release,
+            at: intent.event.at,
+        };
+        let back = tx.insert_known_good(&back).await.or_problem()?;
         let mut event = intent.event.clone();
         event.detail = serde_json::json!({
             "attempt": intent.attempt,
@@ -49,6 +61,7 @@ impl Control {
         if let Some(release) = turned {
             self.remember(&release);
         }
+        self.remember_known_good(&intent.key, back, &intent.good);
         Ok(())
     }
 

@@ -81,7 +81,8 @@ impl Control {
             plan.plan.spec.approvals.required,
         )?;
         let release = queued(actor, &plan, &workload, good, now);
-        tx.put_known_good(&release.workload, &release.known_good, None, now).await.or_problem()?;
+        let good = &release.known_good;
+        let known = tx.put_known_good(&release.workload, good, None, now).await.or_problem()?;
         let release_id = tx.insert_release(&release).await.or_problem()?;
         let mut event = NewEvent::new(
             now,
@@ -98,6 +99,7 @@ impl Control {
             "known_good": release.known_good.hash,
         });
         tx.commit(event).await.or_problem()?;
+        self.remember_known_good(&release.workload, known, good);
         self.inner.nudge.notify_one();
         Ok(release_id)
     }

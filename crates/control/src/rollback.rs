@@ -100,20 +100,14 @@ impl Control {
             return self.roll_back(actor, id, reason).await;
         }
         let reason = tidy(reason)?;
-        let good = self.way_back(&workload).await?.ok_or_else(|| {
+        let good = self.way_back(&workload).await?.map(|way| way.good).ok_or_else(|| {
             Problem::conflict(format!(
-                "No earlier version of {} is known: neither a release of ours nor a ReplicaSet.",
+                "No earlier version of {} is known: none is on record as good, and no ReplicaSet is left of one.",
                 key.name
             ))
         })?;
         let event = event_for(self, actor, &workload, &good, reason);
         self.press(&workload, good, None, event, begun).await
-    }
-
-    /// Where a workload without a release under way would go back to.
-    pub(crate) async fn way_back(&self, workload: &Workload) -> Result<Option<KnownGood>, Problem> {
-        let cluster = self.cluster(&workload.key.cluster)?;
-        cluster.way_back(&workload.key).await.or_problem()
     }
 
     async fn press(
@@ -133,13 +127,14 @@ impl Control {
                 version_of(&good.images)
             )));
         }
-        let attempt = AttemptId(format!("rb-{}-{:08x}", event.at.timestamp_millis(), rand::random::<u32>()));
+        let attempt = AttemptId::of_press(event.at, rand::random());
         let to_version = version_of(&good.images);
         let intent = Intent {
             attempt: attempt.clone(),
             release,
             key: key.clone(),
             good: good.clone(),
+            left: left(workload, &good.hash),
             route: route.clone(),
             event,
         };
@@ -308,6 +303,11 @@ pub(crate) fn can_go_back(release: &Release) -> Result<(), Problem> {
 /// What the release brought is still what the workload runs or is on its way to.
 fn still_runs(release: &Release, workload: &Workload) -> bool {
     release.canary_hash.is_some() && release.canary_hash == workload.current_hash
+}
+
+/// The version that a rollback to `good` leaves; on the second press of one, the version that the first leaves.
+fn left(w: &Workload, good: &str) -> Option<String> {
+    [&w.current_hash, &w.stable_hash].into_iter().flatten().find(|hash| *hash != good).cloned()
 }
 
 fn gone(key: &Key) -> Problem {

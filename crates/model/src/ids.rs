@@ -1,5 +1,6 @@
 //! Identifiers. Each kind is its own type, so that a plan is never looked up by a release's number.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -51,6 +52,16 @@ impl AttemptId {
     /// The `n`th attempt of a release: `r318-4`.
     pub fn of(release: ReleaseId, n: u32) -> Self {
         Self(format!("r{release}-{n}"))
+    }
+
+    /// A person's press of ROLL BACK, told apart by chance: `rb-1790000000000-0badcafe`.
+    pub fn of_press(at: DateTime<Utc>, chance: u32) -> Self {
+        Self(format!("rb-{}-{chance:08x}", at.timestamp_millis()))
+    }
+
+    /// When the press was that left this mark on an object, in milliseconds of Unix time; `None` for another mark.
+    pub fn pressed_at(mark: &str) -> Option<i64> {
+        mark.strip_prefix("rb-")?.split_once('-')?.0.parse().ok()
     }
 
     /// Is this mark on an object one of the release's own attempts?

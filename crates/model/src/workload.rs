@@ -47,6 +47,20 @@ impl fmt::Display for Key {
     }
 }
 
+impl std::str::FromStr for Key {
+    type Err = String;
+    /// Reads what `Display` writes: `cluster/namespace/kind/name`.
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let mut parts = s.splitn(4, '/').map(str::to_owned);
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(cluster), Some(namespace), Some(kind), Some(name)) => {
+                Ok(Self { cluster, namespace, kind: kind.parse()?, name })
+            }
+            _ => Err(format!("`{s}` is no workload: write cluster/namespace/kind/name")),
+        }
+    }
+}
+
 /// How new pods take over from old ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,5 +1,6 @@
 //! `/services`: every workload, straight from the watch cache.
 
+use crate::known_good::WayBack;
 use crate::releases::deed;
 use crate::{Control, read_lock};
 use model::release::KnownGood;
@@ -66,13 +67,18 @@ impl Control {
         // The page stays useful without Postgres: it only lacks the history then.
         let of_this = store::ReleaseFilter { workload: Some(key.clone()), ..Default::default() };
         let releases = self.found(of_this, 20).await.unwrap_or_default();
-        let good = match releases.iter().find(|r| !r.state.ended()) {
-            Some(release) => Some(release.known_good.clone()),
-            None => self.way_back(&workload).await.unwrap_or_default(),
+        let rollback = match releases.iter().find(|r| !r.state.ended()) {
+            Some(release) => Some(preview(&workload, &release.known_good, None)),
+            None => self.way_back(&workload).await.unwrap_or_default().map(|way| {
+                let mut preview = preview(&workload, &way.good, None);
+                preview.steps.extend(origin(&workload, &way));
+                preview
+            }),
         };
-        let rollback = good.map(|good| preview(&workload, &good, None));
         let roll_back = match &rollback {
-            None => Deed::no("No earlier version is known: neither a release of ours nor a ReplicaSet."),
+            None => Deed::no(
+                "No earlier version is known: none is on record as good, and no ReplicaSet is left of one.",
+            ),
             Some(p) if p.route.pace == Pace::Now => Deed::no(p.route.because.clone()),
             Some(_) => deed(actor.require(Action::RollBack, &workload.environment)),
         };
@@ -148,6 +154,18 @@ pub(crate) fn workload_row(w: &Workload, release: Option<ReleaseId>) -> Workload
         replicas: w.replicas,
         since: w.since,
         release,
+    }
+}
+
+/// How it is known that the version is good.
+fn origin(w: &Workload, way: &WayBack) -> Option<String> {
+    let version = version_of(&way.good.images);
+    match way.since {
+        Some(since) => Some(format!("{version} is known good since {}.", since.format("%-d %b %Y"))),
+        None if w.in_flight() => None,
+        None => Some(format!(
+            "{version} is the revision before this one; no record says that it ever carried all traffic."
+        )),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use chrono::Utc;
 use cluster::{Cluster, Prometheus};
-use control::{Config, Control};
+use control::{Clock, Config, Control};
 use model::release::{Release, State};
 use model::workload::{Key, Kind, Workload};
 use model::{Actor, Digest, Grant, PersonId, PlanId, ReleaseId, Role, Via};
@@ -13,6 +13,7 @@ use sandbox::{Sandbox, Strategy};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use store::Store;
 use store::test_support::TestDb;
 use tokio::sync::Notify;
 
@@ -63,13 +64,18 @@ impl World {
 
     /// A replica that runs until the returned handle is dropped.
     pub(crate) fn replica(&self, name: &str) -> Replica {
+        self.replica_with(name, self.db.store.clone(), Arc::new(Utc::now))
+    }
+
+    /// On another database, or with another clock.
+    pub(crate) fn replica_with(&self, name: &str, store: Store, clock: Clock) -> Replica {
         let prometheus = Prometheus::new(&self.sandbox.info.prometheus_url).unwrap();
         let control = Control::new(Config {
-            store: self.db.store.clone(),
+            store,
             clusters: vec![self.cluster.clone()],
             prometheus: HashMap::from([("demo".to_owned(), prometheus)]),
             data_dir: self.data.path().to_owned(),
-            clock: Arc::new(Utc::now),
+            clock,
             replica: name.to_owned(),
             demo: false,
         })

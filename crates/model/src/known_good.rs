@@ -1,0 +1,159 @@
+//! Where a workload goes back to, told from the record of its versions that carried all traffic.
+//!
+//! ReplicaSets cannot tell: old ones are deleted, the second-highest revision may have been aborted and never
+//! promoted, and a template copied from one makes a new revision.
+
+use crate::ids::AttemptId;
+use crate::workload::{Phase, Workload};
+use chrono::{DateTime, Utc};
+
+/// How a version came to carry all traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// It was deployed: by a release of ours, or past Tidegate.
+    Forward,
+    /// A rollback of ours led to it.
+    Back {
+        /// Hash of the version that was left, where the controller had named it.
+        from: Option<String>,
+    },
+}
+
+/// That a version is known good. What leads back to it is kept with it, in Postgres.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The higher, the later it was recorded.
+    pub id: i64,
+    /// For a rollback that was merged later, when it was pressed.
+    pub at: DateTime<Utc>,
+    pub hash: String,
+    pub came: Came,
+}
+
+/// The versions that lead to the present one, oldest first: what is left when each rollback has taken away what it
+/// took back. `records` are oldest first.
+///
+/// A version that was deployed is put on top of the path, unless it is there already. A rollback cuts the path above
+/// the version it led to; where that one is not on the path, it takes the place of the version that was left.
+pub fn path(records: &[Record]) -> Vec<&Record> {
+    let mut path: Vec<&Record> = Vec::new();
+    for record in records {
+        if let Came::Back { from } = &record.came {
+            // A rollback recorded late, out of the journal, took nothing back that came after it.
+            let before = path.iter().rposition(|r| r.hash == record.hash && r.at <= record.at);
+            let target = before.or_else(|| path.iter().rposition(|r| r.hash == record.hash));
+            let left = || path.iter().rposition(|r| Some(&r.hash) == from.as_ref());
+            let keep = target.map(|i| i + 1).or_else(left).unwrap_or(path.len());
+            path.truncate(keep);
+        }
+        if path.last().is_none_or(|top| top.hash != record.hash) {
+            path.push(record);
+        }
+    }
+    path
+}
+
+/// The version a rollback of this workload leads to, without a release of ours under way. `records` are oldest first.
+///
+/// - While a rollback of ours has not yet arrived, where it leads: pressing again carries it on, and never turns
+///   it round.
+/// - In flight, the stable version, which still runs. So too when a new template has not been taken up yet.
+/// - At rest, the version below the present one on the [`path`]: what carried all traffic before it, leaving out what
+///   rollbacks have taken back. After `A B`, a rollback to `A` and another press, that is what came before `A`, not
+///   `B`; once `A` was deliberately deployed over `B`, it is `B`.
+/// - At rest on a version that is not on the path (too young to be known, or unhealthy from the start), the top.
+///
+/// `None` when no record tells.
+pub fn way_back<'a>(records: &'a [Record], w: &Workload) -> Option<&'a Record> {
+    let stable = w.stable_hash.as_deref()?;
+    if let Some(last) = records.last()
+        && let Came::Back { from: Some(from) } = &last.came
+        && from == stable
+        && last.hash != stable
+    {
+        return Some(last);
+    }
+    let path = path(records);
+    let place = |hash: &str| path.iter().rposition(|r| r.hash == hash);
+    if w.in_flight() || not_taken_up(w) {
+        return match (w.current_hash.as_deref().and_then(place), place(stable)) {
+            (Some(to), Some(from)) if to < from && pressed_elsewhere(records, w) => Some(path[to]),
+            _ => records.iter().rev().find(|r| r.hash == stable),
+        };
+    }
+    match place(stable) {
+        Some(present) => present.checked_sub(1).map(|below| path[below]),
+        None => path.last().copied(),
+    }
+}
+
+/// A rollback was pressed at another replica, and its record has not arrived here: its mark is on the object. Marks
+/// stay there, so those of recorded presses and of long ago say nothing.
+fn pressed_elsewhere(records: &[Record], w: &Workload) -> bool {
+    let Some(pressed) = w.attempt.as_deref().and_then(AttemptId::pressed_at) else {
+        return false;
+    };
+    let back = |r: &Record| matches!(r.came, Came::Back { .. }) && r.at.timestamp_millis() == pressed;
+    records.first().is_some_and(|first| first.at.timestamp_millis() < pressed) && !records.iter().any(back)
+}
+
+/// Somebody put another version into the template, and the controller has not seen it: the hashes are about the one
+/// before. A mere change of scale is not meant.
+fn not_taken_up(w: &Workload) -> bool {
+    let current = w.current_hash.as_deref().and_then(|hash| w.revision(hash));
+    !w.observed() && current.is_some_and(|r| r.images != w.images)
+}
+
+/// A rollback has left this version, and it was not deployed again since.
+pub fn taken_back(records: &[Record], hash: &str) -> bool {
+    let named =
+        |r: &Record| r.hash == hash || matches!(&r.came, Came::Back { from: Some(from) } if from == hash);
+    records.iter().any(named) && path(records).iter().all(|r| r.hash != hash)
+}
+
+/// May this revision, of which no record tells, be gone back to from rest? Not when a rollback has left it, and not
+/// when it came after the first record: it would have been recorded, had it ever carried all traffic.
+pub fn plausible(records: &[Record], w: &Workload, hash: &str) -> bool {
+    let first = records.first().map(|r| r.at);
+    let created = w.revision(hash).map(|r| r.created);
+    let older = first.zip(created).is_none_or(|(first, created)| created < first);
+    older && !taken_back(records, hash)
+}
+
+/// The hash of the one version that carries all of the workload's traffic, healthy; `None` while there is none.
+pub fn carries_all(w: &Workload) -> Option<&str> {
+    let hash = w.stable_hash.as_deref()?;
+    let is = |other: &Option<String>| other.as_deref() == Some(hash);
+    let alone = is(&w.current_hash) && w.weights.is_none_or(|x| x.canary == 0);
+    let active = w.active_hash.is_none() || is(&w.active_hash);
+    // Without pods nothing is proven.
+    let serves = w.replicas > 0 && w.available > 0;
+    let healthy = w.phase == Phase::Healthy && w.observed() && !w.spec_paused && !w.abort;
+    (alone && active && serves && healthy).then_some(hash)
+}
+
+/// How the version that [`carries_all`] is to be recorded; `None` when it is, or when there is none.
+pub fn unrecorded(records: &[Record], w: &Workload) -> Option<Came> {
+    let hash = carries_all(w)?;
+    if path(records).last().is_some_and(|top| top.hash == hash) {
+        return None;
+    }
+    let last = records.last().filter(|last| arrived_as_another(last, w));
+    Some(last.map_or(Came::Forward, |last| Came::Back { from: Some(last.hash.clone()) }))
+}
+
+/// A rollback led to this version, and the controller made a new revision of it: a template taken from a ReplicaSet
+/// can differ from what its owner wrote. Told by the target's own ReplicaSet: had it been used again, its number
+/// would have risen above that of the version that was left.
+fn arrived_as_another(last: &Record, w: &Workload) -> bool {
+    let Came::Back { from: Some(from) } = &last.came else {
+        return false;
+    };
+    match (w.revision(&last.hash), w.revision(from)) {
+        (Some(target), Some(left)) => target.number < left.number && target.images == w.images,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
