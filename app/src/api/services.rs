@@ -34,12 +34,16 @@ pub async fn roll_back_workload(
     namespace: String,
     kind: Kind,
     name: String,
+    #[server(default)] to: Option<String>,
     #[server(default)] reason: Option<String>,
 ) -> Result<u64, Fault> {
     use super::door::{self, OrFault as _};
     let (control, actor) = door::enter()?;
     let key = model::workload::Key { cluster, namespace, kind, name };
-    let receipt = control.roll_back_workload(&actor, &key, reason).await.or_fault()?;
+    let receipt = control
+        .roll_back_workload(&actor, &key, to.as_deref().filter(|t| !t.is_empty()), reason)
+        .await
+        .or_fault()?;
     door::go(&match receipt.release {
         Some(id) => format!("/releases/{id}"),
         None => format!("/services/{key}"),

@@ -51,6 +51,7 @@ pub(super) fn preview() -> RollbackPreview {
     RollbackPreview {
         from_version: "1.42.0".into(),
         to_version: "1.41.3".into(),
+        to_hash: "6c8f9d7b54".into(),
         weight: 25,
         to_revision: Some(41),
         ready: 18,

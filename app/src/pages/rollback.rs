@@ -9,7 +9,7 @@ use crate::components::tone::{self, badge, of_release};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use model::view::{Deed, ReleasePage, RollbackPreview, ServicePage};
-use model::workload::{Key, Kind};
+use model::workload::Kind;
 
 /// Back from a release.
 pub(crate) fn of_release_page() -> AnyView {
@@ -44,7 +44,7 @@ fn workload_asked(p: &ServicePage) -> AnyView {
         action: "/do/rollback-workload",
         service: p.row.service.clone(),
         preview: p.rollback.clone(),
-        hidden: hidden(&p.row.key),
+        hidden: hidden(p),
         keep: keep(p.rollback.as_ref(), &p.row.version),
         back: back.clone(),
     };
@@ -52,8 +52,9 @@ fn workload_asked(p: &ServicePage) -> AnyView {
     content(&p.row.service, state, words, &p.roll_back, &ask, back)
 }
 
-/// A workload's place as a form sends it.
-pub(crate) fn hidden(key: &Key) -> Vec<(&'static str, String)> {
+/// A workload's place as a form sends it, and the version that was shown.
+pub(crate) fn hidden(p: &ServicePage) -> Vec<(&'static str, String)> {
+    let key = &p.row.key;
     let kind = match key.kind {
         Kind::Rollout => "Rollout",
         Kind::Deployment => "Deployment",
@@ -63,6 +64,7 @@ pub(crate) fn hidden(key: &Key) -> Vec<(&'static str, String)> {
         ("namespace", key.namespace.clone()),
         ("kind", kind.to_owned()),
         ("name", key.name.clone()),
+        ("to", p.rollback.as_ref().map(|r| r.to_hash.clone()).unwrap_or_default()),
     ]
 }
 

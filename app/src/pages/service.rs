@@ -61,7 +61,7 @@ pub(super) fn view(p: &ServicePage) -> AnyView {
             action: "/do/rollback-workload",
             service: row.service.clone(),
             preview: p.rollback.clone(),
-            hidden: hidden(&row.key),
+            hidden: hidden(p),
             keep: keep(p.rollback.as_ref(), &row.version),
             back: service_path(&row.key),
         })

@@ -35,6 +35,8 @@ pub(crate) struct WayBack {
     pub(crate) good: KnownGood,
     /// Since when it is on record as good; `None` when only the cluster tells of it.
     pub(crate) since: Option<DateTime<Utc>>,
+    /// A rollback has led to the present version already, at that time: this leads further back still.
+    pub(crate) further: Option<DateTime<Utc>>,
 }
 
 /// What is known of all workloads.
@@ -198,6 +200,9 @@ impl Control {
         });
         records.extend(pressed.collect::<Vec<_>>());
 
+        let last = records.last().filter(|r| matches!(r.came, Came::Back { .. }));
+        let further =
+            last.filter(|r| !w.in_flight() && Some(&r.hash) == w.stable_hash.as_ref()).map(|r| r.at);
         let cluster = self.cluster(&w.key.cluster)?;
         if let Some(record) = model::known_good::way_back(&records, w) {
             let journalled = usize::try_from(record.id - first).ok().and_then(|i| waiting.get(i));
@@ -211,13 +216,13 @@ impl Control {
             };
             if let Some(good) = good {
                 let deployed = records.iter().filter(|r| r.hash == record.hash && r.came == Came::Forward);
-                return Ok(Some(WayBack { good, since: deployed.map(|r| r.at).min() }));
+                return Ok(Some(WayBack { good, since: deployed.map(|r| r.at).min(), further }));
             }
         }
         let found = cluster.way_back(&w.key).await.or_problem()?;
         // In flight it is the stable version, which carries traffic as it is.
         let found = found.filter(|good| w.in_flight() || plausible(&records, w, &good.hash));
-        Ok(found.map(|good| WayBack { good, since: None }))
+        Ok(found.map(|good| WayBack { good, since: None, further }))
     }
 
     /// Adds to memory what this process has recorded.

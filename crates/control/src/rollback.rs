@@ -7,6 +7,7 @@
 
 use crate::error::OrProblem as _;
 use crate::journal::{Intent, Outcome, Record};
+use crate::known_good::WayBack;
 use crate::plans::tidy;
 use crate::releases::about;
 use crate::{Control, read_lock};
@@ -81,14 +82,18 @@ impl Control {
         self.press(&workload, good, Some(id), event, begun).await
     }
 
-    /// Break glass: rolls any workload back, with or without a release of ours.
+    /// Break glass: rolls any workload back, with or without a release of ours. `to` is the hash of the version that
+    /// whoever presses was shown. A second, impatient press must not lead further back than the first one did, so
+    /// where a rollback has just arrived it has to be named.
     ///
     /// # Errors
-    /// As [`Control::roll_back`]; 409 when no earlier version is known.
+    /// As [`Control::roll_back`]; 409 when no earlier version is known, when the way back leads elsewhere than to `to`
+    /// by now, or when it would lead further back than the last rollback and `to` is not given.
     pub async fn roll_back_workload(
         &self,
         actor: &Actor,
         key: &Key,
+        to: Option<&str>,
         reason: Option<String>,
     ) -> Result<RollbackReceipt, Problem> {
         let begun = Instant::now();
@@ -100,14 +105,15 @@ impl Control {
             return self.roll_back(actor, id, reason).await;
         }
         let reason = tidy(reason)?;
-        let good = self.way_back(&workload).await?.map(|way| way.good).ok_or_else(|| {
+        let way = self.way_back(&workload).await?.ok_or_else(|| {
             Problem::conflict(format!(
                 "No earlier version of {} is known: none is on record as good, and no ReplicaSet is left of one.",
                 key.name
             ))
         })?;
-        let event = event_for(self, actor, &workload, &good, reason);
-        self.press(&workload, good, None, event, begun).await
+        as_shown(&workload, &way, to)?;
+        let event = event_for(self, actor, &workload, &way.good, reason);
+        self.press(&workload, way.good, None, event, begun).await
     }
 
     async fn press(
@@ -308,6 +314,23 @@ fn still_runs(release: &Release, workload: &Workload) -> bool {
 /// The version that a rollback to `good` leaves; on the second press of one, the version that the first leaves.
 fn left(w: &Workload, good: &str) -> Option<String> {
     [&w.current_hash, &w.stable_hash].into_iter().flatten().find(|hash| *hash != good).cloned()
+}
+
+/// Does the way back lead where whoever presses thinks it does?
+fn as_shown(w: &Workload, way: &WayBack, to: Option<&str>) -> Result<(), Problem> {
+    let (name, leads) = (&w.key.name, version_of(&way.good.images));
+    match (to, way.further) {
+        (Some(to), _) if to != way.good.hash => Err(Problem::conflict(format!(
+            "The way back of {name} now leads to {leads}, which is not what was shown. Look again, and decide anew."
+        ))),
+        (None, Some(at)) => Err(Problem::conflict(format!(
+            "{name} was rolled back to {} at {} UTC. To go further back, to {leads}, name its hash: {{\"to\": \"{}\"}}.",
+            w.stable_version(),
+            at.format("%H:%M:%S"),
+            way.good.hash
+        ))),
+        (Some(_) | None, _) => Ok(()),
+    }
 }
 
 fn gone(key: &Key) -> Problem {

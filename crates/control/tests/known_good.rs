@@ -135,7 +135,10 @@ impl Past {
 
     async fn pressed(&self) -> control::RollbackReceipt {
         let key = self.world.key();
-        self.replica.control.roll_back_workload(&self.people.on_call, &key, None).await.unwrap()
+        let page = self.replica.control.service(&self.people.viewer, &key).await.unwrap();
+        let shown = page.rollback.map(|p| p.to_hash);
+        let (control, on_call) = (&self.replica.control, &self.people.on_call);
+        control.roll_back_workload(on_call, &key, shown.as_deref(), None).await.unwrap()
     }
 
     async fn records(&self) -> usize {
@@ -199,26 +202,27 @@ async fn a_version_that_never_was_promoted_or_was_taken_back_is_never_where_a_ro
     past.released("1.3.0").await;
     assert_eq!(past.page().await.0.as_deref(), Some("1.1.0"));
     assert_eq!(past.pressed().await.to_version, "1.1.0");
-    // An impatient second press carries the same rollback on, or finds it done.
+    // An impatient second press carries the same rollback on, or finds it done; it never leads further back.
     let key = past.world.key();
-    let at = match past.replica.control.roll_back_workload(&past.people.on_call, &key, None).await {
-        Ok(receipt) => receipt.to_version,
-        Err(problem) => {
-            assert_eq!(problem.status, Status::Conflict);
-            "1.1.0".to_owned()
-        }
-    };
-    past.home(&at).await;
-    if at != "1.0.0" {
-        assert_eq!(at, "1.1.0", "1.3.0 was just left");
-        assert_eq!(past.page().await.0.as_deref(), Some("1.0.0"));
-        assert_eq!(past.pressed().await.to_version, "1.0.0");
-        past.home("1.0.0").await;
+    match past.replica.control.roll_back_workload(&past.people.on_call, &key, None, None).await {
+        Ok(receipt) => assert_eq!(receipt.to_version, "1.1.0"),
+        Err(problem) => assert_eq!(problem.status, Status::Conflict),
     }
+    past.home("1.1.0").await;
+    let again =
+        past.replica.control.roll_back_workload(&past.people.on_call, &key, None, None).await.unwrap_err();
+    assert!(again.detail.contains("further back, to 1.0.0"), "{again:?}");
+    let elsewhere =
+        past.replica.control.roll_back_workload(&past.people.on_call, &key, Some("other"), None).await;
+    assert_eq!(elsewhere.unwrap_err().status, Status::Conflict);
+    // Whoever has seen that it goes further back may.
+    assert_eq!(past.page().await.0.as_deref(), Some("1.0.0"));
+    assert_eq!(past.pressed().await.to_version, "1.0.0");
+    past.home("1.0.0").await;
     // All that is left are revisions that were taken back or never promoted.
     assert_eq!(past.page().await.0, None);
     let refused =
-        past.replica.control.roll_back_workload(&past.people.on_call, &key, None).await.unwrap_err();
+        past.replica.control.roll_back_workload(&past.people.on_call, &key, None, None).await.unwrap_err();
     assert_eq!(refused.status, Status::Conflict);
 
     // However long it stands there, it is no new version; the next one is.
@@ -283,10 +287,11 @@ async fn a_deployment_goes_back_by_the_record_too() {
     deployed("2.1.0").await;
     home("2.1.0").await;
     past.known_good_of(&key, "2.1.0").await;
-    let pressed = past.replica.control.roll_back_workload(&past.people.on_call, &key, None).await.unwrap();
+    let pressed =
+        past.replica.control.roll_back_workload(&past.people.on_call, &key, None, None).await.unwrap();
     assert_eq!(pressed.to_version, "2.0.0");
     assert_eq!(home("2.0.0").await, first, "the very same pods");
-    let again = past.replica.control.roll_back_workload(&past.people.on_call, &key, None).await;
+    let again = past.replica.control.roll_back_workload(&past.people.on_call, &key, None, None).await;
     assert_eq!(again.unwrap_err().status, Status::Conflict);
 }
 
@@ -309,7 +314,7 @@ async fn a_second_press_on_another_replica_never_turns_the_first_one_round() {
     tokio::time::timeout(DEADLINE, knows).await.unwrap();
     assert_eq!(past.pressed().await.to_version, "1.0.0");
     // In the middle of the first, or after it.
-    match other.control.roll_back_workload(&past.people.on_call, &key, None).await {
+    match other.control.roll_back_workload(&past.people.on_call, &key, None, None).await {
         Ok(receipt) => assert_eq!(receipt.to_version, "1.0.0"),
         Err(problem) => assert_eq!(problem.status, Status::Conflict),
     }

@@ -175,9 +175,11 @@ async fn any_workload_goes_back_without_a_release_of_ours() {
         kube::core::params::Patch::Json(serde_json::from_value(patch).unwrap());
     rollouts.patch("web", &kube::api::PatchParams::default(), &patch).await.unwrap();
     world.wait_workload("in flight", |w| w.in_flight() && w.phase == Phase::Paused).await;
-    let refused = replica.control.roll_back_workload(&people.viewer, &world.key(), None).await.unwrap_err();
+    let refused =
+        replica.control.roll_back_workload(&people.viewer, &world.key(), None, None).await.unwrap_err();
     assert_eq!(refused.status, Status::Forbidden);
-    let receipt = replica.control.roll_back_workload(&people.on_call, &world.key(), None).await.unwrap();
+    let receipt =
+        replica.control.roll_back_workload(&people.on_call, &world.key(), None, None).await.unwrap();
     assert!(receipt.recorded && receipt.release.is_none());
     let w = world.wait_workload("good again", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
     assert_eq!((w.images["app"].as_str(), w.canary_share()), (OLD, 0));

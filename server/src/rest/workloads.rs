@@ -1,8 +1,8 @@
 //! Workloads: what is in the clusters, and the rollback that needs no release.
 
+use super::Answer;
 use super::releases::ReceiptBody;
 use super::schema::WorkloadSchema;
-use super::{Answer, Reason};
 use crate::auth::Who;
 use crate::body::{Asked, Small};
 use crate::problem::{ProblemResponse, Refusal};
@@ -59,12 +59,24 @@ pub async fn list(
     Ok(Json(WorkloadList { workloads, as_of: state.control.age().cluster }))
 }
 
+/// Why it goes back, and to what.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schema(example = json!({"reason": "Orders are lost"}))]
+pub struct Further {
+    /// Up to 500 characters, for people.
+    pub reason: Option<String>,
+    /// Hash of the version to go back to, where the way back must be the one that was shown. Needed to go further back
+    /// than a rollback that has just arrived.
+    pub to: Option<String>,
+}
+
 /// Break glass: rolls any workload back to its last known good version, with or without a release.
 #[utoipa::path(post, path = "/api/v1/workloads/{cluster}/{namespace}/{kind}/{name}/rollback", tag = "workloads",
     operation_id = "rollBackWorkload",
     params(("cluster" = String, Path), ("namespace" = String, Path),
            ("kind" = String, Path, description = "Rollout or Deployment"), ("name" = String, Path)),
-    request_body = Option<Reason>,
+    request_body = Option<Further>,
     responses((status = 200, description = "The cluster has the patches", body = ReceiptBody),
               (status = 401, response = ProblemResponse), (status = 403, response = ProblemResponse),
               (status = 404, response = ProblemResponse), (status = 409, response = ProblemResponse),
@@ -73,9 +85,9 @@ pub async fn roll_back(
     State(state): State<AppState>,
     Who(actor): Who,
     Place(key): Place,
-    Small(body): Small<Reason>,
+    Small(body): Small<Further>,
 ) -> Answer<Json<ReceiptBody>> {
-    Ok(Json(state.control.roll_back_workload(&actor, &key, body.reason).await?.into()))
+    Ok(Json(state.control.roll_back_workload(&actor, &key, body.to.as_deref(), body.reason).await?.into()))
 }
 
 /// A workload named by the address.

@@ -72,6 +72,16 @@ impl Control {
             None => self.way_back(&workload).await.unwrap_or_default().map(|way| {
                 let mut preview = preview(&workload, &way.good, None);
                 preview.steps.extend(origin(&workload, &way));
+                if let Some(at) = way.further {
+                    preview.cannot_undo.insert(
+                        0,
+                        format!(
+                            "{} was rolled back at {} UTC already: this goes further back still.",
+                            workload.service,
+                            at.format("%H:%M")
+                        ),
+                    );
+                }
                 preview
             }),
         };
@@ -225,6 +235,7 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
             Pace::PodStart => "as long as pods take to start".to_owned(),
         },
         to_version,
+        to_hash: good.hash.clone(),
         route,
         steps,
         cannot_undo,

@@ -74,6 +74,9 @@ pub struct ServicePage {
 pub struct RollbackPreview {
     pub from_version: String,
     pub to_version: String,
+    /// Hash of its pods: a press names what was shown.
+    #[serde(default)]
+    pub to_hash: String,
     /// Share of traffic on the version to leave, in percent.
     pub weight: u8,
     pub to_revision: Option<i64>,
