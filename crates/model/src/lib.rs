@@ -9,6 +9,7 @@ pub mod conductor;
 pub mod ids;
 pub mod plan;
 pub mod problem;
+pub mod rehearsal;
 pub mod release;
 pub mod role;
 pub mod rollback;
