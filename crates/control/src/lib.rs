@@ -15,6 +15,7 @@ pub mod journal;
 mod merge;
 mod plans;
 mod read;
+mod rehearsal;
 mod releases;
 mod rollback;
 mod status;

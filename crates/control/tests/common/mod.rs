@@ -1,5 +1,6 @@
 //! One control plane on a database of its own, over the shared sandbox, with a Rollout of the test's own.
 
+#![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test's arrangement that fails must stop the test")]
 
 use chrono::Utc;
