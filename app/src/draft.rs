@@ -21,6 +21,8 @@ pub struct PlanForm {
     pub max_p95_ratio: String,
     pub required: String,
     pub expire: String,
+    /// It may start only after its rollback was rehearsed.
+    pub rehearsed: bool,
 }
 
 /// One container's new image.

@@ -10,6 +10,8 @@ use serde_yaml_ng::{Mapping, Value};
 
 /// Steps that the form will make at most; the document may hold more.
 const MOST_STEPS: usize = 50;
+/// What `spec.rollback.rehearsed` says where the form's box is ticked.
+const REQUIRED: &str = "required";
 /// Longest query that is sent back to a browser, in bytes: what proxies are known to carry.
 const LONGEST_QUERY: usize = 60_000;
 
@@ -146,6 +148,7 @@ fn form_of(document: &Value) -> PlanForm {
         max_p95_ratio: text(&["spec", "analysis", "maxP95Ratio"]),
         required: text(&["spec", "approvals", "required"]),
         expire: text(&["spec", "approvals", "expire"]),
+        rehearsed: text(&["spec", "rollback", "rehearsed"]) == REQUIRED,
     }
 }
 
@@ -236,6 +239,20 @@ fn write(form: &PlanForm, document: &mut Value) {
     }
     approvals.insert("required".into(), typed(&form.required));
     approvals.insert("expire".into(), string(&form.expire));
+    rehearsed(form, spec);
+}
+
+/// Only what the box says: a rollback that is `optional`, or wrong, stays as it was written.
+fn rehearsed(form: &PlanForm, spec: &mut Mapping) {
+    let now = spec.get("rollback").and_then(|r| r.get("rehearsed")).and_then(Value::as_str);
+    if form.rehearsed == (now == Some(REQUIRED)) {
+        return;
+    }
+    let rollback = child(spec, "rollback");
+    put(rollback, "rehearsed", form.rehearsed.then(|| Value::String(REQUIRED.to_owned())));
+    if rollback.is_empty() {
+        spec.shift_remove("rollback");
+    }
 }
 
 fn write_step(step: &StepForm, before: Option<&Value>) -> Value {
@@ -351,6 +368,24 @@ spec:
         assert!(yaml.contains("weight: 30") && yaml.contains("minRequests: 120"));
         assert!(yaml.contains("0087_add_tax_region.sql") && yaml.contains("window: business-hours"));
         assert!(!form.steps[0].analysis);
+    }
+
+    #[test]
+    fn the_box_says_whether_a_rehearsal_is_required_and_keeps_the_rest_of_the_rollback() {
+        let mut draft = untouched();
+        draft.form.rehearsed = true;
+        let (form, yaml) = settle(draft);
+        assert!(form.rehearsed && yaml.contains("rollback:\n    rehearsed: required\n"), "{yaml}");
+        let unticked = |yaml: &str| {
+            let (mut form, yaml) = begin(yaml);
+            form.rehearsed = false;
+            settle(Draft { base: yaml.clone(), yaml, form, op: None }).1
+        };
+        assert_eq!(unticked(&yaml), PLAN);
+        let policy = yaml.replace("rehearsed: required", "policy: default\n    rehearsed: required");
+        assert!(unticked(&policy).contains("rollback:\n    policy: default\n"));
+        let optional = yaml.replace("rehearsed: required", "rehearsed: optional");
+        assert_eq!(unticked(&optional), optional, "what the form does not show is kept");
     }
 
     #[test]

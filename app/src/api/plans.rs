@@ -132,6 +132,16 @@ pub async fn decide(
     Ok(())
 }
 
+/// Rehearses the rollback of exactly the plan that was looked at. Changes nothing in the cluster.
+#[server(prefix = "/do", endpoint = "rehearse")]
+pub async fn rehearse(plan: i64, digest: String) -> Result<(), Fault> {
+    use super::door::{self, OrFault as _};
+    let (control, actor) = door::enter()?;
+    control.rehearse(&actor, PlanId(plan), Some(model::Digest(digest))).await.or_fault()?;
+    door::go(&format!("/plans/{plan}"));
+    Ok(())
+}
+
 /// Takes one's own approval back.
 #[server(prefix = "/do", endpoint = "revoke")]
 pub async fn revoke(plan: i64, #[server(default)] reason: Option<String>) -> Result<(), Fault> {

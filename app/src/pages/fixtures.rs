@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use model::audit::{Event, NewEvent};
 use model::plan::read;
+use model::rehearsal::{Check, Rehearsal, WayBack};
 use model::release::State;
 use model::rollback::{Call, Pace, Route};
 use model::verdict::{Class, Limits, MetricVerdict, Sample, Side, Verdict};
@@ -369,6 +370,27 @@ spec:
   approvals: {required: 2, from: [approver], expire: 24h}
 ";
 
+pub(super) fn rehearsal() -> Rehearsal {
+    Rehearsal {
+        at: before(180),
+        took_ms: 48,
+        workload: key("checkout"),
+        way: Some(WayBack {
+            hash: "6d4b75cb6d".into(),
+            version: "1.41.3".into(),
+            revision: Some(41),
+            pace: Pace::Seconds,
+            promoted: Pace::PodStart,
+        }),
+        checks: vec![
+            Check::passed("Way back", "From 1.42.0 back to 1.41.3: its template can be written down."),
+            Check::passed("Revision", "Revision 41 (6d4b75cb6d): 18 of 18 pods ready."),
+            Check::passed("Abort", "The API server would take it (6 ms)."),
+        ],
+        findings: vec!["In flight, the pods of 1.41.3 keep running: going back starts none.".into()],
+    }
+}
+
 pub(super) fn plan(state: PlanState) -> PlanPage {
     let plan = read::from_yaml(PLAN).expect("the fixture breaks no rule").plan;
     PlanPage {
@@ -390,6 +412,12 @@ pub(super) fn plan(state: PlanState) -> PlanPage {
             DiffLine { kind: DiffKind::Added, number: 11, text: "    bake: 5m".into() },
         ],
         releases: Vec::new(),
+        rehearsal: RehearsalView {
+            required: true,
+            last: Some(rehearsal()),
+            stale: None,
+            rehearse: Deed::yes(),
+        },
         least: Span(420),
         approve: Deed::yes(),
         revoke: None,

@@ -1,5 +1,7 @@
 //! `/plans/{id}`: what will be different, by which steps, who approved exactly this.
 
+mod rehearsal;
+
 use crate::api;
 use crate::components::common::{ago, at, empty, fact, fact_text, note, nothing, scroll, sect};
 use crate::components::gate::{steps, tide};
@@ -50,7 +52,7 @@ pub(super) fn view(p: &PlanPage) -> AnyView {
             {warnings(p)}
             <div class="cols two">
                 <div>{picture(p)}{difference(p)}{releases(p)}</div>
-                <div>{approvals(p)}{contents(p)}{versions(p)}</div>
+                <div>{approvals(p)}{rehearsal::section(p)}{contents(p)}{versions(p)}</div>
             </div>
         </main>
         {p.approve.allowed.then(|| approve_panel(p))}

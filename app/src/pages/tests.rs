@@ -228,6 +228,46 @@ fn a_plan_is_approved_by_its_whole_digest() {
     assert!(html.contains(r#"action="/do/start""#));
 }
 
+#[test]
+fn a_plan_shows_its_rehearsed_rollback() {
+    let page = |change: fn(&mut model::view::PlanPage)| {
+        let mut p = plan(PlanState::Open);
+        change(&mut p);
+        p
+    };
+    let html = render("plan-rehearsed", || super::plan::view(&page(|_| ())));
+    let words =
+        "Rehearsed 3 min ago: back to 1.41.3 in about 2 s; after promotion, as long as pods take to start.";
+    assert!(text(&html).contains(words), "{}", text(&html));
+    assert!(text(&html).contains("Abortpassed") && text(&html).contains("going back starts none"));
+    assert!(html.contains(r#"action="/do/rehearse""#) && text(&html).contains("Rehearse now"));
+
+    let html = render("plan-not-rehearsed", || super::plan::view(&page(|p| p.rehearsal.last = None)));
+    assert!(text(&html).contains("Must be rehearsed"));
+    let html = render("plan-rehearsed-stale", || {
+        super::plan::view(&page(|p| p.rehearsal.stale = Some("It is older than 24 hours.".into())))
+    });
+    assert!(text(&html).contains("No longer counts. It is older than 24 hours."));
+    let html = render("plan-rehearsal-failed", || {
+        super::plan::view(&page(|p| {
+            let failed = model::rehearsal::Check::failed("Abort", "Not allowed. Apply deploy/rbac.yaml.");
+            p.rehearsal.last.as_mut().unwrap().checks[2] = failed;
+            p.rehearsal.rehearse = Deed::no("As viewer you may not roll back in production.");
+        }))
+    });
+    assert!(text(&html).contains("Rehearsal failed") && text(&html).contains("Apply deploy/rbac.yaml."));
+    assert!(
+        !html.contains(r#"action="/do/rehearse""#) && text(&html).contains("As viewer you may not roll back")
+    );
+    let html = render("plan-released", || {
+        super::plan::view(&page(|p| {
+            p.state = PlanState::Released;
+            p.rehearsal.last = None;
+        }))
+    });
+    assert!(!html.contains(r#"id="rh-h""#), "what is over needs no rehearsal");
+}
+
 fn digest_text() -> String {
     digest().to_string()
 }

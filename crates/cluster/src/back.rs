@@ -37,33 +37,7 @@ impl Cluster {
     /// [`Error::Unsuited`] when it is not Healthy on one version; else as for any read.
     pub async fn template(&self, key: &Key) -> Result<KnownGood, Error> {
         let (object, facts, workload) = self.read(key).await?;
-        let settled = workload.phase == Phase::Healthy && workload.stable_hash == workload.current_hash;
-        let hash = workload.stable_hash.clone().filter(|_| settled).ok_or_else(|| {
-            let state = match (workload.phase, &workload.message) {
-                (Phase::Unknown, _) => "its controller has not yet acted on the last change",
-                (_, Some(message)) => message,
-                (phase, None) => phase.key(),
-            };
-            Error::Unsuited(format!(
-                "{} is not Healthy on one version ({state}), so there is no way back to write down. Wait \
-                 until it is, or roll it back.",
-                key.name
-            ))
-        })?;
-        if workload.workload_ref {
-            return Err(Error::Unsuited(format!(
-                "{} takes its template from another object (spec.workloadRef); Tidegate does not \
-                 drive it yet.",
-                key.name
-            )));
-        }
-        Ok(KnownGood {
-            template: object["spec"]["template"].clone(),
-            steps: own_steps(&object),
-            hash,
-            images: workload.images.clone(),
-            revision: facts.revision,
-        })
+        known_good(&object, &facts, &workload).map_err(Error::Unsuited)
     }
 
     /// Where this workload would go back to, without any record of ours: from the note on the object where
@@ -289,6 +263,38 @@ impl Cluster {
             other => other,
         })
     }
+}
+
+/// What a Healthy workload would go back to. Pure.
+///
+/// # Errors
+/// In words, when it is not Healthy on one version, or its template is another object's.
+pub(crate) fn known_good(object: &Value, facts: &Facts, w: &Workload) -> Result<KnownGood, String> {
+    let name = &w.key.name;
+    let settled = w.phase == Phase::Healthy && w.stable_hash == w.current_hash;
+    let hash = w.stable_hash.clone().filter(|_| settled).ok_or_else(|| {
+        let state = match (w.phase, &w.message) {
+            (Phase::Unknown, _) => "its controller has not yet acted on the last change",
+            (_, Some(message)) => message,
+            (phase, None) => phase.key(),
+        };
+        format!(
+            "{name} is not Healthy on one version ({state}), so there is no way back to write down. Wait \
+             until it is, or roll it back."
+        )
+    })?;
+    if w.workload_ref {
+        return Err(format!(
+            "{name} takes its template from another object (spec.workloadRef); Tidegate does not drive it yet."
+        ));
+    }
+    Ok(KnownGood {
+        template: object["spec"]["template"].clone(),
+        steps: own_steps(object),
+        hash,
+        images: w.images.clone(),
+        revision: facts.revision,
+    })
 }
 
 enum Taken {

@@ -5,7 +5,7 @@
 
 use crate::observe::{ATTEMPT, Facts, RELEASE, ROLLBACK};
 use crate::patch::{Patch, annotation};
-use crate::rollout::{images, way_back};
+use crate::rollout::{images, note};
 use model::plan::Plan;
 use model::release::KnownGood;
 use model::{AttemptId, ReleaseId};
@@ -28,7 +28,7 @@ pub(crate) fn deploy(
     if w.spec_paused {
         return Err(format!("{} is paused in the cluster (spec.paused). Resume it first.", w.key.name));
     }
-    let note = way_back(w, good)?;
+    let note = note(&w.key.name, good)?;
     let mut patch = Patch::new()
         // Exactly what was recorded as the way back is what the new images are put into.
         .test("/spec/template", good.template.clone());

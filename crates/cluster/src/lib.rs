@@ -15,6 +15,7 @@ mod observe;
 mod patch;
 mod prometheus;
 mod raw;
+mod rehearse;
 mod rollout;
 mod sample;
 mod send;

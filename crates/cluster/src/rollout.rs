@@ -72,7 +72,7 @@ pub(crate) fn deploy(
     if let Some(why) = unfit(w) {
         return Err(why);
     }
-    let note = way_back(w, good)?;
+    let note = note(&w.key.name, good)?;
     let mut patch = Patch::new()
         .test("/status/stableRS", good.hash.as_str())
         .test("/status/currentPodHash", good.hash.as_str())
@@ -83,19 +83,6 @@ pub(crate) fn deploy(
     Ok(patch
         .add(STEPS, steps(plan))
         .annotate(facts.annotated, &[(ATTEMPT, &attempt.0), (RELEASE, &release), (ROLLBACK, &note)]))
-}
-
-/// The way back as it is noted on the object.
-pub(crate) fn way_back(w: &Workload, good: &KnownGood) -> Result<String, String> {
-    let note = serde_json::to_string(good).unwrap_or_default();
-    if note.len() > LARGEST_NOTE {
-        return Err(format!(
-            "The pod template of {} is {} KiB, too large to be kept on the object as the way back (200 KiB).",
-            w.key.name,
-            note.len() / 1024
-        ));
-    }
-    Ok(note)
 }
 
 /// Puts the plan's images in.
@@ -119,6 +106,21 @@ pub(crate) fn images(mut patch: Patch, w: &Workload, plan: &Plan, good: &KnownGo
         ));
     }
     Ok(patch)
+}
+
+/// The way back as it is kept on the object.
+///
+/// # Errors
+/// In words, when it is too large for an annotation.
+pub(crate) fn note(name: &str, good: &KnownGood) -> Result<String, String> {
+    let note = serde_json::to_string(good).unwrap_or_default();
+    if note.len() > LARGEST_NOTE {
+        return Err(format!(
+            "The pod template of {name} is {} KiB, too large to be kept on the object as the way back (200 KiB).",
+            note.len() / 1024
+        ));
+    }
+    Ok(note)
 }
 
 /// Pointer to a container's image within the Rollout, and the image that is there.

@@ -92,6 +92,12 @@ pub(crate) fn path(key: &Key) -> String {
     format!("/apis/{group}/namespaces/{}/{plural}/{}", key.namespace, key.name)
 }
 
+/// Where a patch goes, with what every patch carries.
+fn uri(key: &Key, part: Part) -> String {
+    let status = if part == Part::Status { "/status" } else { "" };
+    format!("{}{status}?fieldManager={MANAGER}&fieldValidation=Strict", path(key))
+}
+
 impl Sender {
     pub(crate) async fn call(&self, method: Method, uri: &str, body: Option<&Value>) -> Answer {
         let mut request = Request::builder().method(method).uri(uri);
@@ -175,15 +181,30 @@ impl Sender {
         attempt: Option<&AttemptId>,
         patch: Patch,
     ) -> Result<Outcome, Error> {
-        let mut uri = path(key);
-        if part == Part::Status {
-            uri.push_str("/status");
-        }
-        uri.push_str("?fieldManager=");
-        uri.push_str(MANAGER);
-        uri.push_str("&fieldValidation=Strict");
+        self.send(&uri(key, part), key, attempt, patch).await
+    }
+
+    /// Has the API server take a patch through everything but storing it: permissions, preconditions, schema and
+    /// admission. [`Outcome::Applied`] means that it would be taken.
+    ///
+    /// # Errors
+    /// As [`Sender::patch`].
+    pub(crate) async fn dry_run(&self, key: &Key, part: Part, patch: Patch) -> Result<Outcome, Error> {
+        let mut uri = uri(key, part);
+        uri.push_str("&dryRun=All");
+        // Without the attempt: what is not stored cannot be found again.
+        self.send(&uri, key, None, patch).await
+    }
+
+    async fn send(
+        &self,
+        uri: &str,
+        key: &Key,
+        attempt: Option<&AttemptId>,
+        patch: Patch,
+    ) -> Result<Outcome, Error> {
         let body = patch.clone().value();
-        match self.call(Method::PATCH, &uri, Some(&body)).await {
+        match self.call(Method::PATCH, uri, Some(&body)).await {
             Answer::Ok(value) => Ok(applied(&value)),
             Answer::Lost(why) => Ok(Outcome::Unsure {
                 why: format!("The API server of cluster {} did not confirm the change: {why}.", self.cluster),

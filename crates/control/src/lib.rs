@@ -17,6 +17,7 @@ mod merge;
 mod plans;
 mod read;
 mod recorder;
+mod rehearsal;
 mod releases;
 mod rollback;
 mod stalls;

@@ -47,8 +47,8 @@ impl Control {
     /// Starts a release of a plan's newest version.
     ///
     /// # Errors
-    /// 403; 409 without enough approvals of exactly this digest, with another release of the workload under way, or
-    /// when the workload is not Healthy; 422 when the plan no longer fits the workload.
+    /// 403; 409 without enough approvals of exactly this digest, without the rehearsal that the plan asks for, with
+    /// another release of the workload under way, or when the workload is not Healthy; 422 when the plan no longer fits the workload.
     pub async fn start(
         &self,
         actor: &Actor,
@@ -70,6 +70,7 @@ impl Control {
         }
         startable(&workload)?;
         let good = self.cluster(&workload.key.cluster)?.template(&workload.key).await.or_problem()?;
+        self.rehearsed_enough(&plan, &workload, &good.hash).await?;
         let now = self.now_utc();
         let mut tx = self.store().begin().await.or_problem()?;
         let locked = tx.lock_plan(id).await.or_problem()?;

@@ -10,6 +10,7 @@ pub mod ids;
 pub mod known_good;
 pub mod plan;
 pub mod problem;
+pub mod rehearsal;
 pub mod release;
 pub mod role;
 pub mod rollback;

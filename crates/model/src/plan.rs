@@ -198,6 +198,7 @@ impl Analysis {
 pub struct Rollback {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
+    /// `required`: no start without a rehearsal that passed. `optional`, or nothing: one may be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehearsed: Option<String>,
 }
@@ -232,6 +233,11 @@ impl Plan {
     /// The document as people edit it.
     pub fn to_yaml(&self) -> String {
         write::yaml(self)
+    }
+
+    /// It may start only after its rollback was rehearsed.
+    pub fn rehearsal_required(&self) -> bool {
+        self.spec.rollback.rehearsed.as_deref() == Some("required")
     }
 
     pub fn steps(&self) -> &[Step] {

@@ -38,6 +38,17 @@ pub enum Pace {
     Now,
 }
 
+impl Pace {
+    /// How long, in words beside `Takes`.
+    pub fn takes(self) -> &'static str {
+        match self {
+            Self::Now => "nothing to do",
+            Self::Seconds => "about 2 s",
+            Self::PodStart => "as long as pods take to start",
+        }
+    }
+}
+
 /// A route back, and what to tell the person who is about to take it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {

@@ -95,7 +95,7 @@ fn broken(constraint: &str) -> Option<Error> {
         "approvals_version_fkey" => {
             conflict("The plan has no version with this digest. Look at the newest version.")
         }
-        "releases_plan_fkey" => Some(Error::NotFound("version of the plan")),
+        "releases_plan_fkey" | "rehearsals_plan_fkey" => Some(Error::NotFound("version of the plan")),
         "approvals_person_fkey" | "plan_versions_author_fkey" | "tokens_person_fkey" => {
             Some(Error::NotFound("person"))
         }

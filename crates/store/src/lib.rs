@@ -22,6 +22,7 @@ mod listen;
 mod migrate;
 mod people;
 mod plans;
+mod rehearsals;
 mod release_row;
 mod releases;
 mod samples;

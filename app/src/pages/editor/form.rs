@@ -100,11 +100,26 @@ pub(super) fn form_half(p: &EditorPage, halves: Halves, path: &str) -> AnyView {
             {field(halves, "Good for", "form[expire]".into(), "spec.approvals.expire".into(),
                 |f| f.expire.clone(), Extra { placeholder: Some("24h"), ..FIELD })}
         </div>
+        {rehearsed(halves)}
     };
     view! {
         {sect("w-h", "What", nothing(), what.into_any())}
         {strategy_part(halves, path, limits.into_any())}
         {sect("a-h", "Approvals", nothing(), approvals.into_any())}
+    }
+    .into_any()
+}
+
+fn rehearsed(halves: Halves) -> AnyView {
+    let first = halves.form.with_untracked(|f| f.rehearsed);
+    view! {
+        <label class="check mt">
+            <input
+                type="checkbox" name="form[rehearsed]" value="true" checked=first
+                prop:checked=move || halves.form.with(|f| f.rehearsed)
+            />
+            "Start only after its rollback was rehearsed"
+        </label>
     }
     .into_any()
 }

@@ -4,9 +4,11 @@ use super::services::see;
 use crate::Control;
 use crate::error::OrProblem as _;
 use crate::plans::may_decide;
+use crate::rehearsal;
 use crate::releases::{approved_enough, deed, startable};
 use chrono::{DateTime, Utc};
 use model::plan::{Plan, diff, reach, read};
+use model::rehearsal::Rehearsal;
 use model::release::Release;
 use model::view::{
     ApprovalState, ApprovalView, Deed, DraftTarget, PlanCheck, PlanDraft, PlanPage, PlanRow, PlanState,
@@ -94,6 +96,7 @@ impl Control {
             ),
             other => deed(other),
         };
+        let rehearsal = self.rehearsal_view(actor, &record, current).await?;
         Ok(PlanPage {
             id,
             version: record.version,
@@ -118,7 +121,8 @@ impl Control {
             least: least(&record.plan),
             approve,
             revoke: mine.then(Deed::yes),
-            start: self.start_deed(actor, &record, given, current),
+            start: self.start_deed(actor, &record, given, current, rehearsal.last.as_ref()),
+            rehearsal,
             edit,
             releases: self.rows(&releases).await?,
             plan: record.plan,
@@ -126,7 +130,14 @@ impl Control {
         })
     }
 
-    fn start_deed(&self, actor: &Actor, record: &PlanRecord, given: u32, current: Option<&Release>) -> Deed {
+    fn start_deed(
+        &self,
+        actor: &Actor,
+        record: &PlanRecord,
+        given: u32,
+        current: Option<&Release>,
+        rehearsal: Option<&Rehearsal>,
+    ) -> Deed {
         let check = || -> Result<(), Problem> {
             actor.require(Action::Start, &record.environment)?;
             if let Some(release) = current {
@@ -135,7 +146,9 @@ impl Control {
             }
             approved_enough(given as usize, record.plan.spec.approvals.required)?;
             let workload = self.workload_for(&record.plan)?;
-            startable(&workload)
+            startable(&workload)?;
+            let hash = workload.stable_hash.as_deref().unwrap_or_default();
+            rehearsal::counts(rehearsal, record, &workload, hash, self.now_utc())
         };
         deed(check())
     }

@@ -229,11 +229,7 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
         to_revision: good.revision.or_else(|| target.map(|r| r.number)),
         ready,
         desired,
-        takes: match route.pace {
-            Pace::Now => "nothing to do".to_owned(),
-            Pace::Seconds => "about 2 s".to_owned(),
-            Pace::PodStart => "as long as pods take to start".to_owned(),
-        },
+        takes: route.pace.takes().to_owned(),
         to_version,
         to_hash: good.hash.clone(),
         route,

@@ -4,6 +4,7 @@ use super::{Age, Deed, ReleaseRow};
 use crate::ids::{Digest, PlanId};
 use crate::plan::Plan;
 use crate::problem::FieldError;
+use crate::rehearsal::Rehearsal;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +97,18 @@ pub struct VersionView {
     pub at: DateTime<Utc>,
 }
 
+/// How a plan's rollback stands with its rehearsal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RehearsalView {
+    /// The plan may start only after one that passed.
+    pub required: bool,
+    /// The last one of this version.
+    pub last: Option<Rehearsal>,
+    /// Why that one no longer counts; `None` where it does, or there is none.
+    pub stale: Option<String>,
+    pub rehearse: Deed,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanPage {
     pub id: PlanId,
@@ -113,6 +126,7 @@ pub struct PlanPage {
     /// Difference to the version before; empty for the first.
     pub diff: Vec<DiffLine>,
     pub releases: Vec<ReleaseRow>,
+    pub rehearsal: RehearsalView,
     /// The least time it takes without waiting for people.
     pub least: crate::Span,
     pub approve: Deed,

@@ -9,5 +9,6 @@ mod leases;
 mod listen;
 mod people;
 mod plans;
+mod rehearsals;
 mod releases;
 mod schema;

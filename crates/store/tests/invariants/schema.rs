@@ -19,7 +19,7 @@ const NOT_STATE: [&str; 6] = [
     "tower_sessions.session",
 ];
 
-const STATE: [&str; 9] = [
+const STATE: [&str; 10] = [
     "public.approvals",
     "public.attempts",
     "public.journal_merged",
@@ -27,6 +27,7 @@ const STATE: [&str; 9] = [
     "public.people",
     "public.plan_versions",
     "public.plans",
+    "public.rehearsals",
     "public.releases",
     "public.tokens",
 ];
@@ -57,6 +58,7 @@ async fn filled(store: &Store) -> ReleaseId {
     let release = started(store, "checkout").await;
     let (plan, digest) = crate::fixture::planned(store, "other", &author).await;
     crate::fixture::approved(store, plan, 1, &digest, &approver).await;
+    let rehearsal = crate::rehearsals::rehearsal();
     let attempt = AttemptId("r1-1".into());
     let token = NewToken {
         hash: "0".repeat(64),
@@ -71,6 +73,7 @@ async fn filled(store: &Store) -> ReleaseId {
     tx.put_known_good(&key("checkout"), &good, Some(release), now()).await.unwrap();
     assert!(tx.journal_merged(&attempt).await.unwrap());
     tx.insert_token(&token, now()).await.unwrap();
+    tx.insert_rehearsal(plan, 1, &digest, &rehearsal).await.unwrap();
     tx.commit(event("everything.written")).await.unwrap();
     release
 }

@@ -204,9 +204,6 @@ fn rollback(walk: &mut Walk, path: &str, node: &Node) -> Option<Rollback> {
             walk.error(&p, format!("Must be `required` or `optional`, not `{word}`."));
             return None;
         }
-        if word == "required" {
-            walk.warn(p, "Rehearsals are not checked yet: rehearse the rollback yourself.");
-        }
         Some(word.to_owned())
     });
     Some(Rollback { policy, rehearsed })

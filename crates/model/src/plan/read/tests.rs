@@ -56,10 +56,8 @@ fn the_example_of_the_design_is_accepted_with_what_is_not_acted_on_yet() {
     assert_eq!(read.plan.steps()[1].gates, [Gate::Analysis, Gate::Approval(Role::OnCall)]);
     assert_eq!(read.plan.spec.approvals.expire, Span(86_400));
     let fields: Vec<_> = read.warnings.iter().map(|w| w.field.as_str()).collect();
-    assert_eq!(
-        fields,
-        ["spec.analysis.templates", "spec.rollback.policy", "spec.rollback.rehearsed", "spec.window"]
-    );
+    assert_eq!(fields, ["spec.analysis.templates", "spec.rollback.policy", "spec.window"]);
+    assert!(read.plan.rehearsal_required());
 }
 
 #[test]

@@ -1,0 +1,191 @@
+//! A rollback before it is needed: everything is asked, nothing is changed.
+//!
+//! What is proven: that the way back can be written down, and that the API server would take each patch of it now
+//! (permissions, preconditions, schema, admission). What is not: a patch is tried against the present template, so
+//! a policy that looks only at what a change alters sees no alteration; and whether there is room for pods.
+
+mod findings;
+mod references;
+
+use crate::back::known_good;
+use crate::error::Error;
+use crate::observe::Facts;
+use crate::patch::Patch;
+use crate::send::{Outcome, Part};
+use crate::{Cluster, deployment, rollout};
+use chrono::{DateTime, Utc};
+use model::AttemptId;
+use model::rehearsal::{Check, Rehearsal, WayBack};
+use model::release::KnownGood;
+use model::rollback::Call;
+use model::workload::{Key, Kind, Workload, version_of};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+impl Cluster {
+    /// Rehearses the way back from a release of `images`, at `now`, for a workload as the API server has it: the
+    /// patches are sent as server-side dry runs, all at once. Nothing is changed.
+    ///
+    /// What would keep a rollback from working is a failed check, not an error.
+    ///
+    /// # Errors
+    /// When the workload cannot be read: [`Error::Gone`], [`Error::Denied`], [`Error::Unreachable`].
+    pub async fn rehearse(
+        &self,
+        key: &Key,
+        images: &BTreeMap<String, String>,
+        now: DateTime<Utc>,
+    ) -> Result<Rehearsal, Error> {
+        let begun = Instant::now();
+        let (object, facts, w) = self.read(key).await?;
+        let mut rehearsal = Rehearsal {
+            at: now,
+            took_ms: 0,
+            workload: key.clone(),
+            way: None,
+            checks: Vec::new(),
+            findings: Vec::new(),
+        };
+        match written_down(&object, &facts, &w, images) {
+            Err(why) => rehearsal.checks.push(Check::failed(WAY_BACK, why)),
+            Ok((good, words)) => {
+                rehearsal.checks.push(Check::passed(WAY_BACK, words));
+                rehearsal.checks.push(revision(&w, &good));
+                rehearsal.checks.extend(self.try_patches(&facts, &w, &good).await);
+                rehearsal.findings = findings::findings(&w, &object, &good, images);
+                let (pace, promoted) = findings::paces(&w, &good.hash);
+                rehearsal.way = Some(WayBack {
+                    version: version_of(&good.images),
+                    hash: good.hash,
+                    revision: good.revision,
+                    pace,
+                    promoted,
+                });
+            }
+        }
+        rehearsal.took_ms = millis(begun.elapsed());
+        Ok(rehearsal)
+    }
+
+    async fn try_patches(&self, facts: &Facts, w: &Workload, good: &KnownGood) -> Vec<Check> {
+        let tries = patches(facts, w, good).into_iter().map(|(call, part, patch)| async move {
+            let begun = Instant::now();
+            let answer = match patch {
+                Ok(patch) => self.sender.dry_run(&w.key, part, patch).await,
+                Err(why) => Ok(Outcome::refused(why)),
+            };
+            check(call, answer, begun.elapsed())
+        });
+        futures::future::join_all(tries).await
+    }
+}
+
+const WAY_BACK: &str = "Way back";
+
+/// As a list of checks names it.
+fn name(call: Call) -> &'static str {
+    match call {
+        Call::Unpause => "Unpause",
+        Call::Abort => "Abort",
+        Call::Revert => "Revert",
+        Call::RevertThroughWindow => "Revert past the steps",
+        Call::PromoteFull => "Full promotion",
+    }
+}
+
+/// Every kind of patch a rollback may send, made for the workload as it is: the hashes they test are those of now.
+fn patches(facts: &Facts, w: &Workload, good: &KnownGood) -> Vec<(Call, Part, Result<Patch, String>)> {
+    let attempt = AttemptId("rehearsal".into());
+    if w.key.kind == Kind::Deployment {
+        return vec![(Call::Revert, Part::Main, Ok(deployment::revert(facts, &attempt, good)))];
+    }
+    let revert = |window| rollout::revert(facts, w.revisions.len(), &attempt, good, window);
+    vec![
+        (Call::Revert, Part::Main, revert(false)),
+        (Call::RevertThroughWindow, Part::Main, revert(true)),
+        (Call::Unpause, Part::Main, Ok(rollout::unpause(facts, None))),
+        (Call::Abort, Part::Status, Ok(rollout::abort(&good.hash))),
+        (Call::PromoteFull, Part::Status, Ok(rollout::promote_full(&good.hash))),
+    ]
+}
+
+/// The way back, and what was written down in words.
+fn written_down(
+    object: &Value,
+    facts: &Facts,
+    w: &Workload,
+    images: &BTreeMap<String, String>,
+) -> Result<(KnownGood, String), String> {
+    let good = known_good(object, facts, w)?;
+    if w.key.kind == Kind::Rollout {
+        rollout::note(&w.key.name, &good)?;
+    }
+    let steps = match good.steps.as_ref().and_then(Value::as_array).map_or(0, Vec::len) {
+        0 => String::new(),
+        1 => " and its own step".to_owned(),
+        n => format!(" and its own {n} steps"),
+    };
+    let words = format!(
+        "From {} back to {}: its template{steps} can be written down.",
+        version_of(images),
+        version_of(&good.images)
+    );
+    Ok((good, words))
+}
+
+/// The known-good revision is in the cluster.
+fn revision(w: &Workload, good: &KnownGood) -> Check {
+    const NAME: &str = "Revision";
+    let Some(r) = w.revision(&good.hash) else {
+        return Check::failed(
+            NAME,
+            format!(
+                "{} has no ReplicaSet of its stable revision {}. Look whether its controller runs.",
+                w.key.name, good.hash
+            ),
+        );
+    };
+    let words = format!("Revision {} ({}): {} of {} pods ready.", r.number, r.hash, r.ready, r.desired);
+    if r.desired > 0 && r.ready == 0 {
+        return Check::failed(NAME, format!("{words} Going back would lead to nothing that serves."));
+    }
+    Check::passed(NAME, words)
+}
+
+/// What a dry run's answer means for the emergency.
+fn check(call: Call, answer: Result<Outcome, Error>, took: Duration) -> Check {
+    let words = match answer {
+        Ok(Outcome::Applied { .. }) => {
+            let words = format!("The API server would take it ({} ms).", millis(took));
+            return Check::passed(name(call), words);
+        }
+        Ok(Outcome::Refused { why }) if why.contains("does not support dry run") => format!(
+            "{why} What it would say cannot be known beforehand: declare `sideEffects: None` on that webhook."
+        ),
+        Ok(Outcome::Refused { why }) if is_policy(&why) => format!("{why} {LET_THROUGH}"),
+        Ok(Outcome::Refused { why }) => why,
+        Ok(Outcome::Unsure { why }) => format!("{why} A rollback would be as unsure: see to that first."),
+        // A 403 tells of a missing right, or of a policy.
+        Err(Error::Denied { reason, .. }) if is_policy(&reason) => {
+            format!("The cluster refuses it: {reason}. {LET_THROUGH}")
+        }
+        Err(e) => e.to_string(),
+    };
+    Check::failed(name(call), words)
+}
+
+const LET_THROUGH: &str = "Ask whoever keeps that policy to let Tidegate's service account through.";
+
+/// Whether the API server's words are those of an admission webhook or policy.
+fn is_policy(reason: &str) -> bool {
+    reason.contains(" denied the request") || reason.contains(" denied request")
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
