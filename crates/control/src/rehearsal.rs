@@ -129,8 +129,8 @@ pub(crate) fn counts(
     }
     let no = |why: &str| {
         Err(Problem::conflict(format!(
-            "This plan may start only after its rollback was rehearsed. {why} Rehearse it now, on the plan's page or by \
-             POST /api/v1/plans/{}/rehearsals.",
+            "This plan may start only after its rollback was rehearsed. {why} Rehearse it now, on the plan's page \
+             or by POST /api/v1/plans/{}/rehearsals.",
             plan.id
         )))
     };

@@ -48,7 +48,8 @@ impl Control {
     ///
     /// # Errors
     /// 403; 409 without enough approvals of exactly this digest, without the rehearsal that the plan asks for, with
-    /// another release of the workload under way, or when the workload is not Healthy; 422 when the plan no longer fits the workload.
+    /// another release of the workload under way, or when the workload is not Healthy; 422 when the plan no longer
+    /// fits the workload.
     pub async fn start(
         &self,
         actor: &Actor,

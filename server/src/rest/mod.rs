@@ -7,6 +7,7 @@ pub mod audit;
 pub mod events;
 pub mod openapi;
 pub mod plans;
+pub mod rehearsals;
 pub mod releases;
 pub mod schema;
 pub mod status;

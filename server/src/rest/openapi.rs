@@ -1,6 +1,6 @@
 //! The routes with their description.
 
-use super::{audit, events, plans, releases, status, workloads};
+use super::{audit, events, plans, rehearsals, releases, status, workloads};
 use crate::problem::{FieldErrorBody, ProblemBody, ProblemResponse};
 use crate::state::AppState;
 use utoipa::OpenApi;
@@ -36,6 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(plans::read, plans::edit))
         .routes(routes!(plans::decide, plans::revoke))
         .routes(routes!(plans::start))
+        .routes(routes!(rehearsals::rehearse))
         .routes(routes!(releases::list))
         .routes(routes!(releases::read))
         .routes(routes!(releases::pause))

@@ -1,5 +1,6 @@
 //! Plans and their approvals.
 
+use super::rehearsals::RehearsalBody;
 use super::schema::{ApprovalSchema, PlanSchema};
 use super::{Answer, Reason, created, releases, with_header};
 use crate::auth::Who;
@@ -105,13 +106,17 @@ pub struct PlanBody {
     pub warnings: Vec<FieldError>,
     /// Releases of this plan, newest first.
     pub releases: Vec<i64>,
+    /// The last rehearsal of this version's rollback; null before the first.
+    pub rehearsal: Option<RehearsalBody>,
     #[schema(value_type = PlanSchema)]
     pub plan: serde_json::Value,
 }
 
 impl From<PlanPage> for PlanBody {
     fn from(p: PlanPage) -> Self {
+        let stale = p.rehearsal.stale;
         Self {
+            rehearsal: p.rehearsal.last.map(|last| RehearsalBody::new(last, stale)),
             id: p.id.0,
             version: p.version,
             digest: p.digest.0,

@@ -128,7 +128,7 @@ pub struct AnalysisSchema {
 pub struct RollbackSchema {
     /// Name of a rollback policy.
     pub policy: Option<String>,
-    /// `required` when a rehearsal must have passed.
+    /// `required` when a rehearsal must have passed before the start; else `optional`.
     pub rehearsed: Option<String>,
 }
 
@@ -280,4 +280,28 @@ pub struct RouteSchema {
     pub pace: String,
     /// Why this route, in one sentence.
     pub because: String,
+}
+
+/// Where a rehearsed way back leads, and how fast.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WayBack)]
+pub struct WayBackSchema {
+    /// Pod template hash of the known-good revision.
+    pub hash: String,
+    pub version: String,
+    pub revision: Option<i64>,
+    /// While the release is in flight: `seconds`, `pod_start`, `now`
+    pub pace: String,
+    /// After it was promoted.
+    pub promoted: String,
+}
+
+/// One thing that was tried.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RehearsalCheck)]
+pub struct CheckSchema {
+    pub name: String,
+    pub passed: bool,
+    /// What was found; for one that failed, what to do as well.
+    pub words: String,
 }

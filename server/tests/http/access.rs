@@ -22,7 +22,7 @@ fn asks_for(operation: &str) -> Option<Action> {
         "skipStep" => Action::Skip,
         "abortRelease" => Action::Abort,
         "openGate" => Action::OpenOnCallGate,
-        "rollBackRelease" | "rollBackWorkload" => Action::RollBack,
+        "rollBackRelease" | "rollBackWorkload" | "rehearseRollback" => Action::RollBack,
         "statusSummary" | "statusIndicator" | "statusComponents" | "statusIncidents" | "statusUnresolved"
         | "statusMaintenances" => return None,
         other => panic!("{other} is new: say here who may"),
@@ -86,7 +86,7 @@ fn body_for(operation: &str) -> (Option<&'static str>, Value) {
             let digest = format!("sha256:{}", "0".repeat(64));
             (Some("application/json"), json!({"digest": digest, "decision": "approve"}))
         }
-        "startRelease" | "revokeApproval" => (Some("application/json"), json!({})),
+        "startRelease" | "revokeApproval" | "rehearseRollback" => (Some("application/json"), json!({})),
         o if o.ends_with("Release") || matches!(o, "skipStep" | "openGate" | "rollBackWorkload") => {
             (Some("application/json"), json!({"reason": "who may"}))
         }

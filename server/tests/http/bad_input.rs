@@ -171,6 +171,14 @@ async fn a_deed_names_what_is_wrong_with_its_body_or_address() {
     let other = approver.post(&approvals, json!({"digest": zeros, "decision": "approve"})).await;
     other.problem(409);
 
+    let rehearsals = format!("/api/v1/plans/{plan}/rehearsals");
+    let misspelt = manager.post(&rehearsals, json!({"digset": digest})).await;
+    misspelt.problem(422);
+    assert_eq!(misspelt.fields(), ["digset"]);
+    let text = manager.ask(Method::POST, &rehearsals, Some("text/plain"), "now").await;
+    assert!(text.problem(415).contains("application/json"));
+    manager.post("/api/v1/plans/999999/rehearsals", json!({})).await.problem(404);
+
     for (query, field) in
         [("state=exploded", "state"), ("limit=0", "limit"), ("limit=501", "limit"), ("stat=running", "stat")]
     {

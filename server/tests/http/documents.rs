@@ -3,7 +3,7 @@
 use crate::common::{Server, World};
 use http::Method;
 use model::Role;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 #[tokio::test]
@@ -111,6 +111,13 @@ async fn answers_are_as_they_are_described() {
     assert_eq!(manager.yaml(Method::POST, "/api/v1/plans", plan).await.status, 201);
     let (_, release) = server.paper_release("other").await;
     let document = server.nobody().get("/api/openapi.json").await.body;
+    let rehearsed = manager.post("/api/v1/plans/1/rehearsals", json!({})).await;
+    assert_eq!(rehearsed.status, 201, "{}", rehearsed.text);
+    assert_eq!((&rehearsed.body["passed"], &rehearsed.body["stale"]), (&json!(true), &Value::Null));
+    assert_eq!(rehearsed.headers["location"], "/api/v1/plans/1");
+    let described = &document["paths"]["/api/v1/plans/{id}/rehearsals"]["post"]["responses"]["201"];
+    fits(&document, &described["content"]["application/json"]["schema"], &rehearsed.body, "rehearsal");
+    assert_eq!(manager.get("/api/v1/plans/1").await.body["rehearsal"], rehearsed.body);
     for path in [
         "/api/v1/plans",
         "/api/v1/plans/1",

@@ -14,4 +14,5 @@ mod flow;
 mod headers;
 mod live;
 mod outage;
+mod rehearsal;
 mod sessions;
