@@ -323,12 +323,14 @@ fn as_shown(w: &Workload, way: &WayBack, to: Option<&str>) -> Result<(), Problem
         (Some(to), _) if to != way.good.hash => Err(Problem::conflict(format!(
             "The way back of {name} now leads to {leads}, which is not what was shown. Look again, and decide anew."
         ))),
-        (None, Some(at)) => Err(Problem::conflict(format!(
-            "{name} was rolled back to {} at {} UTC. To go further back, to {leads}, name its hash: {{\"to\": \"{}\"}}.",
-            w.stable_version(),
-            at.format("%H:%M:%S"),
-            way.good.hash
-        ))),
+        (None, Some(at)) if w.stable_hash.as_ref() != Some(&way.good.hash) => {
+            Err(Problem::conflict(format!(
+                "{name} was rolled back to {} at {} UTC. To go further back, to {leads}, name its hash: {{\"to\": \"{}\"}}.",
+                w.stable_version(),
+                at.format("%H:%M:%S"),
+                way.good.hash
+            )))
+        }
         (Some(_) | None, _) => Ok(()),
     }
 }

@@ -98,8 +98,13 @@ pub(crate) fn weight(release: &Release, workload: Option<&Workload>) -> u8 {
         State::Running | State::Waiting | State::Paused | State::RollingBack | State::Failed => {
             let Some(w) = workload else { return 0 };
             if release.canary_hash.is_some() && release.canary_hash != w.current_hash {
-                // The template is back already: what is in flight now is the known-good version.
-                return w.weights.map_or(0, |weights| weights.canary);
+                // The template is back already. After a promotion what is in flight now is the known-good version.
+                let promoted = w.stable_hash == release.canary_hash;
+                return match (promoted, w.weights) {
+                    (true, _) => 100u8.saturating_sub(w.canary_share()),
+                    (false, Some(weights)) => weights.canary,
+                    (false, None) => share_of_pods(release, w),
+                };
             }
             if release.canary_hash.is_some() && w.stable_hash == release.canary_hash {
                 return 100;
@@ -107,6 +112,13 @@ pub(crate) fn weight(release: &Release, workload: Option<&Workload>) -> u8 {
             w.canary_share()
         }
     }
+}
+
+/// Where pods are the only router: the ready ones that are left of the release's version, of all, in percent.
+fn share_of_pods(release: &Release, w: &Workload) -> u8 {
+    let left = release.canary_hash.as_deref().and_then(|h| w.revision(h)).map_or(0, |r| r.ready.max(0));
+    let all: i32 = w.revisions.iter().map(|r| r.ready.max(0)).sum();
+    u8::try_from((left * 100).checked_div(all).unwrap_or(0)).unwrap_or(100)
 }
 
 /// What a release is doing, or why it ended so, in one sentence.
