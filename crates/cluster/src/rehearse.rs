@@ -2,10 +2,11 @@
 //!
 //! What is proven: that the way back can be written down, and that the API server would take each patch of it now
 //! (permissions, preconditions, schema, admission). What is not: a patch is tried against the present template, so
-//! a policy that looks only at what a change alters sees no alteration; and whether there is room for pods.
+//! a policy that looks only at what a change alters sees no alteration; and whether nodes have room for pods.
 
 mod findings;
 mod references;
+mod surroundings;
 
 use crate::back::known_good;
 use crate::error::Error;
@@ -53,8 +54,12 @@ impl Cluster {
             Ok((good, words)) => {
                 rehearsal.checks.push(Check::passed(WAY_BACK, words));
                 rehearsal.checks.push(revision(&w, &good));
-                rehearsal.checks.extend(self.try_patches(&facts, &w, &good).await);
+                let (tried, around) =
+                    tokio::join!(self.try_patches(&facts, &w, &good), self.surroundings(&w.key));
+                rehearsal.checks.extend(tried);
+                rehearsal.checks.extend(surroundings::room(&around, &w, &object));
                 rehearsal.findings = findings::findings(&w, &object, &good, images);
+                rehearsal.findings.extend(surroundings::words(&around, &w, &object));
                 let (pace, promoted) = findings::paces(&w, &good.hash);
                 rehearsal.way = Some(WayBack {
                     version: version_of(&good.images),

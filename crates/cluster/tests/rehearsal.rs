@@ -274,3 +274,37 @@ async fn a_policy_that_would_refuse_the_rollback_is_found_beforehand() {
     );
     assert!(check(&r, "Abort").passed, "the policy does not cover /status");
 }
+
+#[tokio::test]
+async fn a_quota_without_room_for_the_way_back_is_met_beforehand() {
+    let world = World::new("room").await;
+    let key = world.rollout("web", 3, Strategy::Canary { nginx: true }).await;
+    let quota = |pods: u32| {
+        let hard = json!({"pods": pods.to_string()});
+        json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "room", "namespace": world.ns},
+            "spec": {"hard": hard}})
+        .to_string()
+    };
+    let client = world.sandbox.admin().await.unwrap();
+    let quotas = Api::<k8s_openapi::api::core::v1::ResourceQuota>::namespaced(client, &world.ns);
+    for (pods, room) in [(4, false), (6, true)] {
+        world.sandbox.apply_yaml(&quota(pods)).await.unwrap();
+        // The controller counts what is used before a quota says anything.
+        let counted = |q: Option<&k8s_openapi::api::core::v1::ResourceQuota>| {
+            let status = q.and_then(|q| q.status.as_ref());
+            let of = |m: &Option<BTreeMap<String, _>>| {
+                m.as_ref()
+                    .and_then(|m| m.get("pods"))
+                    .map(|n: &k8s_openapi::apimachinery::pkg::api::resource::Quantity| n.0.clone())
+            };
+            status.is_some_and(|s| of(&s.hard) == Some(pods.to_string()) && of(&s.used) == Some("3".into()))
+        };
+        let done = kube::runtime::wait::await_condition(quotas.clone(), "room", counted);
+        tokio::time::timeout(SOON, done).await.expect("the quota is counted").unwrap();
+        let r = world.cluster.rehearse(&key, &next(), Utc::now()).await.unwrap();
+        let said = check(&r, "Room");
+        assert_eq!(said.passed, room, "{said:?}");
+        assert_eq!(r.passed(), room);
+        assert!(said.words.contains("Quota room leaves room for"), "{said:?}");
+    }
+}

@@ -49,7 +49,11 @@ pub(crate) fn look(action: &str, summary: &str) -> (Option<&'static str>, &'stat
         (Some("rolled-back"), "undo")
     } else if has("fail") || has("refused") {
         (Some("degraded"), "x")
-    } else if has("approved") || has("opened") || has("passed") {
+    } else if has("stalled") {
+        (Some("degraded"), "warn")
+    } else if has("not_") {
+        (Some("waiting"), "warn")
+    } else if has("approved") || has("opened") || has("passed") || has("proved") || has("known-good") {
         (Some("healthy"), "check")
     } else if has("succeeded") || has("complete") {
         (Some("healthy"), "ok")
@@ -63,6 +67,8 @@ pub(crate) fn look(action: &str, summary: &str) -> (Option<&'static str>, &'stat
         (Some("progressing"), "deploy")
     } else if has("weight") || has("reached") || has("raised") || has("resumed") {
         (Some("progressing"), "up")
+    } else if has("reverted") {
+        (Some("rolled-back"), "undo")
     } else if has("plan.") {
         (None, "plan")
     } else if has("person") || has("token") || has("session") {

@@ -85,7 +85,7 @@ fn capacity(found: &mut Vec<String>, w: &Workload, object: &Value, good: &KnownG
         ));
     }
     found.push(format!(
-        "Whether there is room for pods that start is not known (Tidegate reads neither nodes nor quotas){}.",
+        "Whether nodes have room for pods that start is not known (Tidegate does not read them){}.",
         asks_for(&good.template).map(|words| format!("; each asks for {words}")).unwrap_or_default()
     ));
 }

@@ -214,7 +214,11 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
     }
     let mut cannot_undo = Vec::new();
     if let Some(failed) = failed.filter(|f| *f >= 1.0) {
-        cannot_undo.push(format!("{failed:.0} failed requests are not repeated."));
+        cannot_undo.push(if failed.round() == 1.0 {
+            "1 failed request is not repeated.".to_owned()
+        } else {
+            format!("{failed:.0} failed requests are not repeated.")
+        });
     }
     if w.gitops {
         cannot_undo.push(

@@ -70,6 +70,7 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
             let weight = plan.steps().get(*step).map_or(0, |s| s.weight);
             let words = match next {
                 Some(next) => format!("All gates at {weight} % passed. {next} % is allowed."),
+                None if plan.drives() == Strategy::Rolling => "All gates passed.".into(),
                 None => format!("All gates at {weight} % passed. Promotion is allowed."),
             };
             ("release.step.passed", words)
