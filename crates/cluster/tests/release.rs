@@ -5,7 +5,7 @@ mod common;
 
 use cluster::Outcome;
 use common::{RELEASE, World, attempt, image, plan, plan_of};
-use model::workload::{Kind, Phase};
+use model::workload::Phase;
 use sandbox::Strategy;
 use serde_json::json;
 
@@ -136,10 +136,13 @@ async fn what_cannot_be_driven_is_refused_in_words() {
     let Outcome::Refused { why } = outcome else { panic!("{outcome:?}") };
     assert!(why.contains("blue-green"), "{why}");
 
-    let deployment = world.key_of(Kind::Deployment, "mailer");
-    let outcome = world.cluster.deploy(&deployment, &attempt("x"), &plan(2), &good, RELEASE).await.unwrap();
+    let paused = world.rollout("web", 1, Strategy::Canary { nginx: false }).await;
+    let good = world.cluster.template(&paused).await.unwrap();
+    world.elsewhere(&paused, json!({"spec": {"paused": true}})).await;
+    world.seen(&paused, "paused", |w| w.spec_paused && w.observed()).await;
+    let outcome = world.cluster.deploy(&paused, &attempt("x"), &plan(2), &good, RELEASE).await.unwrap();
     let Outcome::Refused { why } = outcome else { panic!("{outcome:?}") };
-    assert!(why.contains("is a Deployment, which has no canary"), "{why}");
+    assert!(why.contains("is paused in the cluster"), "{why}");
 
     let absent = world.key("nowhere");
     let error = world.cluster.template(&absent).await.unwrap_err();
