@@ -103,8 +103,8 @@ fn of_pod(pod: &Value) -> Option<(String, String)> {
     let ready = condition("Ready").is_some_and(|c| c["status"] == "True");
     (runs && !ready).then(|| {
         (
-            "runs, and its readiness probe does not pass".to_owned(),
-            "Read its log: it answers its probe only when it can serve.".to_owned(),
+            "runs, and is not ready yet".to_owned(),
+            "Read its log if it takes longer than usual: its readiness probe does not pass.".to_owned(),
         )
     })
 }
@@ -203,10 +203,7 @@ mod tests {
         found.sort();
         assert_eq!(
             found,
-            [
-                "1 pod: no node takes it: 0/3 nodes are available",
-                "1 pod: runs, and its readiness probe does not pass"
-            ]
+            ["1 pod: no node takes it: 0/3 nodes are available", "1 pod: runs, and is not ready yet"]
         );
     }
 

@@ -13,7 +13,7 @@ const STEPS: &str = "[{weight: 5, bake: 2s}, {weight: 50, bake: 2s}, {weight: 10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_approved_plan_walks_its_steps_to_healthy_and_leaves_the_rollouts_own_steps() {
     let world = World::new().await;
-    let before = world.cluster.template(&world.key()).await.unwrap();
+    let before = world.template().await;
     let replica = world.replica("a");
     let people = people(&replica.control).await;
     let id = replica.release(&people, &world.plan("1.1.0", STEPS)).await;
@@ -21,7 +21,7 @@ async fn an_approved_plan_walks_its_steps_to_healthy_and_leaves_the_rollouts_own
     assert_eq!(release.passed.len(), 3);
     let w = world.wait_workload("healthy on 1.1.0", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
     assert_eq!(w.version(), "1.1.0");
-    let after = world.cluster.template(&world.key()).await.unwrap();
+    let after = world.template().await;
     assert_eq!(after.steps, before.steps, "the plan's steps were lent, not given");
     let verified = replica.control.verify_audit(&people.viewer).await.unwrap();
     assert!(verified.ok, "{verified:?}");
@@ -146,13 +146,13 @@ async fn a_promoted_release_is_taken_back_in_one_press_without_walking_the_steps
     let people = people(&replica.control).await;
     let id = replica.release(&people, &world.plan("1.1.0", "[{weight: 50, bake: 1s}, {weight: 100}]")).await;
     replica.wait_state(id, State::Succeeded).await;
-    let before = world.cluster.template(&world.key()).await.unwrap();
+    let before = world.template().await;
     let receipt = replica.control.roll_back(&people.on_call, id, None).await.unwrap();
     assert_eq!(receipt.to_version, "1.0.0");
     replica.wait_state(id, State::RolledBack).await;
     let w = world.wait_workload("good again", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
     assert_eq!(w.images["app"], OLD);
-    let after = world.cluster.template(&world.key()).await.unwrap();
+    let after = world.template().await;
     assert_eq!(after.steps, before.steps);
     // The workload is free again: the next release may start.
     let next =

@@ -1,13 +1,14 @@
 //! Something takes longer than it should: since when, what stands in the way, what helps.
 
 use crate::release::{Course, Release, State};
-use crate::workload::{Phase, Workload};
+use crate::workload::{Phase, Strategy, Workload};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How long a rollback, or the rise to a step, may take before it is looked into. Somebody at 3 a.m. must hear of a
-/// stall within 30 s.
+/// How long a rollback may take before it is looked into. Somebody at 3 a.m. must hear of a stall within 30 s.
 pub const PATIENCE: TimeDelta = TimeDelta::seconds(20);
+/// The same for the way forward, where nobody waits: many a pod takes a minute to be ready.
+pub const PATIENCE_FORWARD: TimeDelta = TimeDelta::seconds(90);
 
 /// One thing that stands in the way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,13 +34,14 @@ pub fn overdue<'w>(r: &Release, w: &'w Workload, now: DateTime<Utc>) -> Option<(
     if r.state.ended() {
         return None;
     }
-    let from = if r.course == Course::Forward {
-        let rising = r.state == State::Running && r.step_since.is_none();
-        r.passed.last().copied().or(r.started).filter(|_| rising)?
+    let (from, patience) = if r.course == Course::Forward {
+        // A Deployment takes as long as it is large, and its own deadline watches over it.
+        let rising = r.state == State::Running && r.step_since.is_none() && w.strategy != Strategy::Rolling;
+        (r.passed.last().copied().or(r.started).filter(|_| rising)?, PATIENCE_FORWARD)
     } else {
-        r.turned_back?
+        (r.turned_back?, PATIENCE)
     };
-    let since = from.checked_add_signed(PATIENCE)?;
+    let since = from.checked_add_signed(patience)?;
     let hash = w.current_hash.as_deref()?;
     (now >= since).then_some((since, hash))
 }
@@ -91,10 +93,10 @@ mod tests {
         let mut r = running(&plan);
         r.started = Some(at(0));
         r.step_since = None;
-        assert_eq!(overdue(&r, &w, at(10)), None);
-        assert_eq!(overdue(&r, &w, at(30)), Some((at(20), w.current_hash.as_deref().unwrap())));
+        assert_eq!(overdue(&r, &w, at(60)), None, "pods take their time");
+        assert_eq!(overdue(&r, &w, at(100)), Some((at(90), w.current_hash.as_deref().unwrap())));
         r.state = State::Paused;
-        assert_eq!(overdue(&r, &w, at(30)), None);
+        assert_eq!(overdue(&r, &w, at(100)), None);
     }
 
     #[test]

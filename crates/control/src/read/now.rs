@@ -5,6 +5,7 @@ use crate::Control;
 use crate::error::OrProblem as _;
 use crate::plans::may_decide;
 use crate::releases::{Ask, may};
+use model::conductor::only_gate_left;
 use model::release::State;
 use model::view::{NowPage, Shell, Waiting};
 use model::workload::Phase;
@@ -80,7 +81,12 @@ impl Control {
         for release in under_way.iter().filter(|r| matches!(r.state, State::Waiting | State::Paused)) {
             let plan = self.plan_of(release).await?;
             let ask = if release.state == State::Waiting { Ask::OpenGate } else { Ask::Resume };
-            let verb = if ask == Ask::OpenGate { "Open the gate of" } else { "Held:" };
+            let gate = only_gate_left(release, &plan, now).is_some();
+            let verb = match (release.state == State::Waiting, gate) {
+                (true, true) => "Open the gate of",
+                (true, false) => "Approvals no longer suffice:",
+                (false, _) => "Held:",
+            };
             all.push(Waiting {
                 title: format!("{verb} {} {}", release.service, release.version()),
                 words: super::words(release, &plan),

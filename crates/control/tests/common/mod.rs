@@ -6,7 +6,7 @@
 use chrono::Utc;
 use cluster::{Cluster, Prometheus};
 use control::{Clock, Config, Control};
-use model::release::{Release, State};
+use model::release::{KnownGood, Release, State};
 use model::workload::{Key, Kind, Workload};
 use model::{Actor, Digest, Grant, PersonId, PlanId, ReleaseId, Role, Via};
 use sandbox::{Sandbox, Strategy};
@@ -94,6 +94,24 @@ impl World {
             tag.replace(['.', '_'], "-"),
             self.namespace
         )
+    }
+
+    /// Template and steps, once the controller has acted on the last change.
+    pub(crate) async fn template(&self) -> KnownGood {
+        let mut changes = self.cluster.changes();
+        let found = async {
+            loop {
+                match self.cluster.template(&self.key()).await {
+                    Ok(good) => return good,
+                    Err(cluster::Error::Unsuited(_)) => {
+                        // A missed change must not hang the test.
+                        let _ = tokio::time::timeout(Duration::from_secs(1), changes.recv()).await;
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, found).await.unwrap()
     }
 
     pub(crate) async fn wait_workload(&self, what: &str, is: impl Fn(&Workload) -> bool) -> Arc<Workload> {
