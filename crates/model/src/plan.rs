@@ -78,12 +78,14 @@ pub struct Change {
     pub migrations: Vec<String>,
 }
 
-/// How the new version takes over. Written `{canary: {…}}` or `{rolling: {…}}`.
+/// How the new version takes over. Written `{canary: {…}}`, `{blueGreen: {…}}` or `{rolling: {…}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Strategy {
-    /// An Argo Rollout, one share of traffic after the other.
+    /// One share of traffic after the other.
     Canary(Canary),
+    /// All at once, from one set of pods to another that is up already.
+    BlueGreen(BlueGreen),
     /// A Deployment, at its own pace.
     Rolling(Rolling),
 }
@@ -97,7 +99,7 @@ pub struct Canary {
 /// New pods replace old ones at the workload's own pace; then the bake and the gates. To the rest of the rules it is
 /// one step, to 100 %.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "RollingDocument", into = "RollingDocument")]
+#[serde(from = "Unweighted", into = "Unweighted")]
 pub struct Rolling {
     step: Step,
 }
@@ -111,25 +113,81 @@ impl Rolling {
     }
 }
 
-/// A rolling update as it is written.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What has no weight to choose, as it is written: a rolling update, each of the two parts of a blue-green release.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RollingDocument {
+struct Unweighted {
     #[serde(default)]
     bake: Span,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gates: Vec<Gate>,
 }
 
-impl From<RollingDocument> for Rolling {
-    fn from(d: RollingDocument) -> Self {
+impl Unweighted {
+    fn is_empty(&self) -> bool {
+        self.bake == Span::ZERO && self.gates.is_empty()
+    }
+}
+
+impl From<Unweighted> for Rolling {
+    fn from(d: Unweighted) -> Self {
         Self::new(d.bake, d.gates)
     }
 }
 
-impl From<Rolling> for RollingDocument {
+impl From<Rolling> for Unweighted {
     fn from(r: Rolling) -> Self {
         Self { bake: r.step.bake, gates: r.step.gates }
+    }
+}
+
+/// The new version comes up whole behind the preview Service, then all users are switched to it at once. To the rest of
+/// the rules it is two steps: the preview, of which users see nothing, and the time after the switch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "BlueGreenDocument", into = "BlueGreenDocument")]
+pub struct BlueGreen {
+    steps: [Step; 2],
+}
+
+impl BlueGreen {
+    /// Index of the step before the switch.
+    pub const PREVIEW: usize = 0;
+    /// Index of the step after it.
+    pub const AFTER: usize = 1;
+
+    /// Bake and gates before the switch, and after it.
+    pub fn new(preview: (Span, Vec<Gate>), after: (Span, Vec<Gate>)) -> Self {
+        let step = |weight, (bake, gates)| Step { weight, bake, gates };
+        Self { steps: [step(0, preview), step(100, after)] }
+    }
+    pub fn preview(&self) -> &Step {
+        &self.steps[Self::PREVIEW]
+    }
+    pub fn after(&self) -> &Step {
+        &self.steps[Self::AFTER]
+    }
+}
+
+/// A blue-green release as it is written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BlueGreenDocument {
+    #[serde(default, skip_serializing_if = "Unweighted::is_empty")]
+    preview: Unweighted,
+    #[serde(default, skip_serializing_if = "Unweighted::is_empty")]
+    after: Unweighted,
+}
+
+impl From<BlueGreenDocument> for BlueGreen {
+    fn from(d: BlueGreenDocument) -> Self {
+        Self::new((d.preview.bake, d.preview.gates), (d.after.bake, d.after.gates))
+    }
+}
+
+impl From<BlueGreen> for BlueGreenDocument {
+    fn from(b: BlueGreen) -> Self {
+        let [preview, after] = b.steps.map(|s| Unweighted { bake: s.bake, gates: s.gates });
+        Self { preview, after }
     }
 }
 
@@ -137,7 +195,8 @@ impl From<Rolling> for RollingDocument {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// Percent of traffic, 1 to 100, rising from step to step; the last is 100.
+    /// Percent of users' traffic that the new version may carry, rising from step to step; the last is 100. A canary
+    /// begins at 1 or more; 0 is a preview, which users do not reach. Told to people by [`Plan::step_name`].
     pub weight: u8,
     #[serde(default)]
     pub bake: Span,
@@ -243,7 +302,28 @@ impl Plan {
     pub fn steps(&self) -> &[Step] {
         match &self.spec.strategy {
             Strategy::Canary(canary) => &canary.steps,
+            Strategy::BlueGreen(both) => &both.steps,
             Strategy::Rolling(rolling) => std::slice::from_ref(&rolling.step),
+        }
+    }
+
+    /// What a step is called: `25 %`, or for a blue-green release `Preview` and `After the switch`.
+    pub fn step_name(&self, index: usize) -> String {
+        match (&self.spec.strategy, index) {
+            (Strategy::BlueGreen(_), BlueGreen::PREVIEW) => "Preview".to_owned(),
+            (Strategy::BlueGreen(_), _) => "After the switch".to_owned(),
+            (Strategy::Canary(_) | Strategy::Rolling(_), _) => {
+                self.steps().get(index).map_or_else(String::new, |s| format!("{} %", s.weight))
+            }
+        }
+    }
+
+    /// Where a step stands, within a sentence: `at 25 %`, `at the preview`, `after the switch`.
+    pub fn step_place(&self, index: usize) -> String {
+        match (&self.spec.strategy, index) {
+            (Strategy::BlueGreen(_), BlueGreen::PREVIEW) => "at the preview".to_owned(),
+            (Strategy::BlueGreen(_), _) => "after the switch".to_owned(),
+            (Strategy::Canary(_) | Strategy::Rolling(_), _) => format!("at {}", self.step_name(index)),
         }
     }
 
@@ -251,6 +331,7 @@ impl Plan {
     pub fn drives(&self) -> crate::workload::Strategy {
         match self.spec.strategy {
             Strategy::Canary(_) => crate::workload::Strategy::Canary,
+            Strategy::BlueGreen(_) => crate::workload::Strategy::BlueGreen,
             Strategy::Rolling(_) => crate::workload::Strategy::Rolling,
         }
     }

@@ -73,8 +73,36 @@ pub struct ChangeSchema {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PlanStrategy)]
+#[serde(rename_all = "camelCase")]
 pub struct StrategySchema {
-    pub canary: CanarySchema,
+    /// One of the three stands; each weight in turn.
+    pub canary: Option<CanarySchema>,
+    /// The new version whole behind the preview Service, then all users at once.
+    pub blue_green: Option<BlueGreenSchema>,
+    /// A Deployment at its own pace.
+    pub rolling: Option<UnweightedSchema>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanBlueGreen)]
+pub struct BlueGreenSchema {
+    /// Before users are switched.
+    #[schema(required = false)]
+    pub preview: UnweightedSchema,
+    /// After they were; the old version stands by.
+    #[schema(required = false)]
+    pub after: UnweightedSchema,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanWait)]
+pub struct UnweightedSchema {
+    /// How long it bakes: `90s`, `5m`, `1h30m`.
+    #[schema(required = false)]
+    pub bake: String,
+    /// What must be open before the release goes on.
+    #[schema(required = false)]
+    pub gates: Vec<GateSchema>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

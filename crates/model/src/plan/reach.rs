@@ -31,15 +31,25 @@ pub fn check(plan: &Plan, workload: &Workload) -> (Vec<FieldError>, Vec<FieldErr
 fn undrivable(plan: &Plan, w: &Workload) -> Option<FieldError> {
     let name = &w.key.name;
     let fault = |field: &str, words: String| Some(FieldError::new(field, words));
-    if w.strategy == Strategy::Rolling && plan.drives() != Strategy::Rolling {
-        let words = format!(
-            "{name} is a Deployment, which knows no weights. Write `rolling: {{bake: 5m}}` instead of `canary`, or turn \
-             it into a Rollout."
-        );
-        return fault("spec.strategy", words);
-    }
-    if w.strategy != Strategy::Rolling && plan.drives() == Strategy::Rolling {
-        let words = format!("{name} is a Rollout. Write `canary` with its steps instead of `rolling`.");
+    let refused = match (w.strategy, plan.drives()) {
+        (Strategy::Rolling, Strategy::Canary | Strategy::BlueGreen) => {
+            let said = if plan.drives() == Strategy::Canary { "canary" } else { "blueGreen" };
+            Some(format!(
+                "{name} is a Deployment, which knows no weights. Write `rolling: {{bake: 5m}}` instead of `{said}`, or \
+                 turn it into a Rollout."
+            ))
+        }
+        (Strategy::Canary, Strategy::BlueGreen | Strategy::Rolling) => {
+            Some(format!("{name} is a canary Rollout. Write `canary` with its steps."))
+        }
+        (Strategy::BlueGreen, Strategy::Canary | Strategy::Rolling) => Some(format!(
+            "{name} is a blue-green Rollout. Write `blueGreen: {{preview: {{bake: 2m}}, after: {{bake: 10m}}}}`."
+        )),
+        (Strategy::Canary, Strategy::Canary)
+        | (Strategy::BlueGreen, Strategy::BlueGreen)
+        | (Strategy::Rolling, Strategy::Rolling) => None,
+    };
+    if let Some(words) = refused {
         return fault("spec.strategy", words);
     }
     if w.workload_ref {
@@ -51,7 +61,7 @@ fn undrivable(plan: &Plan, w: &Workload) -> Option<FieldError> {
     }
     if w.strategy == Strategy::BlueGreen {
         let words =
-            format!("{name} is a blue-green Rollout. Plans drive canaries for now: deploy it as before.");
+            format!("{name} is a blue-green Rollout. Its releases are not driven yet: deploy it as before.");
         return fault("spec.strategy", words);
     }
     None

@@ -37,6 +37,21 @@ pub(super) fn yaml(plan: &Plan) -> String {
                 );
             }
         }
+        Strategy::BlueGreen(both) => {
+            let parts = [("preview", both.preview()), ("after", both.after())];
+            let parts =
+                parts.map(|(key, step)| (key, waits(step))).into_iter().filter(|(_, w)| !w.is_empty());
+            let parts: Vec<_> =
+                parts.map(|(key, waits)| format!("{key}: {{{}}}", waits.join(", "))).collect();
+            if parts.is_empty() {
+                out.line(2, "blueGreen: {}");
+            } else {
+                out.head(2, "blueGreen");
+            }
+            for part in parts {
+                out.line(3, &part);
+            }
+        }
         Strategy::Rolling(rolling) => {
             out.line(2, &format!("rolling: {{{}}}", waits(rolling.step()).join(", ")))
         }

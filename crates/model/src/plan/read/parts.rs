@@ -33,6 +33,9 @@ pub(super) fn spec(walk: &mut Walk, path: &str, node: &Node, environment: Option
     let strategy = strategy.and_then(|(p, n)| strategy_of(walk, &p, n));
     let analysis =
         s.get("analysis").map_or_else(|| Some(complete(Analysis::default())), |(p, n)| analysis(walk, &p, n));
+    if let (Some(Strategy::BlueGreen(both)), Some(analysis)) = (&strategy, &analysis) {
+        steps::about_switch(walk, &s.path("strategy.blueGreen"), both, analysis);
+    }
     let rollback =
         s.get("rollback").map_or_else(|| Some(Rollback::default()), |(p, n)| rollback(walk, &p, n));
     let approvals = match s.get("approvals") {
@@ -122,22 +125,37 @@ fn strategy_of(walk: &mut Walk, path: &str, node: &Node) -> Option<Strategy> {
                 let p = format!("{path}.{key}");
                 walk.error(
                     p,
-                    format!("`{key}` is not available yet. Write `canary` with its steps, or `rolling`."),
+                    format!(
+                        "`{key}` is not available yet. Write `canary` with its steps, `blueGreen` or `rolling`."
+                    ),
                 );
             }
             return None;
         }
-        _ => walk.map(path, node, &["canary", "rolling"])?,
+        _ => walk.map(path, node, &["canary", "blueGreen", "rolling"])?,
     };
+    let given = |key: &str| s.entries.iter().find(|(k, _)| k == key).map(|(_, node)| (s.path(key), node));
     // Also where nothing follows it: `rolling:` alone is a rolling update without bake and gates.
-    if let Some((_, node)) = s.entries.iter().find(|(key, _)| key == "rolling") {
-        let path = s.path("rolling");
-        if s.get("canary").is_some() {
-            walk.error(path, "A release has one strategy. Remove `canary` or `rolling`.");
-            return None;
-        }
+    let (rolling, both) = (given("rolling"), given("blueGreen"));
+    let others = [s.get("canary").map(|_| "canary"), both.as_ref().map(|_| "blueGreen")];
+    let others: Vec<_> = others.into_iter().flatten().collect();
+    if let Some((path, _)) = rolling.as_ref().filter(|_| !others.is_empty()) {
+        walk.error(
+            path,
+            format!("A release has one strategy. Remove `{}` or `rolling`.", others.join("` and `")),
+        );
+        return None;
+    }
+    if let Some((path, node)) = rolling {
         let (bake, gates) = steps::rolling(walk, &path, node)?;
         return Some(Strategy::Rolling(Rolling::new(bake, gates)));
+    }
+    if let Some((path, node)) = both {
+        if others.len() > 1 {
+            walk.error(path, "A release has one strategy. Remove `canary` or `blueGreen`.");
+            return None;
+        }
+        return steps::blue_green(walk, &path, node).map(Strategy::BlueGreen);
     }
     let (path, node) = s.need(walk, "canary", "{steps: […]}")?;
     let canary = walk.map(&path, node, &["steps"])?;
@@ -146,7 +164,7 @@ fn strategy_of(walk: &mut Walk, path: &str, node: &Node) -> Option<Strategy> {
 }
 
 fn later(strategy: &str) -> bool {
-    matches!(strategy, "blueGreen" | "shadow" | "follow" | "recreate")
+    matches!(strategy, "shadow" | "follow" | "recreate")
 }
 
 fn analysis(walk: &mut Walk, path: &str, node: &Node) -> Option<Analysis> {

@@ -1,9 +1,9 @@
-//! The steps of a canary: weights that rise to 100, how long each bakes, what opens the next.
+//! The steps of a release: a canary's weights that rise to 100, how long each bakes, what opens the next.
 
 use super::parts::{sentence, span};
 use super::tree::Node;
 use super::walk::Walk;
-use crate::plan::{Gate, Step};
+use crate::plan::{Analysis, BlueGreen, Gate, Step};
 use crate::role::Role;
 use crate::span::Span;
 
@@ -54,19 +54,53 @@ pub(super) fn steps(walk: &mut Walk, path: &str, node: &Node) -> Option<Vec<Step
 
 /// What follows a rolling update: its bake and its gates.
 pub(super) fn rolling(walk: &mut Walk, path: &str, node: &Node) -> Option<(Span, Vec<Gate>)> {
-    if *node == Node::Null {
-        return Some((Span::ZERO, Vec::new()));
-    }
-    let r = walk.map(path, node, &["bake", "gates"])?;
-    let bake = r.get("bake").map_or(Some(Span::ZERO), |(p, n)| span(walk, &p, n, 0, LONGEST_BAKE));
-    let gates = r.get("gates").map_or_else(Vec::new, |(p, n)| gates(walk, &p, n));
+    let (bake, gates) = unweighted(walk, path, node)?;
     if let Some(i) = gates.iter().position(|g| *g == Gate::Analysis) {
         let words = "A rolling update leaves no old version to compare with. Remove `analysis`; a person may judge: \
                      `{approval: on-call}`.";
         walk.error(format!("{path}.gates[{i}]"), words);
         return None;
     }
+    Some((bake, gates))
+}
+
+/// A bake and gates that no weight stands beside; nothing at all is none of them.
+fn unweighted(walk: &mut Walk, path: &str, node: &Node) -> Option<(Span, Vec<Gate>)> {
+    if *node == Node::Null {
+        return Some((Span::ZERO, Vec::new()));
+    }
+    let r = walk.map(path, node, &["bake", "gates"])?;
+    let bake = r.get("bake").map_or(Some(Span::ZERO), |(p, n)| span(walk, &p, n, 0, LONGEST_BAKE));
+    let gates = r.get("gates").map_or_else(Vec::new, |(p, n)| gates(walk, &p, n));
     Some((bake?, gates))
+}
+
+/// The two parts of a blue-green release, each of which may be left out.
+pub(super) fn blue_green(walk: &mut Walk, path: &str, node: &Node) -> Option<BlueGreen> {
+    if *node == Node::Null {
+        return Some(BlueGreen::new(Default::default(), Default::default()));
+    }
+    let parts = walk.map(path, node, &["preview", "after"])?;
+    let mut part =
+        |key: &str| parts.get(key).map_or(Some(Default::default()), |(p, n)| unweighted(walk, &p, n));
+    let (preview, after) = (part("preview"), part("after"));
+    Some(BlueGreen::new(preview?, after?))
+}
+
+/// What an analysis beside a switch can and cannot see, to be known before somebody relies on it.
+pub(super) fn about_switch(walk: &mut Walk, path: &str, both: &BlueGreen, analysis: &Analysis) {
+    if let Some(i) = both.preview().gates.iter().position(|g| *g == Gate::Analysis) {
+        let words = "Users do not reach the preview: the analysis judges what is sent to the preview Service, and \
+                     stays shut while nothing is.";
+        walk.warn(format!("{path}.preview.gates[{i}]"), words);
+    }
+    if let Some(i) = both.after().gates.iter().position(|g| *g == Gate::Analysis)
+        && analysis.max_p95_ms.is_none()
+    {
+        let words = "After the switch the old version serves nobody, so there is none to compare with: errors are \
+                     held against maxErrorPercent, latency against nothing. Set `maxP95Ms` under `analysis`.";
+        walk.warn(format!("{path}.after.gates[{i}]"), words);
+    }
 }
 
 struct StepRead {

@@ -2,7 +2,8 @@
 
 use super::{from_value, from_yaml};
 use crate::plan::{
-    Analysis, Approvals, Canary, Change, Gate, Metadata, Plan, Rollback, Spec, Step, Strategy, Target,
+    Analysis, Approvals, BlueGreen, Canary, Change, Gate, Metadata, Plan, Rollback, Rolling, Spec, Step,
+    Strategy, Target,
 };
 use crate::problem::Status;
 use crate::role::Role;
@@ -286,7 +287,7 @@ fn unknown_fields_are_named_with_the_nearest_known_one() {
 fn what_is_not_available_yet_says_what_to_write_instead() {
     assert!(fault(&with("[analysis]}", "[load-test]}")).1.contains("not available yet"));
     assert!(fault(&with("[analysis]}", "[{migration: x}]}")).1.contains("not available yet"));
-    assert!(fault(&with("    canary:", "    blueGreen: {}\n    canary:")).1.contains("Write `canary`"));
+    assert!(fault(&with("    canary:", "    shadow: {}\n    canary:")).1.contains("Write `canary`"));
 }
 
 #[test]
@@ -349,6 +350,7 @@ prop_compose! {
         reference in proptest::option::of("https://[a-z]{1,9}/[ -~&&[^ $]]{0,30}"), migrations in proptest::collection::vec("[ -~äöüλ→&&[^$]]{1,30}", 0..3),
         required in 1u32..=10, expire in 60u64..=2_592_000, min in 1u32..1000, percent in 0u32..=100_000,
         p95 in proptest::option::of(1000u32..=600_000_000), ratio in 1000u32..=100_000, window in proptest::option::of("[a-z]{1,9}"),
+        strategy in 0u8..3,
         target in proptest::option::of(("[a-z]{1,9}", proptest::option::of(Just("Rollout".to_owned())), "[a-z]{1,9}")),
     ) -> Plan {
         let gates_of = |n: u8| match n {
@@ -357,16 +359,21 @@ prop_compose! {
             2 => vec![Gate::Approval(Role::OnCall)],
             _ => vec![Gate::Analysis, Gate::Approval(Role::Approver)],
         };
-        let steps = weights.into_iter().chain([100]).zip(bakes).zip(gates)
-            .map(|((weight, bake), g)| Step { weight, bake: Span(bake), gates: gates_of(g) })
-            .collect();
+        let part = |i: usize| (Span(bakes[i]), gates_of(gates[i]));
+        let strategy = match strategy {
+            0 => Strategy::BlueGreen(BlueGreen::new(part(0), part(1))),
+            1 => Strategy::Rolling(Rolling::new(Span(bakes[0]), gates_of(gates[0] & 2))),
+            _ => Strategy::Canary(Canary { steps: weights.into_iter().chain([100]).zip(&bakes).zip(&gates)
+                .map(|((weight, bake), g)| Step { weight, bake: Span(*bake), gates: gates_of(*g) })
+                .collect() }),
+        };
         Plan {
             api_version: "tidegate.dev/v1".into(),
             kind: "Plan".into(),
             metadata: Metadata { name, service, environment: "production".into() },
             spec: Spec {
                 change: Change { images: [(container, format!("registry.example.com/x:{tag}"))].into(), reference, migrations },
-                strategy: Strategy::Canary(Canary { steps }),
+                strategy,
                 analysis: Analysis {
                     templates: vec![], guard: Some("standard".into()), min_requests: Some(min),
                     max_error_percent: Some(f64::from(percent) / 1000.0), max_p95_ms: p95.map(|n| f64::from(n) / 1000.0), max_p95_ratio: Some(f64::from(ratio) / 1000.0),
@@ -412,11 +419,16 @@ proptest! {
     }
 }
 
-#[test]
-fn a_rolling_update_is_read_written_and_read_again() {
+/// The example with another strategy.
+fn with_strategy(strategy: &str) -> String {
     let canary = EXAMPLE.find("    canary:").unwrap();
     let analysis = EXAMPLE.find("  analysis:").unwrap();
-    let with = |rolling: &str| format!("{}    {rolling}\n{}", &EXAMPLE[..canary], &EXAMPLE[analysis..]);
+    format!("{}    {strategy}\n{}", &EXAMPLE[..canary], &EXAMPLE[analysis..])
+}
+
+#[test]
+fn a_rolling_update_is_read_written_and_read_again() {
+    let with = with_strategy;
     let plan = from_yaml(&with("rolling: {bake: 5m, gates: [{approval: on-call}]}")).unwrap().plan;
     assert_eq!(plan.drives(), crate::workload::Strategy::Rolling);
     let step = Step { weight: 100, bake: Span(300), gates: vec![Gate::Approval(Role::OnCall)] };
@@ -432,4 +444,58 @@ fn a_rolling_update_is_read_written_and_read_again() {
     let (field, words) = fault("{rolling: {}, canary: {steps: [{weight: 100}]}}");
     assert_eq!(field, "spec.strategy.rolling");
     assert!(words.contains("one strategy"), "{words}");
+}
+
+#[test]
+fn a_blue_green_release_is_two_steps_and_either_may_be_left_out() {
+    let read = |strategy: &str| from_yaml(&with_strategy(strategy)).unwrap();
+    let plan =
+        read("blueGreen: {preview: {bake: 2m, gates: [{approval: on-call}]}, after: {bake: 10m}}").plan;
+    assert_eq!(plan.drives(), crate::workload::Strategy::BlueGreen);
+    let preview = Step { weight: 0, bake: Span(120), gates: vec![Gate::Approval(Role::OnCall)] };
+    assert_eq!(plan.steps(), [preview, Step { weight: 100, bake: Span(600), gates: vec![] }]);
+    assert_eq!([plan.step_name(0), plan.step_name(1)], ["Preview", "After the switch"]);
+    let written = plan.to_yaml();
+    let both =
+        "    blueGreen:\n      preview: {bake: 2m, gates: [{approval: on-call}]}\n      after: {bake: 10m}\n";
+    assert!(written.contains(both), "{written}");
+    let empty = read("blueGreen:").plan;
+    assert!(empty.steps().iter().all(|s| !s.holds()));
+    for same in ["blueGreen: {}", "blueGreen: {preview: {}, after: ~}", "blueGreen: {after: {bake: 0}}"] {
+        assert_eq!(read(same).plan.digest(), empty.digest(), "{same}");
+    }
+    assert!(empty.to_yaml().contains("    blueGreen: {}\n"));
+    assert_ne!(plan.digest(), read("blueGreen: {preview: {bake: 2m}, after: {bake: 10m}}").plan.digest());
+}
+
+#[test]
+fn what_an_analysis_beside_a_switch_cannot_see_is_said() {
+    let said = |strategy: &str| -> Vec<String> {
+        let warnings = from_yaml(&with_strategy(strategy)).unwrap().warnings;
+        let about = warnings.into_iter().filter(|w| w.field.contains("blueGreen"));
+        about.map(|w| w.to_string()).collect()
+    };
+    assert_eq!(said("blueGreen: {preview: {gates: [{approval: on-call}]}}"), [""; 0]);
+    insta::assert_snapshot!(said("blueGreen: {preview: {gates: [analysis]}, after: {gates: [analysis]}}").join("\n"), @"
+    spec.strategy.blueGreen.preview.gates[0]: Users do not reach the preview: the analysis judges what is sent to the preview Service, and stays shut while nothing is.
+    spec.strategy.blueGreen.after.gates[0]: After the switch the old version serves nobody, so there is none to compare with: errors are held against maxErrorPercent, latency against nothing. Set `maxP95Ms` under `analysis`.
+    ");
+}
+
+#[test]
+fn faults_of_a_blue_green_release_are_named_at_their_fields() {
+    let fault = |strategy: &str| faults(&with_strategy(strategy)).remove(0);
+    let (field, words) = fault("blueGreen: {preview: {weight: 5}}");
+    assert_eq!(field, "spec.strategy.blueGreen.preview.weight");
+    assert!(words.contains("Known: bake, gates"), "{words}");
+    assert_eq!(fault("blueGreen: {after: {bake: 8d}}").0, "spec.strategy.blueGreen.after.bake");
+    assert_eq!(
+        fault("blueGreen: {preview: {gates: [load-test]}}").0,
+        "spec.strategy.blueGreen.preview.gates[0]"
+    );
+    assert!(fault("blueGreen: {before: {}}").1.contains("Known: preview, after"));
+    let (field, words) = fault("{blueGreen: {}, canary: {steps: [{weight: 100}]}}");
+    assert_eq!((field.as_str(), words.contains("one strategy")), ("spec.strategy.blueGreen", true));
+    let (field, words) = fault("{rolling: ~, blueGreen: ~}");
+    assert_eq!((field.as_str(), words.contains("`blueGreen` or `rolling`")), ("spec.strategy.rolling", true));
 }
