@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::escort::Escort;
 use crate::observe::{self, Facts};
-use crate::send::{Outcome, Part, path};
-use crate::{Cluster, deployment, raw, rollout};
+use crate::send::{Outcome, path};
+use crate::{Cluster, driver, raw};
 use model::AttemptId;
 use model::release::KnownGood;
 use model::rollback::{Call, Route, route};
@@ -164,35 +164,33 @@ impl Cluster {
         calls: &[Call],
         done: &mut RolledBack,
     ) -> Result<Taken, Error> {
-        let (key, facts, w) = (&entry.workload.key, &entry.facts, &entry.workload);
+        // Whatever is amiss there: an abort needs nothing of it.
+        let source = self.source(entry).await.ok().flatten();
+        let (driver, seen) = (driver::of(&entry.workload), entry.seen(source.as_deref()));
         for call in calls {
             let begun = Instant::now();
             let outcome = match call {
-                Call::Unpause => {
-                    self.sender.patch(key, Part::Main, None, rollout::unpause(facts, None)).await
-                }
-                Call::Abort => match w.current_hash.as_deref() {
-                    Some(bad) => self.sender.patch(key, Part::Status, None, rollout::abort(bad)).await,
-                    None => continue,
-                },
-                Call::Revert | Call::RevertThroughWindow => {
-                    let outcome =
-                        self.send_revert(entry, attempt, good, *call == Call::RevertThroughWindow).await?;
-                    match outcome {
-                        Outcome::Applied { generation, .. } => {
-                            done.calls.push((*call, begun.elapsed()));
-                            done.generation = generation;
-                        }
-                        Outcome::Refused { why } => return Ok(Taken::Refused(why)),
-                        Outcome::Unsure { why } => return Err(Error::Unsure { why }),
+                Call::PromoteFull => {
+                    match self.escort(&entry.workload, good, done.generation).promote().await {
+                        Some(outcome) => outcome,
+                        None => continue,
                     }
-                    continue;
                 }
-                Call::PromoteFull => match self.escort(w, good, done.generation).promote().await {
-                    Some(outcome) => outcome,
-                    None => continue,
-                },
+                Call::Unpause | Call::Abort | Call::Revert | Call::RevertThroughWindow => {
+                    self.send_all(entry, attempt, driver.back(*call, &seen, attempt, good)).await
+                }
             };
+            if matches!(call, Call::Revert | Call::RevertThroughWindow) {
+                match outcome? {
+                    Outcome::Applied { generation, .. } => {
+                        done.calls.push((*call, begun.elapsed()));
+                        done.generation = generation;
+                    }
+                    Outcome::Refused { why } => return Ok(Taken::Refused(why)),
+                    Outcome::Unsure { why } => return Err(Error::Unsure { why }),
+                }
+                continue;
+            }
             // Only the revert decides. Whatever else fails must not keep it from being sent.
             match outcome {
                 Ok(Outcome::Applied { .. }) => done.calls.push((*call, begun.elapsed())),
@@ -201,67 +199,6 @@ impl Cluster {
             }
         }
         Ok(Taken::Back)
-    }
-
-    pub(crate) async fn send_revert(
-        &self,
-        entry: &crate::cache::Entry,
-        attempt: &AttemptId,
-        good: &KnownGood,
-        window: bool,
-    ) -> Result<Outcome, Error> {
-        let (key, facts, w) = (&entry.workload.key, &entry.facts, &entry.workload);
-        let patch = match key.kind {
-            Kind::Deployment => deployment::revert(facts, attempt, good),
-            Kind::Rollout if w.workload_ref => {
-                return self.send_revert_elsewhere(entry, attempt, good, window).await;
-            }
-            Kind::Rollout => match rollout::revert(facts, w.revisions.len(), attempt, good, window) {
-                Ok(patch) => patch,
-                Err(why) => return Ok(Outcome::Refused { why }),
-            },
-        };
-        self.sender.patch(key, Part::Main, Some(attempt), patch).await
-    }
-
-    /// Reverts a Rollout whose template is a Deployment's: there. Written onto the Rollout it would take its
-    /// pods away. The window is the Rollout's, and must be there first.
-    async fn send_revert_elsewhere(
-        &self,
-        entry: &crate::cache::Entry,
-        attempt: &AttemptId,
-        good: &KnownGood,
-        window: bool,
-    ) -> Result<Outcome, Error> {
-        let (key, facts) = (&entry.workload.key, &entry.facts);
-        let (kind, name) = match facts.reference.as_deref() {
-            Some((kind, name)) => (kind.as_str(), name.clone()),
-            None => ("nothing", String::new()),
-        };
-        if kind != "Deployment" {
-            return Ok(Outcome::refused(format!(
-                "{} takes its template from {kind} {name} (spec.workloadRef), which Tidegate does not change. \
-                 Put the old template back there.",
-                key.name
-            )));
-        }
-        let there = Key { kind: Kind::Deployment, name, ..key.clone() };
-        if window {
-            let patch = rollout::open_window(facts, entry.workload.revisions.len());
-            let opened = self.sender.patch(key, Part::Main, None, patch).await?;
-            if !opened.is_applied() {
-                return Ok(opened);
-            }
-        }
-        let deployment = self.entry(&there).await?;
-        let patch = deployment::revert(&deployment.facts, attempt, good);
-        Ok(match self.sender.patch(&there, Part::Main, Some(attempt), patch).await? {
-            // Another object's generation would be taken for the Rollout's.
-            Outcome::Applied { resource_version, .. } => {
-                Outcome::Applied { generation: entry.workload.generation, resource_version }
-            }
-            other => other,
-        })
     }
 }
 

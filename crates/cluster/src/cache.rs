@@ -4,6 +4,7 @@
 //! lock that is held for a look-up only. A relist replaces a kind whole, under one write lock: no reader ever
 //! sees half of one, and what was deleted during a gap is gone afterwards (invariant 8).
 
+use crate::driver::Seen;
 use crate::observe::{self, ENVIRONMENT, Facts, Set};
 use crate::raw;
 use crate::watch::{Life, News, Watch};
@@ -37,6 +38,13 @@ pub enum Change {
 pub(crate) struct Entry {
     pub workload: Arc<Workload>,
     pub facts: Arc<Facts>,
+}
+
+impl Entry {
+    /// As a driver sees it. `source` is the Deployment that a `workloadRef` names.
+    pub(crate) fn seen<'a>(&'a self, source: Option<&'a Facts>) -> Seen<'a> {
+        Seen { workload: &self.workload, facts: &self.facts, source }
+    }
 }
 
 /// What the readers share.

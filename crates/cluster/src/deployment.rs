@@ -3,46 +3,75 @@
 //! Kubernetes has no rollback of its own: going back is writing the old template. While `spec.paused` is set
 //! the API server takes a template and nothing happens, so both go in one patch.
 
-use crate::observe::{ATTEMPT, Facts, RELEASE, ROLLBACK};
+use crate::driver::{Driver, Incoming, Request, Requests, Seen, mark};
+use crate::observe::{ATTEMPT, Facts};
 use crate::patch::{Patch, annotation};
-use crate::rollout::{images, note};
-use model::plan::Plan;
+use crate::rollout::images;
+use model::AttemptId;
 use model::release::KnownGood;
-use model::{AttemptId, ReleaseId};
+use model::rollback::Call;
 
 /// The annotation in which the controller numbers the revision it has made last.
 const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// Drives a Deployment by its own rolling update.
+#[derive(Debug)]
+pub(crate) struct Rolling;
+
+impl Driver for Rolling {
+    fn name(&self) -> &'static str {
+        "a Deployment"
+    }
+
+    fn deploy(&self, seen: &Seen<'_>, attempt: &AttemptId, new: &Incoming<'_>) -> Requests {
+        Ok(vec![Request::marked(&seen.workload.key, deploy(seen.facts, attempt, new)?)])
+    }
+
+    fn pause(&self, seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
+        Ok(vec![Request::marked(&seen.workload.key, paused(seen.facts, true, attempt))])
+    }
+
+    fn unpause(&self, seen: &Seen<'_>, attempt: Option<&AttemptId>) -> Requests {
+        // On the way back the template and the end of the pause go in one patch: unpaused before it, the
+        // Deployment would go on with the bad version.
+        let attempt = attempt.ok_or("A Deployment is unpaused by the patch that reverts it.")?;
+        Ok(vec![Request::marked(&seen.workload.key, paused(seen.facts, false, attempt))])
+    }
+
+    fn revert(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood, _window: bool) -> Requests {
+        Ok(vec![Request::marked(&seen.workload.key, revert(seen.facts, attempt, good))])
+    }
+
+    fn restore(&self, _: &Seen<'_>, _: &AttemptId, _: &KnownGood) -> Requests {
+        Ok(Vec::new())
+    }
+
+    fn ways_back(&self) -> &'static [Call] {
+        &[Call::Revert]
+    }
+}
 
 /// The new images and the way back, in one patch: the Deployment rolls out at its own pace from there.
 ///
 /// # Errors
 /// In words, when this Deployment is not to be deployed to now.
-pub(crate) fn deploy(
-    facts: &Facts,
-    attempt: &AttemptId,
-    plan: &Plan,
-    good: &KnownGood,
-    release: ReleaseId,
-) -> Result<Patch, String> {
+fn deploy(facts: &Facts, attempt: &AttemptId, new: &Incoming<'_>) -> Result<Patch, String> {
     let w = &facts.workload;
     if w.spec_paused {
         return Err(format!("{} is paused in the cluster (spec.paused). Resume it first.", w.key.name));
     }
-    let note = note(&w.key.name, good)?;
     let mut patch = Patch::new()
         // Exactly what was recorded as the way back is what the new images are put into.
-        .test("/spec/template", good.template.clone());
+        .test("/spec/template", new.good.template.clone());
     if let Some(revision) = facts.revision {
         patch = patch.test(&annotation(REVISION), revision.to_string());
     }
-    let release = release.to_string();
-    Ok(images(patch, w, plan, good)?
-        .annotate(facts.annotated, &[(ATTEMPT, &attempt.0), (RELEASE, &release), (ROLLBACK, &note)]))
+    mark(images(patch, w, new.plan, new.good)?, facts, attempt, new)
 }
 
-/// In the middle of a roll-out: no further pod is replaced.
-pub(crate) fn pause(facts: &Facts, attempt: &AttemptId) -> Patch {
-    Patch::new().add("/spec/paused", true).annotate(facts.annotated, &[(ATTEMPT, &attempt.0)])
+/// Paused in the middle of a roll-out, no further pod is replaced.
+fn paused(facts: &Facts, paused: bool, attempt: &AttemptId) -> Patch {
+    Patch::new().add("/spec/paused", paused).annotate(facts.annotated, &[(ATTEMPT, &attempt.0)])
 }
 
 /// The known-good template, and no pause.

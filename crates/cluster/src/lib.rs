@@ -9,6 +9,7 @@ mod cache;
 mod connect;
 mod deployment;
 mod diagnose;
+mod driver;
 mod error;
 mod escort;
 mod observe;
@@ -33,13 +34,14 @@ pub use send::Outcome;
 
 use cache::{Entry, View};
 use chrono::{DateTime, Utc};
+use driver::{Driver, Incoming, Requests, Seen};
 use http::Method;
 use model::plan::Plan;
 use model::release::KnownGood;
 use model::workload::{Key, Kind, Workload};
 use model::{AttemptId, ReleaseId};
 use observe::Facts;
-use send::{Answer, Part, Sender};
+use send::{Answer, Sender};
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::path::Path;
@@ -150,11 +152,11 @@ impl Cluster {
         self.view.wait_for(key, at_most, is).await
     }
 
-    /// Starts a canary: the new images, the plan's steps and the way back, in one patch that holds only while
+    /// Brings a version in as far as the plan's first step, with the way back noted on the object, only while
     /// `good` is both the stable and the newest revision and the template is still exactly `good`'s.
     ///
     /// # Errors
-    /// As for any call; a Rollout that does not allow it is [`Outcome::Refused`].
+    /// As for any call; a workload that does not allow it is [`Outcome::Refused`].
     pub async fn deploy(
         &self,
         key: &Key,
@@ -163,15 +165,8 @@ impl Cluster {
         good: &KnownGood,
         release: ReleaseId,
     ) -> Result<Outcome, Error> {
-        let entry = self.entry(key).await?;
-        let made = match key.kind {
-            Kind::Rollout => rollout::deploy(&entry.facts, attempt, plan, good, release),
-            Kind::Deployment => deployment::deploy(&entry.facts, attempt, plan, good, release),
-        };
-        match made {
-            Ok(patch) => self.sender.patch(key, Part::Main, Some(attempt), patch).await,
-            Err(why) => Ok(Outcome::Refused { why }),
-        }
+        let new = Incoming { plan, good, release };
+        self.carry_out(key, attempt, |driver, seen| driver.deploy(seen, attempt, &new)).await
     }
 
     /// Opens the pause at step `from` of the Rollout's steps, and no other: a second call for the same pause
@@ -179,12 +174,8 @@ impl Cluster {
     ///
     /// # Errors
     /// As for any call.
-    pub async fn open_pause(&self, key: &Key, _attempt: &AttemptId, from: i32) -> Result<Outcome, Error> {
-        let entry = self.rollout(key).await?;
-        match rollout::open_pause(&entry.workload, from) {
-            Ok(patch) => self.sender.patch(key, Part::Status, None, patch).await,
-            Err(why) => Ok(Outcome::Refused { why }),
-        }
+    pub async fn open_pause(&self, key: &Key, attempt: &AttemptId, from: i32) -> Result<Outcome, Error> {
+        self.carry_out(key, attempt, |driver, seen| driver.open_pause(seen, from)).await
     }
 
     /// Holds a Deployment where it is, in the middle of its roll-out.
@@ -192,9 +183,7 @@ impl Cluster {
     /// # Errors
     /// As for any call.
     pub async fn pause(&self, key: &Key, attempt: &AttemptId) -> Result<Outcome, Error> {
-        let entry = self.entry(key).await?;
-        let patch = deployment::pause(&entry.facts, attempt);
-        self.sender.patch(key, Part::Main, Some(attempt), patch).await
+        self.carry_out(key, attempt, |driver, seen| driver.pause(seen, attempt)).await
     }
 
     /// Takes `spec.paused` away.
@@ -202,10 +191,7 @@ impl Cluster {
     /// # Errors
     /// As for any call.
     pub async fn unpause(&self, key: &Key, attempt: &AttemptId) -> Result<Outcome, Error> {
-        let entry = self.entry(key).await?;
-        // The field has the same name in both kinds.
-        let patch = rollout::unpause(&entry.facts, Some(attempt));
-        self.sender.patch(key, Part::Main, Some(attempt), patch).await
+        self.carry_out(key, attempt, |driver, seen| driver.unpause(seen, Some(attempt))).await
     }
 
     /// Traffic back to stable, as long as the newest revision is `bad_hash` (`None`: the one last seen). The
@@ -217,15 +203,11 @@ impl Cluster {
     pub async fn abort<'a>(
         &self,
         key: &Key,
-        _attempt: &AttemptId,
+        attempt: &AttemptId,
         bad_hash: impl Into<Option<&'a str>>,
     ) -> Result<Outcome, Error> {
-        let bad_hash = bad_hash.into();
-        let entry = self.rollout(key).await?;
-        match bad_hash.or(entry.workload.current_hash.as_deref()) {
-            Some(bad) => self.sender.patch(key, Part::Status, None, rollout::abort(bad)).await,
-            None => Ok(Outcome::refused(format!("{} has no revision yet that could be aborted.", key.name))),
-        }
+        let bad = bad_hash.into();
+        self.carry_out(key, attempt, |driver, seen| driver.abort(seen, bad)).await
     }
 
     /// The known-good template and the Rollout's own steps, in one patch; with `window` also a
@@ -241,8 +223,7 @@ impl Cluster {
         good: &KnownGood,
         window: bool,
     ) -> Result<Outcome, Error> {
-        let entry = self.entry(key).await?;
-        self.send_revert(&entry, attempt, good, window).await
+        self.carry_out(key, attempt, |driver, seen| driver.revert(seen, attempt, good, window)).await
     }
 
     /// Skips what is left of the steps on the way to the newest revision that was seen. Takes an abort back:
@@ -250,12 +231,8 @@ impl Cluster {
     ///
     /// # Errors
     /// As for any call.
-    pub async fn promote_full(&self, key: &Key, _attempt: &AttemptId) -> Result<Outcome, Error> {
-        let entry = self.rollout(key).await?;
-        match entry.workload.current_hash.as_deref() {
-            Some(hash) => self.sender.patch(key, Part::Status, None, rollout::promote_full(hash)).await,
-            None => Ok(Outcome::refused(format!("{} has no revision yet that could be promoted.", key.name))),
-        }
+    pub async fn promote_full(&self, key: &Key, attempt: &AttemptId) -> Result<Outcome, Error> {
+        self.carry_out(key, attempt, |driver, seen| driver.promote_full(seen)).await
     }
 
     /// Puts the Rollout's own steps and rollbackWindow back. Refused while an update is in flight. Nothing to
@@ -269,28 +246,56 @@ impl Cluster {
         attempt: &AttemptId,
         good: &KnownGood,
     ) -> Result<Outcome, Error> {
-        let entry = self.entry(key).await?;
-        if key.kind == Kind::Deployment {
-            return Ok(Outcome::Applied {
-                generation: entry.workload.generation,
-                resource_version: entry.workload.resource_version.clone(),
-            });
-        }
-        match rollout::restore_steps(&entry.facts, attempt, good) {
-            Ok(patch) => self.sender.patch(key, Part::Main, Some(attempt), patch).await,
-            Err(why) => Ok(Outcome::Refused { why }),
-        }
+        self.carry_out(key, attempt, |driver, seen| driver.restore(seen, attempt, good)).await
     }
 
-    /// As [`Cluster::entry`], for what only Rollouts have.
-    async fn rollout(&self, key: &Key) -> Result<Arc<Entry>, Error> {
-        if key.kind == Kind::Deployment {
-            return Err(Error::Unsuited(format!(
-                "{} is a Deployment: it has no steps and no abort.",
-                key.name
-            )));
+    /// Has the workload's driver say what to send, and sends it.
+    async fn carry_out(
+        &self,
+        key: &Key,
+        attempt: &AttemptId,
+        requests: impl FnOnce(&dyn Driver, &Seen<'_>) -> Requests,
+    ) -> Result<Outcome, Error> {
+        let entry = self.entry(key).await?;
+        let source = self.source(&entry).await?;
+        let requests = requests(driver::of(&entry.workload), &entry.seen(source.as_deref()));
+        self.send_all(&entry, attempt, requests).await
+    }
+
+    /// One request after the other. The first that is not taken is the answer; what went before it stays done.
+    async fn send_all(
+        &self,
+        entry: &Entry,
+        attempt: &AttemptId,
+        requests: Requests,
+    ) -> Result<Outcome, Error> {
+        let requests = match requests {
+            Ok(requests) => requests,
+            Err(why) => return Ok(Outcome::Refused { why }),
+        };
+        let w = &entry.workload;
+        let mut done =
+            Outcome::Applied { generation: w.generation, resource_version: w.resource_version.clone() };
+        for request in requests {
+            let mark = request.marked.then_some(attempt);
+            let outcome = self.sender.patch(&request.key, request.part, mark, request.patch).await?;
+            if !outcome.is_applied() {
+                return Ok(outcome);
+            }
+            // Another object's generation would be taken for the workload's.
+            if request.key == w.key {
+                done = outcome;
+            }
         }
-        self.entry(key).await
+        Ok(done)
+    }
+
+    /// The Deployment that a Rollout takes its template from; `None` where the template is its own.
+    async fn source(&self, entry: &Entry) -> Result<Option<Arc<Facts>>, Error> {
+        match rollout::source(&entry.facts) {
+            Some(key) => Ok(Some(self.entry(&key).await?.facts.clone())),
+            None => Ok(None),
+        }
     }
 
     /// From the cache; from the API server where the cache does not have it.

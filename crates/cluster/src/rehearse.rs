@@ -9,11 +9,11 @@ mod references;
 mod surroundings;
 
 use crate::back::known_good;
+use crate::driver::{self, Requests, Seen};
 use crate::error::Error;
 use crate::observe::Facts;
-use crate::patch::Patch;
-use crate::send::{Outcome, Part};
-use crate::{Cluster, deployment, rollout};
+use crate::send::Outcome;
+use crate::{Cluster, rollout};
 use chrono::{DateTime, Utc};
 use model::AttemptId;
 use model::rehearsal::{Check, Rehearsal, WayBack};
@@ -74,16 +74,35 @@ impl Cluster {
         Ok(rehearsal)
     }
 
+    /// Every call a rollback may take, made for the workload as it is: the hashes they test are those of now.
     async fn try_patches(&self, facts: &Facts, w: &Workload, good: &KnownGood) -> Vec<Check> {
-        let tries = patches(facts, w, good).into_iter().map(|(call, part, patch)| async move {
-            let begun = Instant::now();
-            let answer = match patch {
-                Ok(patch) => self.sender.dry_run(&w.key, part, patch).await,
-                Err(why) => Ok(Outcome::refused(why)),
-            };
-            check(call, answer, begun.elapsed())
+        let (driver, attempt) = (driver::of(w), AttemptId("rehearsal".into()));
+        let seen = Seen { workload: w, facts, source: None };
+        let tries = driver.ways_back().iter().map(|call| {
+            let requests = driver.back(*call, &seen, &attempt, good);
+            async move {
+                let begun = Instant::now();
+                check(*call, self.try_all(requests).await, begun.elapsed())
+            }
         });
         futures::future::join_all(tries).await
+    }
+
+    /// The first request that would not be taken, else the last one's answer.
+    async fn try_all(&self, requests: Requests) -> Result<Outcome, Error> {
+        let mut last = Outcome::refused("There is nothing to try.");
+        match requests {
+            Err(why) => last = Outcome::refused(why),
+            Ok(requests) => {
+                for request in requests {
+                    last = self.sender.dry_run(&request.key, request.part, request.patch).await?;
+                    if !last.is_applied() {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(last)
     }
 }
 
@@ -98,22 +117,6 @@ fn name(call: Call) -> &'static str {
         Call::RevertThroughWindow => "Revert past the steps",
         Call::PromoteFull => "Full promotion",
     }
-}
-
-/// Every kind of patch a rollback may send, made for the workload as it is: the hashes they test are those of now.
-fn patches(facts: &Facts, w: &Workload, good: &KnownGood) -> Vec<(Call, Part, Result<Patch, String>)> {
-    let attempt = AttemptId("rehearsal".into());
-    if w.key.kind == Kind::Deployment {
-        return vec![(Call::Revert, Part::Main, Ok(deployment::revert(facts, &attempt, good)))];
-    }
-    let revert = |window| rollout::revert(facts, w.revisions.len(), &attempt, good, window);
-    vec![
-        (Call::Revert, Part::Main, revert(false)),
-        (Call::RevertThroughWindow, Part::Main, revert(true)),
-        (Call::Unpause, Part::Main, Ok(rollout::unpause(facts, None))),
-        (Call::Abort, Part::Status, Ok(rollout::abort(&good.hash))),
-        (Call::PromoteFull, Part::Status, Ok(rollout::promote_full(&good.hash))),
-    ]
 }
 
 /// The way back, and what was written down in words.

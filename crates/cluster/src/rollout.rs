@@ -4,18 +4,108 @@
 //! patch is for the spec. `resourceVersion` would not do: the controller writes status all the time. Source:
 //! the operations seen on the real controller, Argo Rollouts v1.10.1.
 
-use crate::observe::{ATTEMPT, Facts, RELEASE, ROLLBACK, WINDOW};
+use crate::deployment;
+use crate::driver::{Driver, Incoming, Request, Requests, Seen, mark};
+use crate::observe::{ATTEMPT, Facts, WINDOW};
 use crate::patch::{Patch, annotation};
+use model::AttemptId;
 use model::plan::Plan;
 use model::release::KnownGood;
-use model::workload::{Phase, Strategy, Workload};
-use model::{AttemptId, ReleaseId};
+use model::rollback::Call;
+use model::workload::{Key, Kind, Phase, Strategy, Workload};
 use serde_json::{Value, json};
 
 const STEPS: &str = "/spec/strategy/canary/steps";
 const ROLLBACK_WINDOW: &str = "/spec/rollbackWindow";
 /// The API server takes 256 KiB of annotations; the rest is for others'.
 const LARGEST_NOTE: usize = 200 * 1024;
+
+/// Drives an Argo Rollout by steps that only Tidegate opens.
+#[derive(Debug)]
+pub(crate) struct Steps;
+
+impl Driver for Steps {
+    fn name(&self) -> &'static str {
+        "a Rollout"
+    }
+
+    fn deploy(&self, seen: &Seen<'_>, attempt: &AttemptId, new: &Incoming<'_>) -> Requests {
+        Ok(vec![Request::marked(&seen.workload.key, deploy(seen.facts, attempt, new)?)])
+    }
+
+    fn open_pause(&self, seen: &Seen<'_>, from: i32) -> Requests {
+        Ok(vec![Request::status(&seen.workload.key, open_pause(seen.workload, from)?)])
+    }
+
+    fn unpause(&self, seen: &Seen<'_>, attempt: Option<&AttemptId>) -> Requests {
+        let patch = unpause(seen.facts, attempt);
+        let marked = attempt.is_some();
+        Ok(vec![Request { marked, ..Request::unmarked(&seen.workload.key, patch) }])
+    }
+
+    fn abort(&self, seen: &Seen<'_>, bad: Option<&str>) -> Requests {
+        let bad = newest(seen, bad, "aborted")?;
+        Ok(vec![Request::status(&seen.workload.key, abort(bad))])
+    }
+
+    fn revert(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood, window: bool) -> Requests {
+        let (w, facts) = (seen.workload, seen.facts);
+        if w.workload_ref {
+            return revert_elsewhere(seen, attempt, good, window);
+        }
+        let patch = revert(facts, w.revisions.len(), attempt, good, window)?;
+        Ok(vec![Request::marked(&w.key, patch)])
+    }
+
+    fn promote_full(&self, seen: &Seen<'_>) -> Requests {
+        Ok(vec![Request::status(&seen.workload.key, promote_full(newest(seen, None, "promoted")?))])
+    }
+
+    fn restore(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood) -> Requests {
+        Ok(vec![Request::marked(&seen.workload.key, restore_steps(seen.facts, attempt, good)?)])
+    }
+
+    fn ways_back(&self) -> &'static [Call] {
+        &[Call::Revert, Call::RevertThroughWindow, Call::Unpause, Call::Abort, Call::PromoteFull]
+    }
+}
+
+fn newest<'a>(seen: &Seen<'a>, given: Option<&'a str>, what: &str) -> Result<&'a str, String> {
+    given
+        .or(seen.workload.current_hash.as_deref())
+        .ok_or_else(|| format!("{} has no revision yet that could be {what}.", seen.workload.key.name))
+}
+
+/// Reverts a Rollout whose template is a Deployment's: there. Written onto the Rollout it would take its
+/// pods away. The window is the Rollout's, and must be there first.
+fn revert_elsewhere(seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood, window: bool) -> Requests {
+    let (key, facts) = (&seen.workload.key, seen.facts);
+    let (kind, name) = match facts.reference.as_deref() {
+        Some((kind, name)) => (kind.as_str(), name.as_str()),
+        None => ("nothing", ""),
+    };
+    let Some(source) = seen.source else {
+        let why = if kind == "Deployment" { "cannot be read" } else { "Tidegate does not change" };
+        return Err(format!(
+            "{} takes its template from {kind} {name} (spec.workloadRef), which {why}. Put the old template \
+             back there.",
+            key.name
+        ));
+    };
+    let mut requests = Vec::new();
+    if window {
+        requests.push(Request::unmarked(key, open_window(facts, seen.workload.revisions.len())));
+    }
+    requests.push(Request::marked(&source.workload.key, deployment::revert(source, attempt, good)));
+    Ok(requests)
+}
+
+/// The Deployment that a Rollout takes its template from.
+pub(crate) fn source(facts: &Facts) -> Option<Key> {
+    let (kind, name) = facts.reference.as_deref()?;
+    let deployment = || Key { kind: Kind::Deployment, name: name.clone(), ..facts.workload.key.clone() };
+    (kind == "Deployment").then(deployment)
+}
 
 /// The plan's steps as the controller walks them: each weight followed by a pause that only Tidegate opens,
 /// so that the canary stands still when Tidegate does. The last weight, 100, is followed by one only where it
@@ -61,28 +151,18 @@ fn unfit(w: &Workload) -> Option<String> {
 ///
 /// # Errors
 /// In words, when this Rollout, or this plan on it, is not to be deployed.
-pub(crate) fn deploy(
-    facts: &Facts,
-    attempt: &AttemptId,
-    plan: &Plan,
-    good: &KnownGood,
-    release: ReleaseId,
-) -> Result<Patch, String> {
-    let w = &facts.workload;
+fn deploy(facts: &Facts, attempt: &AttemptId, new: &Incoming<'_>) -> Result<Patch, String> {
+    let (w, plan, good) = (&facts.workload, new.plan, new.good);
     if let Some(why) = unfit(w) {
         return Err(why);
     }
-    let note = note(&w.key.name, good)?;
     let mut patch = Patch::new()
         .test("/status/stableRS", good.hash.as_str())
         .test("/status/currentPodHash", good.hash.as_str())
         // Exactly what was recorded as the way back is what the new images are put into.
         .test("/spec/template", good.template.clone());
     patch = images(patch, w, plan, good)?;
-    let release = release.to_string();
-    Ok(patch
-        .add(STEPS, steps(plan))
-        .annotate(facts.annotated, &[(ATTEMPT, &attempt.0), (RELEASE, &release), (ROLLBACK, &note)]))
+    mark(patch.add(STEPS, steps(plan)), facts, attempt, new)
 }
 
 /// Puts the plan's images in.
@@ -144,7 +224,7 @@ fn containers(template: &Value) -> Vec<&str> {
 ///
 /// The index and the pause's reason are both tested: until the controller has moved the index, the pause is
 /// gone already, so a second patch for the same pause cannot open the next one.
-pub(crate) fn open_pause(w: &Workload, from: i32) -> Result<Patch, String> {
+fn open_pause(w: &Workload, from: i32) -> Result<Patch, String> {
     if w.spec_paused {
         return Err(format!("{} is paused in the cluster (spec.paused). Resume it first.", w.key.name));
     }
@@ -160,7 +240,7 @@ pub(crate) fn open_pause(w: &Workload, from: i32) -> Result<Patch, String> {
 /// A paused Rollout carries nothing out, not even an abort.
 ///
 /// On the way back it goes without the attempt: that mark belongs to the revert that follows.
-pub(crate) fn unpause(facts: &Facts, attempt: Option<&AttemptId>) -> Patch {
+fn unpause(facts: &Facts, attempt: Option<&AttemptId>) -> Patch {
     let patch = Patch::new().add("/spec/paused", false);
     match attempt {
         Some(attempt) => patch.annotate(facts.annotated, &[(ATTEMPT, &attempt.0)]),
@@ -169,7 +249,7 @@ pub(crate) fn unpause(facts: &Facts, attempt: Option<&AttemptId>) -> Patch {
 }
 
 /// For `/status`. Both fields always: a promoteFull that is running erases an abort.
-pub(crate) fn abort(bad_hash: &str) -> Patch {
+fn abort(bad_hash: &str) -> Patch {
     Patch::new()
         .test("/status/currentPodHash", bad_hash)
         .add("/status/abort", true)
@@ -187,7 +267,7 @@ pub(crate) fn promote_full(hash: &str) -> Patch {
 ///
 /// # Errors
 /// In words, for a Rollout with a `workloadRef`: a template written onto one takes its pods away.
-pub(crate) fn revert(
+fn revert(
     facts: &Facts,
     revisions: usize,
     attempt: &AttemptId,
@@ -224,7 +304,7 @@ pub(crate) fn revert(
 ///
 /// # Errors
 /// In words, while an update is in flight.
-pub(crate) fn restore_steps(facts: &Facts, attempt: &AttemptId, good: &KnownGood) -> Result<Patch, String> {
+fn restore_steps(facts: &Facts, attempt: &AttemptId, good: &KnownGood) -> Result<Patch, String> {
     let w = &facts.workload;
     let settled = w.phase == Phase::Healthy && w.stable_hash.is_some() && w.stable_hash == w.current_hash;
     let Some(hash) = w.stable_hash.as_deref().filter(|_| settled) else {
@@ -260,7 +340,7 @@ fn own_window(patch: Patch, facts: &Facts) -> Patch {
 }
 
 /// For a Rollout whose template is another object's: the window alone, before that object is changed.
-pub(crate) fn open_window(facts: &Facts, revisions: usize) -> Patch {
+fn open_window(facts: &Facts, revisions: usize) -> Patch {
     let w = &facts.workload;
     let mut patch = Patch::new();
     if let Some(bad) = &w.current_hash {

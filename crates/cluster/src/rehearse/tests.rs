@@ -28,11 +28,13 @@ fn every_kind_of_patch_tests_what_is_now() {
     let (facts, w) = read(&object);
     let (good, words) = written_down(&object, &facts, &w, &images()).unwrap();
     assert_eq!(words, "From 1.42.0 back to 1.41.3: its template and its own 2 steps can be written down.");
-    let patches = patches(&facts, &w, &good);
-    assert_eq!(patches.len(), 5);
-    for (call, _, patch) in patches {
-        let patch = patch.unwrap();
-        assert_eq!(patch.first_failing(&object), None, "{call:?} holds against the object as it is");
+    let (driver, seen) = (driver::of(&w), Seen { workload: &w, facts: &facts, source: None });
+    assert_eq!(driver.ways_back().len(), 5);
+    for call in driver.ways_back() {
+        for request in driver.back(*call, &seen, &AttemptId("rehearsal".into()), &good).unwrap() {
+            let failing = request.patch.first_failing(&object);
+            assert_eq!(failing, None, "{call:?} holds against the object as it is");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::observe;
 use crate::raw;
+use model::ReleaseId;
 use serde::Deserialize as _;
 
 fn facts(patch: &[(&str, Value)]) -> Facts {
@@ -47,7 +48,8 @@ fn id() -> AttemptId {
 }
 
 fn deploy_to(facts: &Facts, plan: &Plan) -> Result<Value, String> {
-    deploy(facts, &id(), plan, &good(), ReleaseId(7)).map(Patch::value)
+    let new = Incoming { plan, good: &good(), release: ReleaseId(7) };
+    deploy(facts, &id(), &new).map(Patch::value)
 }
 
 #[test]
@@ -119,7 +121,8 @@ fn what_cannot_be_deployed_is_said() {
 fn a_template_too_large_for_an_annotation_is_refused() {
     let mut large = good();
     large.template["metadata"]["annotations"] = json!({"x": "x".repeat(LARGEST_NOTE)});
-    let why = deploy(&facts(&[]), &id(), &two(), &large, ReleaseId(7)).unwrap_err();
+    let why = deploy(&facts(&[]), &id(), &Incoming { plan: &two(), good: &large, release: ReleaseId(7) })
+        .unwrap_err();
     assert!(why.contains("200 KiB"), "{why}");
 }
 

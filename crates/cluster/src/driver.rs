@@ -1,0 +1,144 @@
+//! One driver for each kind of workload and strategy: which requests an operation takes, on which objects, in
+//! which order. Pure: [`crate::Cluster`] gathers what is seen and sends what comes back.
+//!
+//! Each request carries its own preconditions and is sent only when the one before it was taken. So an operation
+//! that breaks off in the middle has done its first part, and the next look at the workload tells what is missing.
+
+use crate::observe::{ATTEMPT, Facts, RELEASE, ROLLBACK};
+use crate::patch::Patch;
+use crate::send::Part;
+use crate::{deployment, rollout};
+use model::plan::Plan;
+use model::release::KnownGood;
+use model::rollback::Call;
+use model::workload::{Key, Strategy, Workload};
+use model::{AttemptId, ReleaseId};
+
+/// One request to the API server.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Request {
+    pub key: Key,
+    pub part: Part,
+    pub patch: Patch,
+    /// It carries the attempt's id, so that a second one under the same id is told from a first.
+    pub marked: bool,
+}
+
+impl Request {
+    /// Changes an object and leaves the attempt's mark there.
+    pub(crate) fn marked(key: &Key, patch: Patch) -> Self {
+        Self { key: key.clone(), part: Part::Main, patch, marked: true }
+    }
+
+    pub(crate) fn unmarked(key: &Key, patch: Patch) -> Self {
+        Self { marked: false, ..Self::marked(key, patch) }
+    }
+
+    /// For `/status`, which has no place for a mark.
+    pub(crate) fn status(key: &Key, patch: Patch) -> Self {
+        Self { part: Part::Status, ..Self::unmarked(key, patch) }
+    }
+}
+
+/// What an operation takes, in order; nothing where it is done already. In words, why it is not to be.
+pub(crate) type Requests = Result<Vec<Request>, String>;
+
+/// The workload as a driver sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    pub workload: &'a Workload,
+    pub facts: &'a Facts,
+    /// The Deployment that a Rollout's `workloadRef` names.
+    pub source: Option<&'a Facts>,
+}
+
+/// A version that is to be brought in, and the way back from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming<'a> {
+    pub plan: &'a Plan,
+    pub good: &'a KnownGood,
+    pub release: ReleaseId,
+}
+
+/// What can be done to a workload. What a driver does not say it cannot do.
+pub(crate) trait Driver: Sync {
+    /// As errors name it: `a Deployment`.
+    fn name(&self) -> &'static str;
+
+    /// Brings a version in, as far as the plan's first step.
+    fn deploy(&self, seen: &Seen<'_>, attempt: &AttemptId, new: &Incoming<'_>) -> Requests;
+
+    /// Opens the pause at step `from` of a Rollout's steps, and no other.
+    fn open_pause(&self, seen: &Seen<'_>, from: i32) -> Requests {
+        let _ = from;
+        self.cannot(seen, "has no steps")
+    }
+
+    /// Holds it where it is, in the middle of a roll-out.
+    fn pause(&self, seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
+        let _ = attempt;
+        self.cannot(seen, "is held by its steps, not by a pause")
+    }
+
+    /// Takes `spec.paused` away. Without an attempt on the way back: that mark belongs to the revert.
+    fn unpause(&self, seen: &Seen<'_>, attempt: Option<&AttemptId>) -> Requests;
+
+    /// Traffic back to stable, as long as the newest revision is `bad` (`None`: the one last seen).
+    fn abort(&self, seen: &Seen<'_>, bad: Option<&str>) -> Requests {
+        let _ = bad;
+        self.cannot(seen, "has no abort")
+    }
+
+    /// The known-good version back; with `window` past the steps.
+    fn revert(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood, window: bool) -> Requests;
+
+    /// Skips what is left of the steps on the way to the newest revision.
+    fn promote_full(&self, seen: &Seen<'_>) -> Requests {
+        self.cannot(seen, "has no steps")
+    }
+
+    /// Puts back what was lent for the release: steps and windows.
+    fn restore(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood) -> Requests;
+
+    /// Every call that a rollback may take, to be tried when it is rehearsed.
+    fn ways_back(&self) -> &'static [Call];
+
+    /// One call of a way back.
+    fn back(&self, call: Call, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood) -> Requests {
+        match call {
+            Call::Unpause => self.unpause(seen, None),
+            Call::Abort => self.abort(seen, None),
+            Call::Revert => self.revert(seen, attempt, good, false),
+            Call::RevertThroughWindow => self.revert(seen, attempt, good, true),
+            Call::PromoteFull => self.promote_full(seen),
+        }
+    }
+
+    fn cannot(&self, seen: &Seen<'_>, why: &str) -> Requests {
+        Err(format!("{} is {}: it {why}.", seen.workload.key.name, self.name()))
+    }
+}
+
+/// The driver for a workload as it is.
+pub(crate) fn of(w: &Workload) -> &'static dyn Driver {
+    match w.strategy {
+        Strategy::Canary | Strategy::BlueGreen => &rollout::Steps,
+        Strategy::Rolling => &deployment::Rolling,
+    }
+}
+
+/// Whichever driver brings a version in, it leaves the same marks: whose attempt it was, for which release, and
+/// the way back.
+///
+/// # Errors
+/// In words, when the way back is too large for an annotation.
+pub(crate) fn mark(
+    patch: Patch,
+    facts: &Facts,
+    attempt: &AttemptId,
+    new: &Incoming<'_>,
+) -> Result<Patch, String> {
+    let note = rollout::note(&facts.workload.key.name, new.good)?;
+    let release = new.release.to_string();
+    Ok(patch.annotate(facts.annotated, &[(ATTEMPT, &attempt.0), (RELEASE, &release), (ROLLBACK, &note)]))
+}
