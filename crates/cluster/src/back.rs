@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::escort::Escort;
 use crate::observe::{self, Facts};
 use crate::send::{Outcome, path};
-use crate::{Cluster, driver, raw};
+use crate::{Cluster, blue_green, driver, raw};
 use model::AttemptId;
 use model::release::KnownGood;
 use model::rollback::{Call, Route, route};
@@ -94,6 +94,8 @@ impl Cluster {
             return Ok(Some(KnownGood {
                 template: cleaned(set),
                 steps: own_steps(&object),
+                // What stands there now may be a release's.
+                blue_green: None,
                 hash: parsed.revision.hash,
                 images: parsed.revision.images,
                 revision: Some(parsed.revision.number),
@@ -228,6 +230,7 @@ pub(crate) fn known_good(object: &Value, facts: &Facts, w: &Workload) -> Result<
     Ok(KnownGood {
         template: object["spec"]["template"].clone(),
         steps: own_steps(object),
+        blue_green: blue_green::own(object),
         hash,
         images: w.images.clone(),
         revision: facts.revision,

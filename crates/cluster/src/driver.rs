@@ -74,6 +74,12 @@ pub(crate) trait Driver: Sync {
         self.cannot(seen, "has no steps")
     }
 
+    /// Sends all users to the version `hash`, whose pods are up beside those they are on.
+    fn switch(&self, seen: &Seen<'_>, hash: &str) -> Requests {
+        let _ = hash;
+        self.cannot(seen, "has no switch")
+    }
+
     /// Holds it where it is, in the middle of a roll-out.
     fn pause(&self, seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
         let _ = attempt;

@@ -5,6 +5,7 @@
 //! became of it is an [`Outcome`]; after any gap in a watch the cache equals a fresh list.
 
 mod back;
+mod blue_green;
 mod cache;
 mod connect;
 mod deployment;
@@ -178,6 +179,15 @@ impl Cluster {
         self.carry_out(key, attempt, |driver, seen| driver.open_pause(seen, from)).await
     }
 
+    /// Lets a blue-green update go on that waits with the switch to `hash`: the active Service goes over to it. A status
+    /// patch cannot carry the attempt's id; that the pause is gone is its mark.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn switch(&self, key: &Key, attempt: &AttemptId, hash: &str) -> Result<Outcome, Error> {
+        self.carry_out(key, attempt, |driver, seen| driver.switch(seen, hash)).await
+    }
+
     /// Holds a Deployment where it is, in the middle of its roll-out.
     ///
     /// # Errors
@@ -235,8 +245,8 @@ impl Cluster {
         self.carry_out(key, attempt, |driver, seen| driver.promote_full(seen)).await
     }
 
-    /// Puts the Rollout's own steps and rollbackWindow back. Refused while an update is in flight. Nothing to
-    /// do for a Deployment.
+    /// Puts the Rollout's own steps (or its own settings of the switch) and rollbackWindow back. Refused while an
+    /// update is in flight. Nothing to do for a Deployment.
     ///
     /// # Errors
     /// As for any call.

@@ -4,12 +4,12 @@
 //! patch is for the spec. `resourceVersion` would not do: the controller writes status all the time. Source:
 //! the operations seen on the real controller, Argo Rollouts v1.10.1.
 
-use crate::deployment;
 use crate::driver::{Driver, Incoming, Request, Requests, Seen, mark};
 use crate::observe::{ATTEMPT, Facts, WINDOW};
 use crate::patch::{Patch, annotation};
+use crate::{blue_green, deployment};
 use model::AttemptId;
-use model::plan::Plan;
+use model::plan::{Plan, Strategy as PlanStrategy};
 use model::release::KnownGood;
 use model::rollback::Call;
 use model::workload::{Key, Kind, Phase, Strategy, Workload};
@@ -35,6 +35,10 @@ impl Driver for Steps {
 
     fn open_pause(&self, seen: &Seen<'_>, from: i32) -> Requests {
         Ok(vec![Request::status(&seen.workload.key, open_pause(seen.workload, from)?)])
+    }
+
+    fn switch(&self, seen: &Seen<'_>, hash: &str) -> Requests {
+        Ok(vec![Request::status(&seen.workload.key, blue_green::switch(seen.workload, hash)?)])
     }
 
     fn unpause(&self, seen: &Seen<'_>, attempt: Option<&AttemptId>) -> Requests {
@@ -131,12 +135,6 @@ fn unfit(w: &Workload) -> Option<String> {
              a Rollout yet: change the object it refers to."
         ));
     }
-    if w.strategy == Strategy::BlueGreen {
-        return Some(format!(
-            "{name} is a blue-green Rollout. Tidegate drives canaries for now: deploy it as before; Tidegate \
-             still shows it and rolls it back."
-        ));
-    }
     if w.spec_paused {
         return Some(format!("{name} is paused in the cluster (spec.paused). Resume it first."));
     }
@@ -146,8 +144,8 @@ fn unfit(w: &Workload) -> Option<String> {
     None
 }
 
-/// The new images, the plan's steps and the way back, in one patch: the canary starts at the plan's first
-/// step.
+/// The new images, the plan's steps (or, for a blue-green one, that it waits with the switch) and the way back, in one
+/// patch: the release starts at the plan's first step.
 ///
 /// # Errors
 /// In words, when this Rollout, or this plan on it, is not to be deployed.
@@ -156,13 +154,36 @@ fn deploy(facts: &Facts, attempt: &AttemptId, new: &Incoming<'_>) -> Result<Patc
     if let Some(why) = unfit(w) {
         return Err(why);
     }
+    if w.strategy != plan.drives() {
+        return Err(format!(
+            "{} has another strategy than the plan. Write the plan anew for it.",
+            w.key.name
+        ));
+    }
     let mut patch = Patch::new()
         .test("/status/stableRS", good.hash.as_str())
         .test("/status/currentPodHash", good.hash.as_str())
         // Exactly what was recorded as the way back is what the new images are put into.
         .test("/spec/template", good.template.clone());
     patch = images(patch, w, plan, good)?;
-    mark(patch.add(STEPS, steps(plan)), facts, attempt, new)
+    patch = match &plan.spec.strategy {
+        PlanStrategy::BlueGreen(both) => {
+            // Users are where the way back leads.
+            patch = patch.test("/status/blueGreen/activeSelector", good.hash.as_str());
+            blue_green::hold(patch, plan, both, good)
+        }
+        PlanStrategy::Canary(_) | PlanStrategy::Rolling(_) => patch.add(STEPS, steps(plan)),
+    };
+    patch = mark(patch, facts, attempt, new)?;
+    if let Some(window) = facts.window.as_deref() {
+        // Within its owner's window a version that is older than the stable one would walk no steps, and be switched
+        // to at once: past every gate.
+        patch = patch.clear(ROLLBACK_WINDOW);
+        if facts.window_note.is_none() {
+            patch = patch.add(&annotation(WINDOW), window.to_string());
+        }
+    }
+    Ok(patch)
 }
 
 /// Puts the plan's images in.
@@ -288,14 +309,12 @@ fn revert(
         patch = patch.test("/status/currentPodHash", bad);
     }
     patch = patch.replace("/spec/template", good.template.clone());
-    if w.strategy == Strategy::Canary {
-        patch = own_steps(patch, good);
-    }
+    patch = own(patch, w, good);
     let mark = [(ATTEMPT, attempt.0.as_str())];
     Ok(if window {
         with_window(patch, facts, revisions, &mark)
     } else {
-        patch.annotate(facts.annotated, &mark)
+        own_window(patch, facts).annotate(facts.annotated, &mark)
     })
 }
 
@@ -309,15 +328,12 @@ fn restore_steps(facts: &Facts, attempt: &AttemptId, good: &KnownGood) -> Result
     let settled = w.phase == Phase::Healthy && w.stable_hash.is_some() && w.stable_hash == w.current_hash;
     let Some(hash) = w.stable_hash.as_deref().filter(|_| settled) else {
         return Err(format!(
-            "{} is not Healthy on one version yet; changing its steps now would start the canary anew.",
+            "{} is not Healthy on one version yet; putting its own settings back now could start the update anew.",
             w.key.name
         ));
     };
-    let mut patch = Patch::new().test("/status/stableRS", hash).test("/status/currentPodHash", hash);
-    if w.strategy == Strategy::Canary {
-        patch = own_steps(patch, good);
-    }
-    patch = own_window(patch, facts);
+    let patch = Patch::new().test("/status/stableRS", hash).test("/status/currentPodHash", hash);
+    let patch = own_window(own(patch, w, good), facts);
     Ok(patch.annotate(facts.annotated, &[(ATTEMPT, &attempt.0)]))
 }
 
@@ -336,7 +352,8 @@ fn own_window(patch: Patch, facts: &Facts) -> Patch {
         Value::Null => patch.clear(ROLLBACK_WINDOW),
         window => patch.add(ROLLBACK_WINDOW, window),
     };
-    patch.remove(&annotation(WINDOW))
+    // Another look may have taken it away already.
+    patch.clear(&annotation(WINDOW))
 }
 
 /// For a Rollout whose template is another object's: the window alone, before that object is changed.
@@ -361,10 +378,13 @@ fn with_window(patch: Patch, facts: &Facts, revisions: usize, others: &[(&str, &
     patch.add(ROLLBACK_WINDOW, json!({"revisions": revisions + 1})).annotate(facts.annotated, &notes)
 }
 
-fn own_steps(patch: Patch, good: &KnownGood) -> Patch {
-    match &good.steps {
-        Some(steps) => patch.add(STEPS, steps.clone()),
-        None => patch.clear(STEPS),
+/// What a release replaced of the Rollout's own.
+fn own(patch: Patch, w: &Workload, good: &KnownGood) -> Patch {
+    match (w.strategy, &good.steps) {
+        (Strategy::Canary, Some(steps)) => patch.add(STEPS, steps.clone()),
+        (Strategy::Canary, None) => patch.clear(STEPS),
+        (Strategy::BlueGreen, _) => blue_green::put_back(patch, good),
+        (Strategy::Rolling, _) => patch,
     }
 }
 

@@ -270,6 +270,9 @@ fn difference(path: &str, wanted: &Value, found: &Value) -> String {
         "/status/currentStepIndex" => {
             format!("it stands at step {found}, no longer at step {wanted}")
         }
+        "/status/blueGreen/activeSelector" => {
+            format!("its active Service selects {found}, no longer {wanted}")
+        }
         "/status/pauseConditions/0/reason" => "it no longer waits at that pause".to_owned(),
         "/spec/template" => "its template is no longer the one that was read".to_owned(),
         path if path.starts_with("/spec/template/") => "its containers are no longer the same".to_owned(),

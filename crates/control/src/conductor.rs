@@ -182,6 +182,7 @@ impl Control {
         Some(model::release::KnownGood {
             template,
             steps: release.known_good.steps.clone(),
+            blue_green: None,
             revision: seen.revision(&hash).map(|r| r.number),
             hash,
             images: seen.images.clone(),

@@ -86,6 +86,10 @@ impl Control {
         match effect {
             Effect::Deploy => cluster.deploy(key, id, plan, good, release.id).await,
             Effect::OpenPause { from } => cluster.open_pause(key, id, *from).await,
+            Effect::Switch => match release.canary_hash.as_deref() {
+                Some(hash) => cluster.switch(key, id, hash).await,
+                None => Ok(Outcome::Refused { why: "Which version to switch to is not known yet.".into() }),
+            },
             Effect::Pause => cluster.pause(key, id).await,
             Effect::Resume | Effect::Unpause => cluster.unpause(key, id).await,
             Effect::Abort => match bad {

@@ -156,7 +156,8 @@ impl Control {
     async fn template_of(&self, due: &Due) -> Option<KnownGood> {
         let key = &due.workload.key;
         match self.cluster(&key.cluster).ok()?.template(key).await {
-            Ok(good) => Some(good).filter(|good| good.hash == due.hash),
+            // The settings of a switch are the workload's, not this version's: only a release puts back what it changed.
+            Ok(good) => Some(KnownGood { blue_green: None, ..good }).filter(|good| good.hash == due.hash),
             Err(error) => {
                 tracing::debug!(%error, %key, "its known-good version is recorded later");
                 None

@@ -23,6 +23,7 @@ fn intent(id: &str) -> Intent {
         good: KnownGood {
             template: serde_json::json!({"spec": {}}),
             steps: None,
+            blue_green: None,
             hash: "77b0".into(),
             images: [("app".to_owned(), "registry.example.com/shop/checkout:1.41.3".to_owned())].into(),
             revision: Some(41),

@@ -5,6 +5,7 @@
 
 mod apply;
 mod back;
+mod blue_green;
 mod forward;
 mod next;
 mod press;
@@ -38,6 +39,8 @@ pub enum Effect {
     Deploy,
     /// Opens the pause the canary stands at. `from` is the index in the *Rollout's* steps, tested by the patch.
     OpenPause { from: i32 },
+    /// Opens the pause at which a blue-green update waits: the active Service goes to the new version, with all users.
+    Switch,
     /// A Deployment in the middle of a roll-out is held: `spec.paused: true`.
     Pause,
     /// It goes on: `spec.paused: false`.
@@ -51,7 +54,7 @@ pub enum Effect {
     Revert,
     /// `status.promoteFull: true` on the way *back* only, when the known-good version would walk the steps.
     PromoteFull,
-    /// Puts the Rollout's own steps back once it is Healthy on the new version.
+    /// Puts the Rollout's own steps, or its own settings of the switch, back once it is Healthy on the new version.
     RestoreSteps,
 }
 
@@ -59,7 +62,7 @@ impl Effect {
     /// May put more traffic on the new version. Everything else only takes away or tidies up.
     pub fn raises(&self) -> bool {
         match self {
-            Self::Deploy | Self::OpenPause { .. } | Self::Resume => true,
+            Self::Deploy | Self::OpenPause { .. } | Self::Switch | Self::Resume => true,
             Self::Pause
             | Self::Unpause
             | Self::Abort

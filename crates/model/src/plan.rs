@@ -327,6 +327,16 @@ impl Plan {
         }
     }
 
+    /// Where the gates of a step lead, within a sentence: `25 %`, `the switch`, `promotion`, `the end of the release`.
+    pub fn step_leads_to(&self, index: usize) -> String {
+        match (&self.spec.strategy, self.steps().get(index + 1)) {
+            (Strategy::BlueGreen(_), Some(_)) => "the switch".to_owned(),
+            (Strategy::BlueGreen(_), None) => "the end of the release".to_owned(),
+            (Strategy::Canary(_) | Strategy::Rolling(_), Some(next)) => format!("{} %", next.weight),
+            (Strategy::Canary(_) | Strategy::Rolling(_), None) => "promotion".to_owned(),
+        }
+    }
+
     /// The strategy that the workload must have.
     pub fn drives(&self) -> crate::workload::Strategy {
         match self.spec.strategy {

@@ -95,6 +95,10 @@ pub struct KnownGood {
     pub template: Value,
     /// The Rollout's own canary steps, put back when the release has ended. `None` where it had none.
     pub steps: Option<Value>,
+    /// The Rollout's own settings of its blue-green switch, put back when the release has ended; those it did not have
+    /// are missing. `None` where they are not this version's to put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blue_green: Option<Value>,
     /// Pod template hash of the stable ReplicaSet.
     pub hash: String,
     pub images: BTreeMap<String, String>,

@@ -100,6 +100,15 @@ pub fn route(w: &Workload, good: &str) -> Route {
     }
     calls.push(Call::RevertThroughWindow);
     calls.push(Call::PromoteFull);
+    if w.strategy == Strategy::BlueGreen
+        && w.revision(good).is_some_and(|r| r.ready > 0 && r.ready >= w.replicas)
+    {
+        return Route {
+            calls,
+            pace: Pace::Seconds,
+            because: "The known-good pods still stand by: the active Service switches back to them.".into(),
+        };
+    }
     Route {
         calls,
         pace: Pace::PodStart,
@@ -171,6 +180,18 @@ mod tests {
         w.strategy = Strategy::BlueGreen;
         w.router = None;
         assert_eq!(way(&w), (vec![Call::Abort, Call::Revert], Pace::Seconds));
+    }
+
+    #[test]
+    fn blue_green_after_the_switch_goes_back_as_fast_as_its_pods_stand() {
+        let mut w = done();
+        w.strategy = Strategy::BlueGreen;
+        (w.router, w.weights) = (None, None);
+        assert_eq!(way(&w), (vec![Call::RevertThroughWindow, Call::PromoteFull], Pace::Seconds));
+        for r in &mut w.revisions {
+            (r.desired, r.ready) = if r.hash == GOOD { (0, 0) } else { (8, 8) };
+        }
+        assert_eq!(way(&w).1, Pace::PodStart);
     }
 
     #[test]

@@ -72,10 +72,16 @@ fn capacity(found: &mut Vec<String>, w: &Workload, object: &Value, good: &KnownG
     if w.strategy != Strategy::Rolling {
         found.push(match kept_for(w, object) {
             0 => format!("After promotion, {pods} of {version} must start."),
-            delay => format!(
-                "After promotion, the pods of {version} run for {delay} s more (scaleDownDelaySeconds); later {pods} \
-                 must start."
-            ),
+            delay => {
+                let longer = match w.strategy {
+                    Strategy::BlueGreen => ", by a plan until its gates after the switch have passed",
+                    Strategy::Canary | Strategy::Rolling => "",
+                };
+                format!(
+                    "After promotion, the pods of {version} run for {delay} s more (scaleDownDelaySeconds){longer}; \
+                     later {pods} must start."
+                )
+            }
         });
     }
     let limit = object["spec"]["revisionHistoryLimit"].as_i64().unwrap_or(HISTORY);

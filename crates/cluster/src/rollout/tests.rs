@@ -24,6 +24,7 @@ fn good() -> KnownGood {
             "initContainers": [{"name": "migrate", "image": "shop/migrate:1"}],
             "containers": [{"name": "proxy", "image": "mesh/proxy:2"}, {"name": "app", "image": "shop/checkout:1"}]}}),
         steps: Some(json!([{"setWeight": 10}])),
+        blue_green: None,
         hash: "good".into(),
         images: [("app".to_owned(), "shop/checkout:1".to_owned())].into(),
         revision: Some(3),
@@ -114,7 +115,7 @@ fn what_cannot_be_deployed_is_said() {
     refused(&[("/spec/paused", json!(true))], &two(), "spec.paused");
     refused(&[("/status/abort", json!(true))], &two(), "still stands aborted");
     refused(&[("/spec/workloadRef", json!({"kind": "Deployment", "name": "x"}))], &two(), "spec.workloadRef");
-    refused(&[("/spec/strategy", json!({"blueGreen": {}}))], &two(), "blue-green");
+    refused(&[("/spec/strategy", json!({"blueGreen": {}}))], &two(), "another strategy than the plan");
 }
 
 #[test]
@@ -250,19 +251,50 @@ fn the_owners_window_goes_back_with_the_steps() {
         let facts = facts(&[("/metadata/annotations", json!({observe::WINDOW: note}))]);
         restore_steps(&facts, &id(), &good()).unwrap().value().as_array().unwrap()[3..].to_vec()
     };
-    let note = json!({"op": "remove", "path": "/metadata/annotations/tidegate.dev~1rollback-window"});
+    let path = "/metadata/annotations/tidegate.dev~1rollback-window";
+    let cleared = json!({"op": "add", "path": path, "value": null});
+    let note = json!({"op": "remove", "path": path});
     let mark = json!({"op": "add", "path": "/metadata/annotations/tidegate.dev~1attempt", "value": "r7-1"});
     assert_eq!(
         noted("null"),
         [
             json!({"op": "add", "path": "/spec/rollbackWindow", "value": null}),
             json!({"op": "remove", "path": "/spec/rollbackWindow"}),
+            cleared.clone(),
             note.clone(),
             mark.clone(),
         ]
     );
     assert_eq!(
         noted(r#"{"revisions":3}"#),
-        [json!({"op": "add", "path": "/spec/rollbackWindow", "value": {"revisions": 3}}), note, mark,]
+        [
+            json!({"op": "add", "path": "/spec/rollbackWindow", "value": {"revisions": 3}}),
+            cleared,
+            note,
+            mark
+        ]
     );
+}
+
+/// Within it an older version would walk no steps: past every gate.
+#[test]
+fn the_owners_window_is_taken_away_for_a_release_and_noted_once() {
+    let window = json!({"revisions": 3});
+    let of = |facts: &Facts| deploy_to(facts, &two()).unwrap().as_array().unwrap().clone();
+    let path = "/metadata/annotations/tidegate.dev~1rollback-window";
+    let noted = json!({"op": "add", "path": path, "value": window.to_string()});
+    let gone = json!({"op": "remove", "path": "/spec/rollbackWindow"});
+    let first = of(&facts(&[("/spec/rollbackWindow", window.clone())]));
+    assert!(first.contains(&gone) && first.contains(&noted));
+    let ours = of(&facts(&[
+        ("/spec/rollbackWindow", json!({"revisions": 9})),
+        ("/metadata/annotations", json!({observe::WINDOW: "null"})),
+    ]));
+    assert!(ours.contains(&gone) && !ours.iter().any(|op| op["path"] == path));
+    let revert = |window| {
+        let noted = facts(&[("/metadata/annotations", json!({observe::WINDOW: r#"{"revisions":3}"#}))]);
+        super::revert(&noted, 5, &id(), &good(), window).unwrap().value().as_array().unwrap().clone()
+    };
+    let back = json!({"op": "add", "path": "/spec/rollbackWindow", "value": window});
+    assert!(revert(false).contains(&back) && !revert(true).contains(&back));
 }

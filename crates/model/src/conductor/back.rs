@@ -5,8 +5,8 @@
 //! for an instant about the version it is about to leave).
 
 use super::next::{
-    deployed, end, good_images, its_words, landed, landed_late, marked, reached, ready, record, stand, tried,
-    wants_good,
+    deployed, end, good_images, its_words, landed, landed_late, marked, reached, ready, record, stand,
+    switched, tried, wants_good,
 };
 use super::{Decision, Effect, Input, Record};
 use crate::release::{Course, Release, State};
@@ -86,14 +86,16 @@ fn sent(r: &Release, w: &Workload) -> bool {
     tried(r, &Effect::Revert).is_some_and(|t| reached(w, &t.id))
 }
 
-/// The known-good version is on its way in, and the controller means to walk the steps with it.
+/// The known-good version is on its way in, and the controller means to walk the steps with it, or to wait with the
+/// switch.
 fn walks(r: &Release, w: &Workload) -> bool {
-    w.strategy == Strategy::Canary
-        && w.observed()
-        && wants_good(r, w)
-        && w.in_flight()
-        && !w.promote_full
-        && (w.abort || !w.pauses.is_empty() || w.step_index.unwrap_or(0) < w.step_count)
+    let stops = match w.strategy {
+        Strategy::Canary => w.abort || !w.pauses.is_empty() || w.step_index.unwrap_or(0) < w.step_count,
+        // At its own pause, or at an analysis before it.
+        Strategy::BlueGreen => !switched(w),
+        Strategy::Rolling => false,
+    };
+    stops && w.observed() && wants_good(r, w) && w.in_flight() && !w.promote_full
 }
 
 /// Is what is seen certainly from after the deploy? The canary's name was seen, or the object carries a mark of ours.

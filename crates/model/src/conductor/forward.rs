@@ -60,8 +60,10 @@ pub(super) fn forward(i: &Input<'_>) -> Decision {
             why: format!("The controller says the update is degraded{}", its_words(w)),
         });
     }
-    if w.strategy == Strategy::Rolling {
-        return super::rolling::rolling(i, w);
+    match w.strategy {
+        Strategy::Rolling => return super::rolling::rolling(i, w),
+        Strategy::BlueGreen => return super::blue_green::blue_green(i, w),
+        Strategy::Canary => {}
     }
     if w.stable_hash.as_deref() == Some(canary) {
         return promoted(i, w);
@@ -84,7 +86,8 @@ pub(super) fn barred(i: &Input<'_>, w: &Workload) -> Option<Decision> {
                    rollback work as it is.";
         return Some(stand(r, State::Paused, None, why));
     }
-    if let Some(other) = w.pauses.iter().find(|p| *p != super::next::AT_PAUSE) {
+    let known = [super::next::AT_PAUSE, super::next::AT_SWITCH];
+    if let Some(other) = w.pauses.iter().find(|p| !known.contains(&p.as_str())) {
         let why = format!(
             "The controller paused the update itself ({other}). Resolve it there, abort or roll back."
         );
@@ -140,6 +143,9 @@ fn before_deploy(i: &Input<'_>, w: &Workload) -> Decision {
     }
     if w.in_flight() {
         let why = "Another update of this workload is under way. Waiting until it has ended.";
+        return stand(r, State::Queued, None, why);
+    }
+    if let Some(why) = super::blue_green::at_once(i, w) {
         return stand(r, State::Queued, None, why);
     }
     let before = tried(r, &Effect::Deploy);
@@ -325,13 +331,13 @@ pub(super) fn gates(i: &Input<'_>, index: usize, s: &Step) -> Decision {
                 r,
                 State::Running,
                 Some(until),
-                format!("Baking at {} % for {}.", s.weight, s.bake),
+                format!("Baking {} for {}.", i.plan.step_place(index), s.bake),
             );
         }
         Bar::Analysis(Some(verdict)) => format!("The analysis does not pass yet: {}", verdict.words),
-        Bar::Analysis(None) => format!("Waiting for the analysis at {} %.", s.weight),
+        Bar::Analysis(None) => format!("Waiting for the analysis {}.", i.plan.step_place(index)),
         Bar::Person(role) => {
-            let to = next.map_or_else(|| "promotion".to_owned(), |next| format!("{next} %"));
+            let to = i.plan.step_leads_to(index);
             let why = format!("Everything else passed. {} opens the gate to {to}.", capital(role.words()));
             return stand(r, State::Waiting, None, why);
         }
@@ -345,7 +351,7 @@ fn capital(words: &str) -> String {
 }
 
 /// The new version is the stable one.
-fn promoted(i: &Input<'_>, w: &Workload) -> Decision {
+pub(super) fn promoted(i: &Input<'_>, w: &Workload) -> Decision {
     let (r, steps) = (i.release, i.plan.steps());
     if w.phase != Phase::Healthy {
         let why = format!("Promoted: {} of {} pods are available.", w.available, w.replicas);
@@ -361,7 +367,7 @@ fn promoted(i: &Input<'_>, w: &Workload) -> Decision {
     if !enough {
         return match ready(r, &restore, i.now) {
             Ok(()) => Decision::Act(restore),
-            Err(until) => wait(Some(until), "Putting the Rollout's own steps back."),
+            Err(until) => wait(Some(until), "Putting the Rollout's own settings back."),
         };
     }
     if r.passed.len() < steps.len() {
@@ -374,7 +380,15 @@ fn promoted(i: &Input<'_>, w: &Workload) -> Decision {
     }
     let mut why = format!("{} is the stable version, and healthy.", r.version());
     if tried(r, &restore).is_some_and(|t| !t.happened) {
-        why.push_str(" The Rollout's own canary steps could not be put back: restore them by hand.");
+        why.push_str(match w.strategy {
+            Strategy::BlueGreen => {
+                " The Rollout's own settings of the switch (autoPromotion…, scaleDownDelay…) could not be put back: \
+                 restore them by hand."
+            }
+            Strategy::Canary | Strategy::Rolling => {
+                " The Rollout's own canary steps could not be put back: restore them by hand."
+            }
+        });
     }
     end(State::Succeeded, why)
 }

@@ -8,6 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// Why the controller stands at a pause step (`status.pauseConditions[].reason`).
 pub(super) const AT_PAUSE: &str = "CanaryPauseStep";
+/// The same for a blue-green update whose preview is up.
+pub(super) const AT_SWITCH: &str = "BlueGreenPause";
 /// How long an announced effect may stay unseen before it counts as not done.
 pub(super) const UNSEEN: TimeDelta = TimeDelta::seconds(5);
 /// How long a watch may lag behind an effect that the API server has acknowledged.
@@ -137,6 +139,16 @@ pub(super) fn pause_of(i: usize) -> i32 {
 
 pub(super) fn at_pause(w: &Workload) -> bool {
     w.pauses.iter().any(|p| p == AT_PAUSE)
+}
+
+/// The controller waits with the switch.
+pub(super) fn at_switch(w: &Workload) -> bool {
+    w.pauses.iter().any(|p| p == AT_SWITCH)
+}
+
+/// Users are on the version that the workload wants, by the active Service's selector.
+pub(super) fn switched(w: &Workload) -> bool {
+    w.active_hash.is_some() && w.active_hash == w.current_hash
 }
 
 /// The controller's own words, as a sentence after a colon, or nothing.

@@ -71,6 +71,7 @@ pub(crate) fn queued(plan: &Plan) -> Release {
         known_good: KnownGood {
             template: json!({"spec": {"containers": [{"name": "app", "image": OLD_IMAGE}]}}),
             steps: Some(json!([{"setWeight": 50}])),
+            blue_green: None,
             hash: GOOD.into(),
             images: images(OLD_IMAGE),
             revision: Some(41),

@@ -1,10 +1,12 @@
 //! Closing an announced effect by what is seen. After a crash nobody remembers whether the call went out: the
 //! cluster does.
 
-use super::next::{UNSEEN, after, at_pause, ours, passed, pause_of, reached, record, wait, wants_good};
+use super::next::{
+    UNSEEN, after, at_pause, at_switch, ours, passed, pause_of, reached, record, switched, wait, wants_good,
+};
 use super::{Decision, Effect, Input, Record};
 use crate::release::{Attempt, Course, Release};
-use crate::workload::Workload;
+use crate::workload::{Strategy, Workload};
 
 /// What the pending attempt calls for; `None` when there is none.
 pub(super) fn pending(i: &Input<'_>) -> Option<Decision> {
@@ -20,7 +22,7 @@ pub(super) fn pending(i: &Input<'_>) -> Option<Decision> {
     let moot = i.release.course != Course::Forward
         && matches!(
             attempt.effect,
-            Effect::OpenPause { .. } | Effect::Pause | Effect::Resume | Effect::RestoreSteps
+            Effect::OpenPause { .. } | Effect::Switch | Effect::Pause | Effect::Resume | Effect::RestoreSteps
         );
     if moot {
         return Some(settle(false, "Not seen when the release turned back."));
@@ -39,8 +41,12 @@ fn visible(i: &Input<'_>, attempt: &Attempt, w: &Workload) -> bool {
     let r = i.release;
     let promoted = w.current_hash.is_some() && w.current_hash == w.stable_hash;
     match attempt.effect {
-        Effect::Deploy => reached(w, &attempt.id) || our_steps(i, w) && ours(r, w),
+        Effect::Deploy => reached(w, &attempt.id) || walked(i) && our_steps(i, w) && ours(r, w),
         Effect::OpenPause { from } => opened(r, w, from, promoted),
+        Effect::Switch => {
+            let canary = r.canary_hash.is_some() && w.current_hash == r.canary_hash;
+            canary && (switched(w) || !at_switch(w) && !w.abort && w.observed())
+        }
         Effect::Pause => w.spec_paused,
         Effect::Resume | Effect::Unpause => !w.spec_paused,
         Effect::Abort => w.abort || promoted || w.weights.is_some_and(|s| s.canary == 0),
@@ -49,7 +55,7 @@ fn visible(i: &Input<'_>, attempt: &Attempt, w: &Workload) -> bool {
             reached(w, &attempt.id) || r.canary_hash.is_some() && wants_good(r, w) && w.observed()
         }
         Effect::PromoteFull => w.promote_full || promoted,
-        Effect::RestoreSteps => reached(w, &attempt.id) || w.step_count != steps_of_plan(i),
+        Effect::RestoreSteps => reached(w, &attempt.id) || walked(i) && w.step_count != steps_of_plan(i),
     }
 }
 
@@ -58,6 +64,11 @@ fn opened(r: &Release, w: &Workload, from: i32, promoted: bool) -> bool {
     let canary = r.canary_hash.is_some() && w.current_hash == r.canary_hash;
     let at = w.step_index.unwrap_or(0);
     canary && (promoted || at > from || at == from && !at_pause(w) && !w.abort && w.observed())
+}
+
+/// The plan's steps stand in the Rollout.
+fn walked(i: &Input<'_>) -> bool {
+    i.plan.drives() == Strategy::Canary
 }
 
 /// Steps of the plan as the Rollout walks them: each weight and a pause; none after a last one that holds for nothing.

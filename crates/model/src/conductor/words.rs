@@ -1,7 +1,7 @@
 //! The sentences the history shows for what the conductor does.
 
 use super::{Effect, Record};
-use crate::plan::Plan;
+use crate::plan::{BlueGreen, Plan};
 use crate::release::{Release, State};
 use crate::rollback::Proof;
 use crate::span::Span;
@@ -13,6 +13,9 @@ pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
     match effect {
         Effect::Deploy if plan.drives() == Strategy::Rolling => {
             format!("{new} rolls out: its pods replace those of {good} at the Deployment's own pace.")
+        }
+        Effect::Deploy if plan.drives() == Strategy::BlueGreen => {
+            format!("{new} comes up behind the preview Service; users stay on {good} until its gates open.")
         }
         Effect::Deploy => {
             let first = plan.steps().first().map_or(0, |s| s.weight);
@@ -26,14 +29,21 @@ pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
                 _ => format!("Promotion of {new}: it becomes the stable version."),
             }
         }
+        Effect::Switch => format!("Users are switched from {good} to {new}, all at once."),
         Effect::Pause => "The Deployment is paused where it is.".into(),
         Effect::Resume => "The Deployment goes on.".into(),
         Effect::Unpause => {
             "The Rollout's own pause is taken off, so that the way back is carried out.".into()
         }
+        Effect::Abort if plan.drives() == Strategy::BlueGreen => {
+            format!("The update is aborted: the active Service selects {good}.")
+        }
         Effect::Abort => format!("Canary weight to 0 %: traffic goes to {good}."),
         Effect::Revert => format!("The known-good template of {good} is put back."),
         Effect::PromoteFull => format!("{good} takes over without walking the steps."),
+        Effect::RestoreSteps if plan.drives() == Strategy::BlueGreen => {
+            "The Rollout's own settings of the switch are put back.".into()
+        }
         Effect::RestoreSteps => "The Rollout's own canary steps are put back.".into(),
     }
 }
@@ -59,7 +69,14 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
                 Some(s) if s.bake > Span::ZERO => ": the bake starts",
                 _ => "",
             };
-            let words = if asked == *weight {
+            let words = if plan.drives() == Strategy::BlueGreen {
+                let what = if *step == BlueGreen::PREVIEW {
+                    "The preview is up, and users are not on it"
+                } else {
+                    "The active Service selects the new version"
+                };
+                format!("{what}{starts}.")
+            } else if asked == *weight {
                 format!("{asked} % confirmed{starts}.")
             } else {
                 format!("{weight} % confirmed, as near to {asked} % as pods allow{starts}.")
@@ -69,6 +86,10 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
         Record::StepPassed { step, next } => {
             let weight = plan.steps().get(*step).map_or(0, |s| s.weight);
             let words = match next {
+                _ if plan.drives() == Strategy::BlueGreen && *step == BlueGreen::PREVIEW => {
+                    "All gates at the preview passed. The switch is allowed.".into()
+                }
+                None if plan.drives() == Strategy::BlueGreen => "All gates after the switch passed.".into(),
                 Some(next) => format!("All gates at {weight} % passed. {next} % is allowed."),
                 None if plan.drives() == Strategy::Rolling => "All gates passed.".into(),
                 None => format!("All gates at {weight} % passed. Promotion is allowed."),
@@ -135,6 +156,8 @@ fn settled(effect: &Effect, happened: bool) -> &'static str {
         (Effect::Deploy, false) => "release.deploy.not_done",
         (Effect::OpenPause { .. }, true) => "release.weight.raised",
         (Effect::OpenPause { .. }, false) => "release.weight.not_raised",
+        (Effect::Switch, true) => "release.switched",
+        (Effect::Switch, false) => "release.switch.not_done",
         (Effect::Pause, true) => "release.deployment.paused",
         (Effect::Pause, false) => "release.deployment.not_paused",
         (Effect::Resume, true) => "release.deployment.resumed",

@@ -59,11 +59,6 @@ fn undrivable(plan: &Plan, w: &Workload) -> Option<FieldError> {
         );
         return fault("metadata.service", words);
     }
-    if w.strategy == Strategy::BlueGreen {
-        let words =
-            format!("{name} is a blue-green Rollout. Its releases are not driven yet: deploy it as before.");
-        return fault("spec.strategy", words);
-    }
     None
 }
 
@@ -184,6 +179,11 @@ pub fn reachable(replicas: i32) -> Vec<u8> {
 /// `8 replicas behind nginx: every weight can be reached`, `6 replicas, no router: 17 %, 33 %, 50 %, …`.
 pub fn describe(w: &Workload) -> String {
     let replicas = count(w.replicas, "replica");
+    if w.strategy == Strategy::BlueGreen {
+        return format!(
+            "{replicas}, and as many beside them until the old ones go: all users are switched at once"
+        );
+    }
     if w.strategy == Strategy::Rolling {
         return format!("A Deployment of {replicas}: new pods replace old ones at its own pace");
     }
@@ -206,6 +206,7 @@ pub fn describe(w: &Workload) -> String {
 mod tests {
     use super::*;
     use crate::conductor::sample::{healthy, plan, step};
+    use crate::plan::{BlueGreen, Strategy as PlanStrategy};
 
     fn without_router(replicas: i32) -> Workload {
         let mut w = healthy();
@@ -304,6 +305,18 @@ mod tests {
             }
         }
         assert_eq!(reachable(5000).len(), 100);
+    }
+
+    #[test]
+    fn a_blue_green_rollout_takes_a_blue_green_plan_and_no_other() {
+        let mut w = healthy();
+        (w.strategy, w.router, w.weights) = (Strategy::BlueGreen, None, None);
+        let mut p = with(&[100]);
+        let (errors, _) = check(&p, &w);
+        assert!(errors[0].message.contains("Write `blueGreen: {"), "{errors:?}");
+        p.spec.strategy = PlanStrategy::BlueGreen(BlueGreen::new(Default::default(), Default::default()));
+        assert_eq!(check(&p, &w), (vec![], vec![]));
+        assert_eq!(check(&p, &healthy()).0[0].field, "spec.strategy");
     }
 
     #[test]

@@ -34,7 +34,14 @@ fn images(tag: &str) -> BTreeMap<String, String> {
 }
 
 fn good(template: Value) -> KnownGood {
-    KnownGood { template, steps: None, hash: "good".into(), images: images("1.41.3"), revision: Some(41) }
+    KnownGood {
+        template,
+        steps: None,
+        blue_green: None,
+        hash: "good".into(),
+        images: images("1.41.3"),
+        revision: Some(41),
+    }
 }
 
 fn found(w: &Workload, spec: Value) -> Vec<String> {
@@ -71,9 +78,12 @@ fn where_pods_carry_the_weight_they_must_start_again() {
 #[test]
 fn blue_green_flips_while_the_old_pods_run() {
     let w = workload(Strategy::BlueGreen, false);
-    assert_eq!(paces(&w, "good"), (Pace::Seconds, Pace::PodStart));
+    assert_eq!(paces(&w, "good"), (Pace::Seconds, Pace::Seconds));
     let said = found(&w, json!({"strategy": {"blueGreen": {"scaleDownDelaySeconds": 120}}}));
-    has(&said, "run for 120 s more");
+    has(
+        &said,
+        "run for 120 s more (scaleDownDelaySeconds), by a plan until its gates after the switch have passed;",
+    );
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What can happen around a release: presses, crashes, lost calls, clocks, and people who meddle in the cluster.
 
 use super::super::sample::{plan, step};
-use crate::plan::{Gate, Plan};
+use crate::plan::{BlueGreen, Gate, Plan, Strategy as PlanStrategy};
 use crate::role::Role;
+use crate::span::Span;
 use crate::verdict::Class;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -75,6 +76,19 @@ pub(super) fn any_plan() -> impl Strategy<Value = Plan> {
         steps.push(step(100, bake, &last));
         plan(steps)
     })
+}
+
+/// A plan of a blue-green release.
+pub(super) fn switching(bake: u64, gates: &[Gate], after: u64, last: &[Gate]) -> Plan {
+    let mut p = plan(vec![step(100, 0, &[])]);
+    let both = BlueGreen::new((Span(bake), gates.to_vec()), (Span(after), last.to_vec()));
+    p.spec.strategy = PlanStrategy::BlueGreen(both);
+    p
+}
+
+pub(super) fn any_switch() -> impl Strategy<Value = Plan> {
+    (0u64..30, gates(), 0u64..30, gates())
+        .prop_map(|(bake, first, after, last)| switching(bake, &first, after, &last))
 }
 
 fn fate() -> impl Strategy<Value = Fate> {

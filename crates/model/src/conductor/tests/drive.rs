@@ -6,14 +6,14 @@ use super::super::sample::{CANARY, GOOD, at, plan, queued, step, verdict};
 use super::super::{
     Decision, Effect, Input, Record, apply, begin, hold, leave, next, open_gate, resume, waive,
 };
-use super::chaos::{Fate, Op, Outside, Press, any_plan, cases, meddling, op};
+use super::chaos::{Fate, Op, Outside, Press, any_plan, any_switch, cases, meddling, op, switching};
 use super::sim::{OWN, Sim, THIRD_IMAGE};
 use crate::ids::AttemptId;
 use crate::plan::{Gate, Plan};
 use crate::release::{Course, Release, State};
 use crate::role::Role;
 use crate::verdict::Class;
-use crate::workload::Workload;
+use crate::workload::{Strategy as Way, Workload};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 struct Drive {
@@ -35,7 +35,8 @@ struct Drive {
 impl Drive {
     fn new(plan: Plan, router: bool) -> Self {
         let release = queued(&plan);
-        let sim = Sim::new(router);
+        let blue_green = plan.drives() == Way::BlueGreen;
+        let sim = if blue_green { Sim::blue_green(router) } else { Sim::new(router) };
         let cache = sim.observe();
         Self {
             plan,
@@ -86,6 +87,9 @@ impl Drive {
         if let Effect::OpenPause { from } = effect {
             let step = usize::try_from(from / 2).unwrap();
             assert!(r.passed.len() > step, "opened before its gates passed");
+        }
+        if *effect == Effect::Switch {
+            assert!(!r.passed.is_empty(), "switched before the gates of the preview passed");
         }
         assert!(r.attempt.is_none(), "two attempts at once");
     }
@@ -297,6 +301,28 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(cases(4000))]
+
+    #[test]
+    fn every_blue_green_release_ends_truly_under_presses_crashes_and_a_lagging_watch(
+        plan in any_switch(), slow in any::<bool>(), ops in proptest::collection::vec(op(), 0..80),
+    ) {
+        run(plan, slow, &ops);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(2000))]
+
+    #[test]
+    fn every_blue_green_release_ends_truly_even_when_somebody_meddles_in_the_cluster(
+        plan in any_switch(), slow in any::<bool>(), ops in proptest::collection::vec(meddling(), 0..80),
+    ) {
+        run(plan, slow, &ops);
+    }
+}
+
+proptest! {
     #![proptest_config(cases(3500))]
 
     #[test]
@@ -318,6 +344,33 @@ fn in_fair_weather_a_release_walks_its_steps_and_succeeds() {
     assert_eq!(drive.release.state, State::Succeeded);
     assert_eq!(drive.sim.opened, [1, 3]);
     assert_eq!(drive.sim.deploys, 1);
+}
+
+#[test]
+fn in_fair_weather_a_blue_green_release_switches_once_and_succeeds() {
+    for slow in [false, true] {
+        let drive = run(switching(10, &[Gate::Approval(Role::OnCall)], 10, &[Gate::Analysis]), slow, &[]);
+        assert_eq!(drive.release.state, State::Succeeded, "{:?}", drive.release.reason);
+        assert_eq!((drive.sim.deploys, drive.sim.opened.as_slice()), (1, [0].as_slice()));
+    }
+}
+
+#[test]
+fn a_crash_at_any_effect_of_a_blue_green_release_repeats_nothing() {
+    for fate in [Fate::Orphaned, Fate::Lost, Fate::Late, Fate::Refused] {
+        for nth in 0..5 {
+            let mut drive = Drive::new(switching(1, &[], 1, &[]), false);
+            for _ in 0..200 {
+                if drive.release.attempts == nth && drive.release.attempt.is_none() {
+                    drive.fate = fate;
+                }
+                drive.now += TimeDelta::seconds(2);
+                drive.op(&Op::Turn);
+            }
+            assert_eq!(drive.release.state, State::Succeeded, "{fate:?} at effect {nth}");
+            assert_eq!((drive.sim.deploys, drive.sim.opened.as_slice()), (1, [0].as_slice()));
+        }
+    }
 }
 
 /// Invariant 1: the process dies around each effect in turn, before or after the call, and nothing happens twice.
@@ -349,9 +402,12 @@ fn a_crash_at_any_effect_repeats_nothing() {
 fn a_rollback_ends_at_the_known_good_version_whatever_dies() {
     for fate in [Fate::Orphaned, Fate::Lost, Fate::Late, Fate::Refused] {
         for pressed in 0..40 {
-            for nth in 0..4 {
-                let mut drive =
-                    Drive::new(plan(vec![step(5, 1, &[]), step(50, 1, &[]), step(100, 0, &[])]), true);
+            for nth in 0..8 {
+                let (plan, nth) = match nth {
+                    0..4 => (plan(vec![step(5, 1, &[]), step(50, 1, &[]), step(100, 0, &[])]), nth),
+                    _ => (switching(5, &[], 20, &[]), nth - 4),
+                };
+                let mut drive = Drive::new(plan, true);
                 for turn in 0..200 {
                     if turn == pressed {
                         leave(&mut drive.release, Course::RollBack, Some("Errors."), drive.now);

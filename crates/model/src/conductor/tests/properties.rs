@@ -1,11 +1,11 @@
 //! Properties over inputs that nobody constructed with care: any state, any observation, any clock.
 
-use super::super::next::AT_PAUSE;
+use super::super::next::{AT_PAUSE, AT_SWITCH};
 use super::super::sample::{
     CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, at, healthy, images, queued, revision, verdict,
 };
 use super::super::{Decision, Effect, Input, Record, apply, begin, next};
-use super::chaos::{any_class, any_plan, cases};
+use super::chaos::{any_class, any_plan, any_switch, cases};
 use crate::ids::AttemptId;
 use crate::release::{Course, Hold, Release, State, Tried};
 use crate::span::Span;
@@ -18,6 +18,7 @@ fn any_effect() -> impl Strategy<Value = Effect> {
     prop_oneof![
         Just(Effect::Deploy),
         (-3i32..12).prop_map(|from| Effect::OpenPause { from }),
+        Just(Effect::Switch),
         Just(Effect::Unpause),
         Just(Effect::Abort),
         Just(Effect::Revert),
@@ -57,9 +58,9 @@ fn any_tried() -> impl Strategy<Value = Tried> {
 prop_compose! {
     fn any_workload()(
         observed in any::<bool>(), phase in 0usize..5, ours in any::<bool>(), spec_paused in any::<bool>(),
-        abort in any::<bool>(), promote_full in any::<bool>(), pauses in 0usize..3, index in proptest::option::of(-2i32..12),
+        abort in any::<bool>(), promote_full in any::<bool>(), pauses in 0usize..4, index in proptest::option::of(-2i32..12),
         count in 0i32..12, stable in any_hash(), current in any_hash(), weight in proptest::option::of(0u8..=100),
-        way in 0usize..3, mark in 0usize..3, workload_ref in any::<bool>(), router in any::<bool>(), replicas in 0i32..9,
+        way in 0usize..3, mark in 0usize..3, active in any_hash(), workload_ref in any::<bool>(), router in any::<bool>(), replicas in 0i32..9,
     ) -> Workload {
         let mut w = healthy();
         w.observed_generation = if observed { Some(5) } else { Some(4) };
@@ -68,7 +69,7 @@ prop_compose! {
         w.spec_paused = spec_paused;
         w.abort = abort;
         w.promote_full = promote_full;
-        w.pauses = [vec![], vec![AT_PAUSE.to_owned()], vec!["InconclusiveAnalysisRun".to_owned()]][pauses].clone();
+        w.pauses = [vec![], vec![AT_PAUSE.to_owned()], vec!["InconclusiveAnalysisRun".to_owned()], vec![AT_SWITCH.to_owned()]][pauses].clone();
         w.step_index = index;
         w.step_count = count;
         w.stable_hash = stable;
@@ -76,6 +77,7 @@ prop_compose! {
         w.weights = weight.map(|canary| Weights { canary, stable: 100 - canary });
         w.strategy = [Way::Canary, Way::BlueGreen, Way::Rolling][way];
         w.attempt = [None, Some("r318-1".to_owned()), Some("r318-2".to_owned())][mark].clone();
+        w.active_hash = active;
         w.workload_ref = workload_ref;
         w.router = router.then(|| "nginx".to_owned());
         w.replicas = replicas;
@@ -86,7 +88,7 @@ prop_compose! {
 
 prop_compose! {
     fn any_release()(
-        plan in any_plan(), state in 0usize..9, course in 0usize..3, named in any::<bool>(),
+        plan in prop_oneof![2 => any_plan(), 1 => any_switch()], state in 0usize..9, course in 0usize..3, named in any::<bool>(),
         step in proptest::option::of(0usize..6), since in proptest::option::of(any_time()), baked in 0u64..100,
         passed in 0usize..6, opened in any::<bool>(), waived in any::<bool>(), held in 0u8..4,
         class in proptest::option::of(any_class()), pending in proptest::option::of((any_effect(), any_time())),
@@ -137,6 +139,9 @@ proptest! {
                     prop_assert!(r.verdict.as_ref().is_none_or(|v| v.class != Class::Fail));
                     prop_assert_eq!(plan.digest(), r.digest.clone());
                     prop_assert!(w.as_ref().is_some_and(|w| w.observed() && !w.spec_paused && !w.workload_ref || r.canary_hash.is_some()));
+                }
+                if *effect == Effect::Switch {
+                    prop_assert!(!r.passed.is_empty(), "before the gates of the preview passed");
                 }
                 if *effect == Effect::PromoteFull {
                     prop_assert!(r.course != Course::Forward);

@@ -2,10 +2,10 @@
 //! seen on the real one, as far as the conductor's decisions depend on them.
 
 use super::super::Effect;
-use super::super::next::AT_PAUSE;
+use super::super::next::{AT_PAUSE, AT_SWITCH};
 use super::super::sample::{CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, healthy, images, revision};
 use crate::plan::Plan;
-use crate::workload::{Phase, Weights, Workload};
+use crate::workload::{Phase, Strategy, Weights, Workload};
 
 pub(super) const THIRD: &str = "third-hash";
 pub(super) const THIRD_IMAGE: &str = "registry.example.com/checkout:9.9.9";
@@ -17,10 +17,14 @@ pub(super) enum Walk {
     Pause,
 }
 
-/// The steps the Rollout had before the release.
+/// The steps the Rollout had before the release; of a blue-green one, its settings of the switch.
 pub(super) const OWN: [Walk; 2] = [Walk::Weight(50), Walk::Pause];
 
+/// What a deploy writes. For a blue-green Rollout: that it waits with the switch.
 fn written(plan: &Plan) -> Vec<Walk> {
+    if plan.drives() == Strategy::BlueGreen {
+        return vec![Walk::Pause];
+    }
     let last = plan.steps().len() - 1;
     let walk = |(i, s): (usize, &crate::plan::Step)| {
         let pause = (i < last || s.holds()).then_some(Walk::Pause);
@@ -40,6 +44,12 @@ pub(super) struct Sim {
     pub window: bool,
     pub replicas: i32,
     router: bool,
+    /// A blue-green Rollout, and what its active Service selects.
+    pub active: Option<&'static str>,
+    /// Ticks that the owner's own analysis after the switch takes.
+    after_switch: u8,
+    /// Both revisions were made within one second, so that the controller takes no way back for one.
+    same_second: bool,
     // status
     pub observed: i64,
     pub current: &'static str,
@@ -72,6 +82,9 @@ impl Sim {
             window: false,
             replicas: 8,
             router,
+            active: None,
+            after_switch: 0,
+            same_second: false,
             observed: 5,
             current: GOOD,
             stable: GOOD,
@@ -88,6 +101,12 @@ impl Sim {
             deploys: 0,
             opened: Vec::new(),
         }
+    }
+
+    /// Blue-green, at its easiest, or `slow`: with the owner's analysis after the switch, and a way back that waits.
+    pub(super) fn blue_green(slow: bool) -> Self {
+        let after_switch = if slow { 3 } else { 0 };
+        Self { active: Some(GOOD), after_switch, same_second: slow, index: 0, ..Self::new(false) }
     }
 
     /// One call as the driver sends it, with its preconditions; `generation` as it was when it was sent. `false`:
@@ -114,6 +133,13 @@ impl Sim {
                 }
                 self.pause_condition = false;
                 self.opened.push(*from);
+            }
+            Effect::Switch => {
+                if self.current != CANARY || !self.pause_condition || self.active.is_none() {
+                    return false;
+                }
+                self.pause_condition = false;
+                self.opened.push(0);
             }
             // Only for Deployments, which are not simulated here.
             Effect::Pause | Effect::Resume => return false,
@@ -161,8 +187,80 @@ impl Sim {
         }
     }
 
+    /// One pass of the controller over a blue-green Rollout.
+    fn tick_blue_green(&mut self) {
+        if self.current != self.hash() {
+            self.current = self.hash();
+            self.observed = self.generation;
+            (self.abort, self.promote_full) = (false, false);
+            (self.pause_condition, self.controller_pause) = (false, false);
+            self.pods = 2;
+            self.phase = Phase::Progressing;
+            return;
+        }
+        self.observed = self.generation;
+        if self.current == self.stable {
+            (self.abort, self.promote_full, self.pause_condition) = (false, false, false);
+            self.phase = Phase::Progressing;
+            if !self.paused && self.ripe() {
+                self.active = Some(self.current);
+            }
+            if self.active == Some(self.current) && self.pods == 0 {
+                self.phase = Phase::Healthy;
+            }
+            return;
+        }
+        if self.promote_full {
+            self.abort = false;
+            if self.ripe() && !self.paused {
+                self.active = Some(self.current);
+                self.promote();
+            }
+            return;
+        }
+        if self.abort {
+            (self.pause_condition, self.controller_pause) = (false, false);
+            if !self.paused {
+                self.active = Some(self.stable);
+            }
+            self.phase = Phase::Degraded;
+            return;
+        }
+        if self.paused {
+            self.phase = Phase::Paused;
+            return;
+        }
+        self.phase = Phase::Progressing;
+        if !self.ripe() {
+            return;
+        }
+        if self.active == Some(self.current) {
+            self.after_switch = self.after_switch.saturating_sub(1);
+            if self.after_switch == 0 {
+                self.promote();
+            }
+            return;
+        }
+        let back = self.window && self.current == GOOD && !self.same_second;
+        match (self.controller_pause, self.pause_condition) {
+            _ if back => self.active = Some(self.current),
+            (false, _) => {
+                (self.controller_pause, self.pause_condition) = (true, true);
+                self.phase = Phase::Paused;
+            }
+            (true, true) => self.phase = Phase::Paused,
+            (true, false) => {
+                self.controller_pause = false;
+                self.active = Some(self.current);
+            }
+        }
+    }
+
     /// One pass of the controller.
     pub(super) fn tick(&mut self) {
+        if self.active.is_some() {
+            return self.tick_blue_green();
+        }
         let changed = self.current != self.hash();
         let restepped = self.seen_steps != self.steps && self.current != self.stable;
         self.current = self.hash();
@@ -270,6 +368,9 @@ impl Sim {
 
     /// Share of users on the new version, really.
     pub(super) fn on_new(&self) -> u8 {
+        if let Some(active) = self.active {
+            return if active == CANARY { 100 } else { 0 };
+        }
         if self.stable == CANARY {
             return if self.current == CANARY { 100 } else { 100 - self.weight };
         }
@@ -302,6 +403,15 @@ impl Sim {
         w.weights = self.router.then(|| Weights { canary: self.weight, stable: 100 - self.weight });
         w.attempt.clone_from(&self.attempt);
         w.revisions = revisions;
+        if let Some(active) = self.active {
+            w.strategy = Strategy::BlueGreen;
+            w.active_hash = Some(active.into());
+            w.preview_hash = Some(self.current.into());
+            (w.step_index, w.step_count) = (None, 0);
+            if self.pause_condition {
+                w.pauses = vec![AT_SWITCH.into()];
+            }
+        }
         w
     }
 }
