@@ -15,17 +15,18 @@ pub mod api;
 #[cfg(feature = "hydrate")]
 mod browser;
 pub mod chart;
-#[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the browser takes over two pages only"))]
+#[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the browser takes over one page only"))]
 mod components;
+#[cfg(feature = "ssr")]
 pub mod draft;
 mod fault;
-#[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the browser takes over two pages only"))]
+#[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the browser takes over one page only"))]
 mod pages;
 #[cfg(feature = "ssr")]
 pub mod routes;
 #[cfg(feature = "ssr")]
 mod shell;
-#[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the browser takes over two pages only"))]
+#[cfg_attr(not(feature = "ssr"), allow(dead_code, reason = "the browser takes over one page only"))]
 mod when;
 
 pub use fault::Fault;

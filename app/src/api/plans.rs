@@ -30,13 +30,45 @@ pub async fn editor(
     #[server(default)] id: Option<i64>,
     #[server(default)] search: String,
 ) -> Result<EditorPage, Fault> {
-    use super::document::{self, Asked};
-    use super::door::{self, OrFault as _};
+    use super::document::Asked;
+    use super::door;
     let (control, actor) = door::enter()?;
     let Asked { service, from, draft } = Asked::read(&search);
-    let begun = control.draft(&actor, service.as_deref(), from.map(PlanId)).await.or_fault()?;
+    let stored = id.map(PlanId);
+    page(&control, &actor, stored, service.as_deref(), from.map(PlanId), draft).await
+}
+
+/// Brings both halves of the editor in step, checks the result without storing anything, and answers with the
+/// editor's markup.
+#[server(prefix = "/do", endpoint = "check-plan")]
+pub async fn check_plan(
+    #[server(default)] id: Option<i64>,
+    base: String,
+    yaml: String,
+    form: PlanForm,
+    #[server(default)] op: Option<String>,
+) -> Result<String, Fault> {
+    use super::door;
+    let (control, actor) = door::enter()?;
+    let draft = Draft { base, yaml, form, op };
+    let page = page(&control, &actor, id.map(PlanId), None, None, Some(draft)).await?;
+    Ok(crate::pages::editor::markup(&page))
+}
+
+/// What the editor shows: of a stored plan or a new one, with what somebody has made of it by now.
+async fn page(
+    control: &control::Control,
+    actor: &model::Actor,
+    id: Option<PlanId>,
+    service: Option<&str>,
+    from: Option<PlanId>,
+    draft: Option<Draft>,
+) -> Result<EditorPage, Fault> {
+    use super::document;
+    use super::door::{self, OrFault as _};
+    let begun = control.draft(actor, service, from).await.or_fault()?;
     let stored = match id {
-        Some(id) => Some(control.plan(&actor, PlanId(id)).await.or_fault()?),
+        Some(id) => Some(control.plan(actor, id).await.or_fault()?),
         None => None,
     };
     if let Some(why) = stored.as_ref().and_then(|p| p.edit.why_not.clone()) {
@@ -47,7 +79,7 @@ pub async fn editor(
         Some(draft) => document::settle(draft),
         None => document::begin(stored.as_ref().map_or(&begun.yaml, |p| &p.yaml)),
     };
-    let check = control.check_plan(&actor, &yaml).await.or_fault()?;
+    let check = control.check_plan(actor, &yaml).await.or_fault()?;
     Ok(EditorPage {
         id: stored.as_ref().map(|p| p.id),
         version: stored.as_ref().map(|p| p.version),
@@ -56,22 +88,6 @@ pub async fn editor(
         checked: Checked { form, yaml, found: check.into() },
         asked,
     })
-}
-
-/// Brings both halves of the editor in step and checks the result, without storing anything.
-#[server(prefix = "/do", endpoint = "check-plan")]
-pub async fn check_plan(
-    base: String,
-    yaml: String,
-    form: PlanForm,
-    #[server(default)] op: Option<String>,
-) -> Result<Checked, Fault> {
-    use super::document;
-    use super::door::{self, OrFault as _};
-    let (control, actor) = door::enter()?;
-    let (form, yaml) = document::settle(Draft { base, yaml, form, op });
-    let check = control.check_plan(&actor, &yaml).await.or_fault()?;
-    Ok(Checked { form, yaml, found: check.into() })
 }
 
 /// Stores a new plan, or a new version of one.

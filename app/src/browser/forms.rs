@@ -14,8 +14,8 @@ use web_sys::{
 };
 
 /// An answer: the body, and where the server would have sent a plain form.
-pub(crate) struct Answer {
-    pub(crate) body: String,
+pub(super) struct Answer {
+    pub(super) body: String,
     go_to: Option<String>,
 }
 
@@ -131,7 +131,7 @@ fn stale() -> bool {
 }
 
 /// Tells a refusal over the page, or takes the last one away.
-pub(crate) fn told(fault: Option<&Fault>) {
+pub(super) fn told(fault: Option<&Fault>) {
     match fault {
         None => {
             if let Some(place) = find("#answer") {
@@ -160,10 +160,10 @@ fn say(tone: &str, icon: &str, role: &str, html: &str) {
     }
 }
 
-/// Contents of the form of that class, as a form sends them.
-pub(crate) fn contents_of(class: &str) -> Option<String> {
-    let form = find(&format!("form.{class}"))?.dyn_into::<HtmlFormElement>().ok()?;
-    contents(&form, None)
+/// Contents of the form at `selector`, as it sends them when `pressed` is.
+pub(super) fn contents_of(selector: &str, pressed: Option<&HtmlButtonElement>) -> Option<String> {
+    let form = find(selector)?.dyn_into::<HtmlFormElement>().ok()?;
+    contents(&form, pressed)
 }
 
 fn contents(form: &HtmlFormElement, pressed: Option<&HtmlButtonElement>) -> Option<String> {
@@ -175,12 +175,12 @@ fn contents(form: &HtmlFormElement, pressed: Option<&HtmlButtonElement>) -> Opti
     query.to_string().as_string()
 }
 
-pub(crate) async fn send(path: &str, body: &str) -> Result<Answer, Fault> {
+pub(super) async fn send(path: &str, body: &str) -> Result<Answer, Fault> {
     fetch(path, body).await.unwrap_or_else(|_| Err(Fault::offline()))
 }
 
 /// Reads an answer's body.
-pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Fault> {
+pub(super) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Fault> {
     serde_json::from_str(body).map_err(|_| Fault::offline())
 }
 

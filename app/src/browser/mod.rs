@@ -1,14 +1,17 @@
-//! What runs in the browser: the stream of events, the clock, forms sent in place, and the two pages that are taken over.
+//! What runs in the browser: the stream of events, the clock, forms sent in place, the plan editor's checks,
+//! and the one page that is taken over.
 //!
 //! Everything here only saves a reload. Each page is complete without it, each form posts by itself.
 
 mod clock;
-pub(crate) mod forms;
+mod editor;
+mod forms;
+mod morph;
 mod page;
 mod stream;
 
 use crate::Fault;
-use crate::pages::{editor, release};
+use crate::pages::release;
 use leptos::prelude::*;
 use model::view::ReleaseDelta;
 use serde::de::DeserializeOwned;
@@ -33,7 +36,7 @@ pub(crate) fn start() {
     forms::start();
     clock::start();
     take_over("release", release::take_over);
-    take_over("editor", editor::take_over);
+    editor::start();
     page::start();
     stream::start();
 }
@@ -69,7 +72,7 @@ pub(crate) fn on_release(hear: OnRelease) {
 }
 
 /// What the editor does with a refusal; answers whether it has shown it.
-pub(crate) fn on_fault(show: OnFault) {
+fn on_fault(show: OnFault) {
     ON_FAULT.set(Some(show));
 }
 

@@ -192,6 +192,10 @@ impl Typed {
         Self(out)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Types it again, as the page's own script would see it typed.
     pub(super) fn again(self, root: &Element) {
         each_in(root, FIELDS, |e| {

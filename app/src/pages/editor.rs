@@ -1,57 +1,38 @@
 //! `/plans/new` and `/plans/{id}/edit`: a form and the document, each written into the other.
 //!
 //! Without script "Check" asks the server for the same page with both halves in step (a GET: it changes nothing), and
-//! "Save" posts. With script the check runs while one types.
+//! "Save" posts. With script the check runs while one types: the server renders both halves anew, and the browser
+//! brings what stands there into that shape without touching the field one types in (`browser::editor`).
 
 mod form;
-mod sync;
 
 use crate::components::icon::icon;
 use crate::components::post;
-use crate::draft::{EditorPage, Found, PlanForm};
+use crate::draft::{EditorPage, Found};
 use form::{form_half, yaml_half};
 use leptos::prelude::*;
 use model::FieldError;
-use sync::{later, recheck};
 
-#[cfg(feature = "ssr")]
 pub(crate) fn new_plan() -> AnyView {
     page(None)
 }
 
-#[cfg(feature = "ssr")]
 pub(crate) fn edit_plan() -> AnyView {
     page(Some(super::number("id")))
 }
 
-#[cfg(feature = "ssr")]
 fn page(id: Option<i64>) -> AnyView {
     use crate::{api, components::load};
     use leptos_meta::Title;
     let search = leptos_router::hooks::use_location().search.get_untracked();
     load::page(async move { api::plans::editor(id, search).await }, |p| {
-        let content = view(&p, Halves::new(&p));
-        view! { <Title text=title(&p)/>{super::taken_over("editor", String::new(), &p, content)} }.into_any()
+        view! { <Title text=title(&p)/>{view(&p)} }.into_any()
     })
 }
 
-/// The same page in the browser: from here on each half follows the other.
-#[cfg(feature = "hydrate")]
-pub(crate) fn take_over(p: &EditorPage) -> AnyView {
-    let halves = Halves::new(p);
-    // What is wrong with a plan stands at its fields; anything else is told over the page as always.
-    crate::browser::on_fault(Box::new(move |fault| {
-        let known = !fault.fields.is_empty();
-        if known {
-            halves.found.update(|c| {
-                c.errors.clone_from(&fault.fields);
-                c.digest = None;
-            });
-            halves.shown.set(true);
-        }
-        known
-    }));
-    view(p, halves)
+/// What the browser puts in place of the page's content after a check.
+pub(crate) fn markup(p: &EditorPage) -> String {
+    Owner::new().with(|| view(p).to_html())
 }
 
 fn title(p: &EditorPage) -> String {
@@ -61,40 +42,19 @@ fn title(p: &EditorPage) -> String {
     }
 }
 
-/// Both halves, and what is wrong with them.
-#[derive(Clone, Copy)]
-struct Halves {
-    form: RwSignal<PlanForm>,
-    yaml: RwSignal<String>,
-    found: RwSignal<Found>,
-    /// Errors are worth showing: somebody asked, typed or tried to save.
-    shown: RwSignal<bool>,
+/// What is wrong, once that is worth showing: somebody asked, typed or tried to save.
+fn errors(p: &EditorPage) -> &[FieldError] {
+    if p.asked { &p.checked.found.errors } else { &[] }
 }
 
-impl Halves {
-    fn new(p: &EditorPage) -> Self {
-        Self {
-            form: RwSignal::new(p.checked.form.clone()),
-            yaml: RwSignal::new(p.checked.yaml.clone()),
-            found: RwSignal::new(p.checked.found.clone()),
-            shown: RwSignal::new(p.asked),
-        }
-    }
-
-    /// What is wrong, by the last check or by the refusal to save.
-    fn errors(self) -> Vec<FieldError> {
-        if self.shown.get() { self.found.with(|c| c.errors.clone()) } else { Vec::new() }
-    }
-
-    fn at(self, field: &str) -> Option<String> {
-        self.errors().into_iter().find(|e| e.field == field).map(|e| e.message)
-    }
+fn at<'a>(p: &'a EditorPage, field: &str) -> Option<&'a str> {
+    errors(p).iter().find(|e| e.field == field).map(|e| e.message.as_str())
 }
 
-/// Class of the form that both halves are in.
+/// Class of the form that both halves are in: what script looks for.
 const FORM: &str = "plan";
 
-fn view(p: &EditorPage, halves: Halves) -> AnyView {
+fn view(p: &EditorPage) -> AnyView {
     let (path, button) = match (p.id, p.version) {
         (Some(id), Some(v)) => (format!("/plans/{id}/edit"), format!("Save as version {}", v + 1)),
         _ => ("/plans/new".to_owned(), "Save the plan".to_owned()),
@@ -106,32 +66,25 @@ fn view(p: &EditorPage, halves: Halves) -> AnyView {
         hidden.push(("expected", version.to_string()));
     }
     // The document that both halves were filled from last: whichever differs from it was edited.
-    let first = p.checked.yaml.clone();
-    let base = view! { <input type="hidden" name="base" value=first prop:value=move || halves.yaml.get()/> };
+    hidden.push(("base", p.checked.yaml.clone()));
     let voids = p.id.map(|_| voids(p));
     let content = view! {
-        {base}
         <div class="head stick">
             <div>
                 <h1>{title(p)}</h1>
-                <p class="meta"><span role="status">{move || verdict(halves)}</span></p>
+                <p class="meta"><span role="status">{verdict(&p.checked.found, p.asked)}</span></p>
             </div>
             <div class="acts">
                 <a class="btn quiet" href=back>"Discard"</a>
-                <button
-                    class="btn" type="submit" formmethod="get" formaction=path.clone()
-                    on:click=move |ev| recheck(halves, &ev, None)
-                >
-                    {icon("scale")}"Check"
-                </button>
+                <button class="btn" type="submit" formmethod="get" formaction=path.clone()>{icon("scale")}"Check"</button>
                 {post::button("btn primary", "check", button, "Saving…", false)}
             </div>
         </div>
         {voids}
-        {move || summary(halves)}
-        <div class="cols even editor" on:input=move |_| later(halves)>
-            <div>{form_half(p, halves, &path)}</div>
-            <div>{yaml_half(p, halves)}</div>
+        {summary(p)}
+        <div class="cols even editor">
+            <div>{form_half(p, &path)}</div>
+            <div>{yaml_half(p)}</div>
         </div>
     };
     view! {
@@ -158,20 +111,20 @@ fn voids(p: &EditorPage) -> AnyView {
 }
 
 /// In the head: whether it could be saved as it stands.
-fn verdict(halves: Halves) -> String {
-    let errors = halves.found.with(|c| c.errors.len());
-    match halves.found.with(|c| c.digest.clone()) {
+fn verdict(found: &Found, asked: bool) -> String {
+    let errors = found.errors.len();
+    match &found.digest {
         Some(digest) if errors == 0 => format!("no rule is broken; digest sha256:{digest}"),
-        _ if !halves.shown.get() => "not checked yet".to_owned(),
+        _ if !asked => "not checked yet".to_owned(),
         _ if errors == 1 => "one thing to correct".to_owned(),
         _ => format!("{errors} things to correct"),
     }
 }
 
 /// Everything that is wrong at once, each a link to its field, and what is only worth knowing.
-fn summary(halves: Halves) -> AnyView {
-    let errors = halves.errors();
-    let warnings: Vec<_> = halves.found.with(|c| c.warnings.clone());
+fn summary(p: &EditorPage) -> AnyView {
+    let errors = errors(p);
+    let warnings = p.checked.found.warnings.clone();
     let warnings = (!warnings.is_empty()).then(|| {
         let list = warnings
             .into_iter()

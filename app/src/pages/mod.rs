@@ -2,6 +2,7 @@
 
 #[cfg(feature = "ssr")]
 pub(crate) mod audit;
+#[cfg(feature = "ssr")]
 pub(crate) mod editor;
 #[cfg(feature = "ssr")]
 pub(crate) mod errors;
