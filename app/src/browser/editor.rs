@@ -2,7 +2,7 @@
 
 use super::{find, forms, morph, page};
 use crate::Fault;
-use leptos::prelude::{document, set_timeout};
+use leptos::prelude::set_timeout;
 use std::cell::Cell;
 use std::time::Duration;
 use wasm_bindgen::JsCast as _;
