@@ -5,7 +5,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { KeeperClient, tail } from './keeper.ts';
 import { Kube } from './kube.ts';
@@ -208,18 +208,46 @@ export class Replica {
     };
   }
 
-  /** Starts it (again) and waits until it says that it is ready. */
-  async start(): Promise<void> {
+  /**
+   * Starts it (again) and waits until it says that it is ready. With a failpoint it may die before that: `fell` tells.
+   * A failpoint is a place in the program and what happens there: `announced:deploy=kill`.
+   */
+  async start(failpoint?: string): Promise<void> {
     const { tidegate } = this.#world.file.binaries;
     const started = await this.#world.keeper.start({
       name: this.file.name,
       command: tidegate,
       args: ['serve'],
-      env: this.env,
+      env: { ...this.env, TIDEGATE_FAILPOINT: failpoint ?? '' },
     });
     this.file.pid = started.pid;
     this.file.log = started.log;
-    await this.ready();
+    if (!failpoint) return this.ready();
+    const either = async () => this.gone || (await this.#health('/readyz')).ok;
+    await until(`${this.file.name} is ready, or came to ${failpoint}`, either, 60);
+  }
+
+  /** The process is no more. */
+  get gone(): boolean {
+    return !existsSync(`/proc/${this.file.pid}`);
+  }
+
+  /** Waits until it has died at this place, by its own hand. */
+  async fell(place: string, seconds = 60): Promise<void> {
+    await until(`${this.file.name} dies at ${place}`, () => this.gone, seconds);
+    // So that it may be started again.
+    await this.#world.keeper.stop(this.file.name, 'SIGKILL');
+    await until(`${this.file.name} says that it died at ${place}`, () => tail(this.file.log, 5).includes(`failpoint ${place}:`), 5);
+  }
+
+  /** The state of the process by the kernel's word: `T` while it is stopped. */
+  get state(): string {
+    return /\) (\S)/.exec(readFileSync(`/proc/${this.file.pid}/stat`, 'utf8'))?.[1] ?? '';
+  }
+
+  /** SIGCONT. */
+  async wake(): Promise<void> {
+    await this.#world.keeper.signal(this.file.name, 'SIGCONT');
   }
 
   async ready(seconds = 60): Promise<void> {

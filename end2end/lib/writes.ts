@@ -68,7 +68,7 @@ export function writes(auditLog: string, wanted: Wanted): Write[] {
 
 /**
  * What a write by Tidegate did to a Rollout, with what makes it one of a kind: `deploy`, `open pause 1`, `abort`,
- * `revert`, `restore steps`. Applying the same one twice for one release is the fault that tests look for.
+ * `revert`, `restore steps`. `void` changes nothing but the mark. Applying the same one twice for one release is the fault that tests look for.
  */
 export function effectOf(write: Write): string {
   const ops: Obj[] = Array.isArray(write.body) ? write.body : [];
@@ -79,7 +79,9 @@ export function effectOf(write: Write): string {
   if (ops.some((o) => o.op !== 'test' && /^\/spec\/template\/spec\/.*\/image$/.test(o.path))) return 'deploy';
   if (at('/spec/template', 'replace')) return 'revert';
   if (ops.some((o) => o.op !== 'test' && o.path.startsWith('/spec/strategy/canary/steps'))) return 'restore steps';
-  if (at('/spec/paused')) return 'unpause';
+  if (at('/spec/paused')) return at('/spec/paused')?.value ? 'pause' : 'unpause';
+  // Only a mark: an attempt that nobody saw can no longer happen.
+  if (ops.every((o) => o.op === 'test' || o.path.startsWith('/metadata/annotations'))) return 'void';
   return `unknown: ${JSON.stringify(write.body)}`;
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::escort::Escort;
+use crate::fence::Announced;
 use crate::observe::{self, Facts};
 use crate::send::{Outcome, path};
 use crate::{Cluster, blue_green, driver, raw};
@@ -17,6 +18,9 @@ use tokio::time::Instant;
 
 /// A route is worked out anew so often when the workload moves under it.
 const TRIES: usize = 3;
+
+/// A route that is under way for longer is given up: its process may have slept, and the world gone on.
+const STALE: Duration = Duration::from_secs(30);
 
 /// What a rollback did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,8 +128,12 @@ impl Cluster {
         let mut entry = self.entry(key).await?;
         let mut calls = route.calls.clone();
         let mut done = RolledBack { calls: Vec::new(), without: Vec::new(), generation: 0 };
-        let mut why = String::new();
+        let mut why = format!("It took longer than {} s: look again, and decide anew.", STALE.as_secs());
+        let begun = Instant::now();
         for round in 0..TRIES {
+            if begun.elapsed() > STALE {
+                break;
+            }
             if round > 0 || calls.is_empty() {
                 // The cache may be a moment behind; the API server is not.
                 entry = Arc::new(self.fresh_entry(key).await?);
@@ -179,9 +187,17 @@ impl Cluster {
                     }
                 }
                 Call::Unpause | Call::Abort | Call::Revert | Call::RevertThroughWindow => {
-                    self.send_all(entry, attempt, driver.back(*call, &seen, attempt, good)).await
+                    // The first calls only take away; the revert must not undo what somebody has done since.
+                    let reverts = matches!(call, Call::Revert | Call::RevertThroughWindow);
+                    let fence = if reverts {
+                        Announced::after(attempt, entry.workload.attempt.as_deref())
+                    } else {
+                        attempt.into()
+                    };
+                    self.send_all(entry, fence, driver.back(*call, &seen, attempt, good)).await
                 }
             };
+            failpoint::reach_at("route", call.key());
             if matches!(call, Call::Revert | Call::RevertThroughWindow) {
                 match outcome? {
                     Outcome::Applied { generation, .. } => {

@@ -98,8 +98,9 @@ pub(crate) trait Driver: Sync {
     /// The known-good version back; with `window` past the steps.
     fn revert(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood, window: bool) -> Requests;
 
-    /// Skips what is left of the steps on the way to the newest revision.
-    fn promote_full(&self, seen: &Seen<'_>) -> Requests {
+    /// Skips what is left of the steps on the way to `wanted` (`None`: the newest revision), as long as it is the newest.
+    fn promote_full(&self, seen: &Seen<'_>, wanted: Option<&str>) -> Requests {
+        let _ = wanted;
         self.cannot(seen, "has no steps")
     }
 
@@ -116,7 +117,7 @@ pub(crate) trait Driver: Sync {
             Call::Abort => self.abort(seen, None),
             Call::Revert => self.revert(seen, attempt, good, false),
             Call::RevertThroughWindow => self.revert(seen, attempt, good, true),
-            Call::PromoteFull => self.promote_full(seen),
+            Call::PromoteFull => self.promote_full(seen, None),
         }
     }
 

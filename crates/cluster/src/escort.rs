@@ -8,6 +8,8 @@
 
 use crate::cache::View;
 use crate::error::Error;
+use crate::observe::ATTEMPT;
+use crate::patch::annotation;
 use crate::rollout;
 use crate::send::{Outcome, Part, Sender};
 use model::release::KnownGood;
@@ -63,11 +65,16 @@ impl Escort {
         if home(&seen) || !self.ours(&seen) {
             return None;
         }
-        Some(self.send(seen.current_hash.as_deref()?).await)
+        Some(self.send(&seen, seen.current_hash.as_deref()?).await)
     }
 
-    async fn send(&self, hash: &str) -> Result<Outcome, Error> {
-        self.sender.patch(self.key(), Part::Status, None, rollout::promote_full(hash)).await
+    async fn send(&self, seen: &Workload, hash: &str) -> Result<Outcome, Error> {
+        let mut patch = rollout::promote_full(hash);
+        if let Some(mark) = &seen.attempt {
+            // Not if a release of the same version has begun since this was seen.
+            patch = patch.first_test(&annotation(ATTEMPT), mark.as_str());
+        }
+        self.sender.patch(self.key(), Part::Status, None, patch).await
     }
 
     /// Repeats promoteFull where the steps are walked all the same, and takes the rollbackWindow away at the
@@ -94,7 +101,7 @@ impl Escort {
                 return;
             };
             tracing::warn!(key = %self.key(), "the way back walks the steps; sending promoteFull");
-            if let Err(why) = self.send(hash).await {
+            if let Err(why) = self.send(&seen, hash).await {
                 tracing::warn!(key = %self.key(), %why, "promoteFull was not taken");
             }
             sent_at = Some(seen.resource_version.clone());

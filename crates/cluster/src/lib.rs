@@ -13,6 +13,7 @@ mod diagnose;
 mod driver;
 mod error;
 mod escort;
+mod fence;
 mod observe;
 mod patch;
 mod prometheus;
@@ -26,6 +27,7 @@ mod watch;
 pub use back::RolledBack;
 pub use cache::Change;
 pub use error::Error;
+pub use fence::{Announced, Voided};
 pub use observe::{ATTEMPT, ENVIRONMENT, RELEASE, ROLLBACK, SERVICE, observe};
 pub use patch::Patch;
 pub use prometheus::{Prometheus, Series};
@@ -158,16 +160,17 @@ impl Cluster {
     ///
     /// # Errors
     /// As for any call; a workload that does not allow it is [`Outcome::Refused`].
-    pub async fn deploy(
+    pub async fn deploy<'a>(
         &self,
         key: &Key,
-        attempt: &AttemptId,
+        attempt: impl Into<Announced<'a>>,
         plan: &Plan,
         good: &KnownGood,
         release: ReleaseId,
     ) -> Result<Outcome, Error> {
         let new = Incoming { plan, good, release };
-        self.carry_out(key, attempt, |driver, seen| driver.deploy(seen, attempt, &new)).await
+        let attempt = attempt.into();
+        self.carry_out(key, attempt, |driver, seen| driver.deploy(seen, attempt.id, &new)).await
     }
 
     /// Opens the pause at step `from` of the Rollout's steps, and no other: a second call for the same pause
@@ -175,8 +178,13 @@ impl Cluster {
     ///
     /// # Errors
     /// As for any call.
-    pub async fn open_pause(&self, key: &Key, attempt: &AttemptId, from: i32) -> Result<Outcome, Error> {
-        self.carry_out(key, attempt, |driver, seen| driver.open_pause(seen, from)).await
+    pub async fn open_pause<'a>(
+        &self,
+        key: &Key,
+        attempt: impl Into<Announced<'a>>,
+        from: i32,
+    ) -> Result<Outcome, Error> {
+        self.carry_out(key, attempt.into(), |driver, seen| driver.open_pause(seen, from)).await
     }
 
     /// Lets a blue-green update go on that waits with the switch to `hash`: the active Service goes over to it. A status
@@ -184,24 +192,31 @@ impl Cluster {
     ///
     /// # Errors
     /// As for any call.
-    pub async fn switch(&self, key: &Key, attempt: &AttemptId, hash: &str) -> Result<Outcome, Error> {
-        self.carry_out(key, attempt, |driver, seen| driver.switch(seen, hash)).await
+    pub async fn switch<'a>(
+        &self,
+        key: &Key,
+        attempt: impl Into<Announced<'a>>,
+        hash: &str,
+    ) -> Result<Outcome, Error> {
+        self.carry_out(key, attempt.into(), |driver, seen| driver.switch(seen, hash)).await
     }
 
     /// Holds a Deployment where it is, in the middle of its roll-out.
     ///
     /// # Errors
     /// As for any call.
-    pub async fn pause(&self, key: &Key, attempt: &AttemptId) -> Result<Outcome, Error> {
-        self.carry_out(key, attempt, |driver, seen| driver.pause(seen, attempt)).await
+    pub async fn pause<'a>(&self, key: &Key, attempt: impl Into<Announced<'a>>) -> Result<Outcome, Error> {
+        let attempt = attempt.into();
+        self.carry_out(key, attempt, |driver, seen| driver.pause(seen, attempt.id)).await
     }
 
     /// Takes `spec.paused` away.
     ///
     /// # Errors
     /// As for any call.
-    pub async fn unpause(&self, key: &Key, attempt: &AttemptId) -> Result<Outcome, Error> {
-        self.carry_out(key, attempt, |driver, seen| driver.unpause(seen, Some(attempt))).await
+    pub async fn unpause<'a>(&self, key: &Key, attempt: impl Into<Announced<'a>>) -> Result<Outcome, Error> {
+        let attempt = attempt.into();
+        self.carry_out(key, attempt, |driver, seen| driver.unpause(seen, Some(attempt.id))).await
     }
 
     /// Traffic back to stable, as long as the newest revision is `bad_hash` (`None`: the one last seen). The
@@ -217,7 +232,7 @@ impl Cluster {
         bad_hash: impl Into<Option<&'a str>>,
     ) -> Result<Outcome, Error> {
         let bad = bad_hash.into();
-        self.carry_out(key, attempt, |driver, seen| driver.abort(seen, bad)).await
+        self.carry_out(key, attempt.into(), |driver, seen| driver.abort(seen, bad)).await
     }
 
     /// The known-good template and the Rollout's own steps, in one patch; with `window` also a
@@ -226,23 +241,30 @@ impl Cluster {
     ///
     /// # Errors
     /// As for any call.
-    pub async fn revert(
+    pub async fn revert<'a>(
         &self,
         key: &Key,
-        attempt: &AttemptId,
+        attempt: impl Into<Announced<'a>>,
         good: &KnownGood,
         window: bool,
     ) -> Result<Outcome, Error> {
-        self.carry_out(key, attempt, |driver, seen| driver.revert(seen, attempt, good, window)).await
+        let attempt = attempt.into();
+        self.carry_out(key, attempt, |driver, seen| driver.revert(seen, attempt.id, good, window)).await
     }
 
-    /// Skips what is left of the steps on the way to the newest revision that was seen. Takes an abort back:
-    /// only for a version that is wanted.
+    /// Skips what is left of the steps on the way to the revision `hash` (`None`: the newest that was seen), as long
+    /// as it is the newest. Takes an abort back: only for a version that is wanted.
     ///
     /// # Errors
     /// As for any call.
-    pub async fn promote_full(&self, key: &Key, attempt: &AttemptId) -> Result<Outcome, Error> {
-        self.carry_out(key, attempt, |driver, seen| driver.promote_full(seen)).await
+    pub async fn promote_full<'a>(
+        &self,
+        key: &Key,
+        attempt: impl Into<Announced<'a>>,
+        hash: impl Into<Option<&'a str>>,
+    ) -> Result<Outcome, Error> {
+        let hash = hash.into();
+        self.carry_out(key, attempt.into(), |driver, seen| driver.promote_full(seen, hash)).await
     }
 
     /// Puts the Rollout's own steps (or its own settings of the switch) and rollbackWindow back. Refused while an
@@ -250,20 +272,21 @@ impl Cluster {
     ///
     /// # Errors
     /// As for any call.
-    pub async fn restore_steps(
+    pub async fn restore_steps<'a>(
         &self,
         key: &Key,
-        attempt: &AttemptId,
+        attempt: impl Into<Announced<'a>>,
         good: &KnownGood,
     ) -> Result<Outcome, Error> {
-        self.carry_out(key, attempt, |driver, seen| driver.restore(seen, attempt, good)).await
+        let attempt = attempt.into();
+        self.carry_out(key, attempt, |driver, seen| driver.restore(seen, attempt.id, good)).await
     }
 
     /// Has the workload's driver say what to send, and sends it.
     async fn carry_out(
         &self,
         key: &Key,
-        attempt: &AttemptId,
+        attempt: Announced<'_>,
         requests: impl FnOnce(&dyn Driver, &Seen<'_>) -> Requests,
     ) -> Result<Outcome, Error> {
         let entry = self.entry(key).await?;
@@ -272,11 +295,11 @@ impl Cluster {
         self.send_all(&entry, attempt, requests).await
     }
 
-    /// One request after the other. The first that is not taken is the answer; what went before it stays done.
+    /// One request after the other, as long as nothing else marks the workload. The first that is not taken is the answer; what went before it stays done.
     async fn send_all(
         &self,
         entry: &Entry,
-        attempt: &AttemptId,
+        mut attempt: Announced<'_>,
         requests: Requests,
     ) -> Result<Outcome, Error> {
         let requests = match requests {
@@ -287,14 +310,19 @@ impl Cluster {
         let mut done =
             Outcome::Applied { generation: w.generation, resource_version: w.resource_version.clone() };
         for request in requests {
-            let mark = request.marked.then_some(attempt);
-            let outcome = self.sender.patch(&request.key, request.part, mark, request.patch).await?;
+            let mark = request.marked.then_some(attempt.id);
+            let own = request.key == w.key;
+            let patch = if own { attempt.fenced(&entry.facts, request.patch) } else { request.patch };
+            let outcome = self.sender.patch(&request.key, request.part, mark, patch).await?;
             if !outcome.is_applied() {
                 return Ok(outcome);
             }
             // Another object's generation would be taken for the workload's.
-            if request.key == w.key {
+            if own {
                 done = outcome;
+                if request.marked {
+                    attempt = attempt.landed();
+                }
             }
         }
         Ok(done)

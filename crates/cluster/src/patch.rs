@@ -17,6 +17,13 @@ impl Patch {
         self.op("test", path, Some(value.into()))
     }
 
+    /// As [`Patch::test`], before anything that the patch changes. `null` stands for nothing.
+    #[must_use]
+    pub(crate) fn first_test(mut self, path: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(0, json!({"op": "test", "path": path, "value": value.into()}));
+        self
+    }
+
     /// Sets a value, whether it was there or not. The parent must be there.
     #[must_use]
     pub fn add(self, path: &str, value: impl Into<Value>) -> Self {

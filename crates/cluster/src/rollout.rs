@@ -61,8 +61,8 @@ impl Driver for Steps {
         Ok(vec![Request::marked(&w.key, patch)])
     }
 
-    fn promote_full(&self, seen: &Seen<'_>) -> Requests {
-        Ok(vec![Request::status(&seen.workload.key, promote_full(newest(seen, None, "promoted")?))])
+    fn promote_full(&self, seen: &Seen<'_>, wanted: Option<&str>) -> Requests {
+        Ok(vec![Request::status(&seen.workload.key, promote_full(newest(seen, wanted, "promoted")?))])
     }
 
     fn restore(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood) -> Requests {

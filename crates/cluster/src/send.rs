@@ -274,6 +274,9 @@ fn difference(path: &str, wanted: &Value, found: &Value) -> String {
             format!("its active Service selects {found}, no longer {wanted}")
         }
         "/status/pauseConditions/0/reason" => "it no longer waits at that pause".to_owned(),
+        path if path == annotation(ATTEMPT) => {
+            format!("another change has reached it, and left the mark {found}")
+        }
         "/spec/template" => "its template is no longer the one that was read".to_owned(),
         path if path.starts_with("/spec/template/") => "its containers are no longer the same".to_owned(),
         path => format!("{path} holds {found}, not {wanted}"),

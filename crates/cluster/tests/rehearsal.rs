@@ -102,7 +102,7 @@ async fn without_a_router_pods_must_start_and_what_stays_behind_is_named() {
         .await;
     let changed = move |w: &model::workload::Workload| w.current_hash != hash && !w.pauses.is_empty();
     world.seen(&key, "at its first pause", changed).await;
-    let promoted = world.cluster.promote_full(&key, &common::attempt("full")).await.unwrap();
+    let promoted = world.cluster.promote_full(&key, &common::attempt("full"), None).await.unwrap();
     assert!(promoted.is_applied());
     world.seen(&key, "Healthy", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
     let r = world.rehearse(&key).await;
@@ -128,13 +128,7 @@ async fn blue_green_is_rehearsed_too() {
 async fn a_deployment_has_one_patch() {
     let world = World::new("rehearse").await;
     let key = world.key_of(Kind::Deployment, "mailer");
-    let manifest = json!({"apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"name": "mailer", "namespace": world.ns, "labels": {"app": "mailer"}},
-        "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "mailer"}},
-            "template": {"metadata": {"labels": {"app": "mailer"}},
-                "spec": {"containers": [{"name": "app", "image": image(1)}]}}}});
-    world.sandbox.apply_yaml(&manifest.to_string()).await.unwrap();
-    world.seen(&key, "healthy", |w| w.phase == Phase::Healthy && w.current_hash.is_some()).await;
+    world.deployment(&key, 2).await;
     let r = world.rehearse(&key).await;
     assert!(r.passed(), "{r:#?}");
     let names: Vec<_> = r.checks.iter().map(|c| c.name.as_str()).collect();

@@ -90,7 +90,7 @@ async fn a_running_promote_full_does_not_survive_a_rollback() {
     let world = World::new("full").await;
     let key = world.rollout("web", 2, Strategy::Canary { nginx: false }).await;
     let (good, _) = world.in_flight(&key).await;
-    assert!(world.cluster.promote_full(&key, &attempt("full")).await.unwrap().is_applied());
+    assert!(world.cluster.promote_full(&key, &attempt("full"), None).await.unwrap().is_applied());
     let w = world.cluster.fresh(&key).await.unwrap();
     let done = world.cluster.roll_back(&key, &attempt("back"), &good, &route(&w, &good.hash)).await.unwrap();
     assert!(done.generation > 0);
@@ -167,7 +167,7 @@ async fn a_revert_of_the_conductors_leaves_its_window_until_the_steps_are_restor
         .seen(&key, "taken up", |w| good_again(w) && (!w.pauses.is_empty() || w.phase == Phase::Healthy))
         .await;
     if !there.pauses.is_empty() {
-        assert!(world.cluster.promote_full(&key, &attempt("full")).await.unwrap().is_applied());
+        assert!(world.cluster.promote_full(&key, &attempt("full"), None).await.unwrap().is_applied());
     }
     world.home(&key, &good).await;
     assert!(world.object(&key).await["spec"]["rollbackWindow"]["revisions"].as_i64() >= Some(2));
@@ -200,7 +200,7 @@ async fn a_rollout_with_a_workload_ref_goes_back_by_the_object_it_refers_to() {
         world.deployed_elsewhere(&there, 2).await;
         world.seen(&key, "in flight", |w| w.in_flight() && w.phase == Phase::Paused).await;
         if promoted {
-            assert!(world.cluster.promote_full(&key, &attempt("full")).await.unwrap().is_applied());
+            assert!(world.cluster.promote_full(&key, &attempt("full"), None).await.unwrap().is_applied());
             world.seen(&key, "promoted", |w| !w.in_flight() && w.phase == Phase::Healthy).await;
         }
         let good = world.cluster.way_back(&key).await.unwrap().unwrap();
@@ -245,7 +245,7 @@ async fn blue_green_goes_back_before_and_after_the_switch() {
 
     world.deployed_elsewhere(&key, 3).await;
     world.seen(&key, "waiting to be switched", |w| w.pauses == ["BlueGreenPause"]).await;
-    assert!(world.cluster.promote_full(&key, &attempt("full")).await.unwrap().is_applied());
+    assert!(world.cluster.promote_full(&key, &attempt("full"), None).await.unwrap().is_applied());
     world
         .seen(&key, "switched", |w| {
             w.phase == Phase::Healthy && !w.in_flight() && w.images["app"] == image(3)
@@ -267,7 +267,7 @@ async fn the_way_back_is_the_version_before_even_when_others_deployed() {
     world.seen(&key, "in flight", |w| w.in_flight() && w.phase == Phase::Paused).await;
     let back = world.cluster.way_back(&key).await.unwrap().unwrap();
     assert_eq!((&back.hash, &back.images, &back.steps), (&first.hash, &first.images, &first.steps));
-    assert!(world.cluster.promote_full(&key, &attempt("full")).await.unwrap().is_applied());
+    assert!(world.cluster.promote_full(&key, &attempt("full"), None).await.unwrap().is_applied());
     world.seen(&key, "promoted", |w| !w.in_flight() && w.phase == Phase::Healthy).await;
 
     // A release of ours leaves a note; the next deployment past us makes it stale.
@@ -279,7 +279,7 @@ async fn the_way_back_is_the_version_before_even_when_others_deployed() {
         (good, w)
     };
     assert_eq!(world.cluster.way_back(&key).await.unwrap().as_ref(), Some(&good));
-    assert!(world.cluster.promote_full(&key, &attempt("full")).await.unwrap().is_applied());
+    assert!(world.cluster.promote_full(&key, &attempt("full"), None).await.unwrap().is_applied());
     let third = world
         .seen(&key, "promoted", |w| {
             !w.in_flight() && w.phase == Phase::Healthy && w.images["app"] == image(3)
@@ -303,14 +303,7 @@ async fn the_way_back_is_the_version_before_even_when_others_deployed() {
 async fn a_deployment_goes_back_also_while_it_is_paused() {
     let world = World::new("deploy").await;
     let key = world.key_of(Kind::Deployment, "mailer");
-    let manifest = json!({"apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"name": "mailer", "namespace": world.ns, "labels": {"app": "mailer"}},
-        "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "mailer"}},
-            "template": {"metadata": {"labels": {"app": "mailer"}},
-                "spec": {"containers": [{"name": "app", "image": image(1)}]}}}});
-    world.sandbox.apply_yaml(&manifest.to_string()).await.unwrap();
-    world.seen(&key, "healthy", |w| w.phase == Phase::Healthy && w.current_hash.is_some()).await;
-    let good = world.cluster.template(&key).await.unwrap();
+    let good = world.deployment(&key, 3).await;
     assert_eq!(world.cluster.way_back(&key).await.unwrap(), None);
 
     for paused in [false, true] {

@@ -5,7 +5,6 @@
 mod common;
 
 use common::{World, attempt, image};
-use model::release::KnownGood;
 use model::rollback::{Call, Pace, route};
 use model::workload::{Key, Kind, Phase, Workload};
 use sandbox::Strategy;
@@ -21,7 +20,7 @@ impl World {
         self.deployed_elsewhere(key, version).await;
         self.seen(key, "taken up", |w| w.observed() && w.current_hash != before).await;
         if key.kind == Kind::Rollout {
-            assert!(self.cluster.promote_full(key, &attempt("full")).await.unwrap().is_applied());
+            assert!(self.cluster.promote_full(key, &attempt("full"), None).await.unwrap().is_applied());
         }
         self.seen(key, "brought", |w| {
             w.phase == Phase::Healthy && !w.in_flight() && w.images["app"] == image(version)
@@ -70,11 +69,7 @@ async fn degraded_by_its_deadline() {
 async fn in_the_middle_of_an_analysis() {
     let world = World::new("analysis").await;
     let key = world.rollout("web", 2, ROUTED).await;
-    let template = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
-        "metadata": {"name": "slow", "namespace": world.ns},
-        "spec": {"metrics": [{"name": "one", "interval": "5s", "count": 100, "successCondition": "result[0] >= 0",
-            "provider": {"prometheus": {"address": world.sandbox.info.prometheus_url, "query": "vector(1)"}}}]}});
-    world.sandbox.apply_yaml(&template.to_string()).await.unwrap();
+    world.slow_analysis().await;
     let steps =
         json!([{"setWeight": 20}, {"analysis": {"templates": [{"templateName": "slow"}]}}, {"pause": {}}]);
     world.arranged(&key, json!({"spec": {"strategy": {"canary": {"steps": steps}}}})).await;
@@ -187,11 +182,7 @@ async fn a_paused_blue_green_switches_back() {
     let key = world.rollout("web", 2, Strategy::BlueGreen).await;
     let good = world.cluster.template(&key).await.unwrap();
     // Long enough after the switch that the new version is not yet the stable one.
-    let template = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
-        "metadata": {"name": "slow", "namespace": world.ns},
-        "spec": {"metrics": [{"name": "one", "interval": "5s", "count": 100, "successCondition": "result[0] >= 0",
-            "provider": {"prometheus": {"address": world.sandbox.info.prometheus_url, "query": "vector(1)"}}}]}});
-    world.sandbox.apply_yaml(&template.to_string()).await.unwrap();
+    world.slow_analysis().await;
     let after = json!({"templates": [{"templateName": "slow"}]});
     let blue_green = json!({"autoPromotionEnabled": true, "postPromotionAnalysis": after});
     world.arranged(&key, json!({"spec": {"strategy": {"blueGreen": blue_green}}})).await;
@@ -275,20 +266,6 @@ async fn a_deployment_in_each_state() {
         assert_eq!(world.roll_back(&key, &good).await, [Call::Revert]);
         let home = world.home(&key, &good).await;
         assert_eq!(home.ready, if name == "zero" { 0 } else { 3 });
-    }
-}
-
-impl World {
-    /// A Deployment on version 1, Healthy.
-    async fn deployment(&self, key: &Key, replicas: u32) -> KnownGood {
-        let labels = json!({"app": key.name});
-        let pods = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": image(1)}]}});
-        let manifest = json!({"apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": key.name, "namespace": self.ns, "labels": labels},
-            "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": pods}});
-        self.sandbox.apply_yaml(&manifest.to_string()).await.unwrap();
-        self.seen(key, "healthy", |w| w.phase == Phase::Healthy && w.current_hash.is_some()).await;
-        self.cluster.template(key).await.unwrap()
     }
 }
 

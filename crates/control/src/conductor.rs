@@ -8,9 +8,10 @@ use crate::error::OrProblem as _;
 use crate::releases::about;
 use crate::{Control, write_lock};
 use chrono::{DateTime, Utc};
+use cluster::Voided;
 use futures::future::join_all;
 use model::audit::NewEvent;
-use model::conductor::{Decision, Input, Record, apply, next, tell};
+use model::conductor::{Decision, Input, Record, apply, next, tell, to_be_voided};
 use model::plan::Plan;
 use model::release::{Release, State};
 use model::workload::Workload;
@@ -120,6 +121,7 @@ impl Control {
                     return Ok(until);
                 }
                 Decision::Record(record) => {
+                    let record = self.voided(&release, record, seen.is_some()).await?;
                     self.record(&release, &plan, epoch, &record, seen.as_deref()).await?;
                 }
                 Decision::Act(effect) => {
@@ -128,6 +130,20 @@ impl Control {
             }
         }
         Ok(Some(self.now_utc()))
+    }
+
+    /// Before an announced effect is recorded as not done it is made so that it cannot be done any more: who announced
+    /// it may only be asleep, or its patch may lie in a queue. What has reached the cluster after all is recorded as done.
+    async fn voided(&self, read: &Release, record: Record, there: bool) -> Result<Record, Problem> {
+        let Some(attempt) = to_be_voided(read, &record).filter(|_| there) else {
+            return Ok(record);
+        };
+        match self.cluster(&read.workload.cluster)?.void(&read.workload, attempt).await.or_problem()? {
+            Voided::Void => Ok(record),
+            Voided::Landed => {
+                Ok(Record::Settle { happened: true, words: "Seen in the cluster, past the watch.".into() })
+            }
+        }
     }
 
     /// Writes a change of the record with its event, if the record is still what the decision was made on.

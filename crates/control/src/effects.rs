@@ -3,7 +3,7 @@
 use crate::Control;
 use crate::error::OrProblem as _;
 use crate::releases::about;
-use cluster::Outcome;
+use cluster::{Announced, Outcome};
 use model::audit::NewEvent;
 use model::conductor::{Effect, Record, announce, begin};
 use model::plan::Plan;
@@ -11,7 +11,12 @@ use model::release::Release;
 use model::rollback::{Call, route};
 use model::workload::Workload;
 use model::{Actor, AttemptId, Problem};
+use std::time::{Duration, Instant};
 use store::Epoch;
+
+/// An effect that was announced longer ago is no longer sent. Well below the time after which somebody else takes it as
+/// not done, so that a process that slept seldom sends anything; that it could do no harm is the mark's work.
+const SEND_WITHIN: Duration = Duration::from_secs(3);
 
 impl Control {
     /// Announces, acts, settles. A process that dies in between leaves an announced attempt, which
@@ -24,6 +29,8 @@ impl Control {
         effect: Effect,
         seen: Option<&Workload>,
     ) -> Result<(), Problem> {
+        let mark = self.mark_of(read, &effect, seen).await?;
+        let announced = Instant::now();
         let now = self.now_utc();
         let actor = Actor::system("conductor");
         let mut tx = self.store().begin().await.or_problem()?;
@@ -45,10 +52,18 @@ impl Control {
         let mut event = NewEvent::new(now, &actor, "release.effect.begun", announce(&effect, read, plan));
         about(&mut event, read);
         event.detail = serde_json::json!({ "attempt": id, "effect": effect });
+        failpoint::reach_at("announcing", effect.key());
         tx.commit(event).await.or_problem()?;
+        failpoint::reach_at("announced", effect.key());
         self.remember(&release);
 
-        let settled = match self.carry_out_effect(read, plan, &id, &effect, seen).await {
+        if announced.elapsed() >= SEND_WITHIN {
+            tracing::warn!(release = %read.id, attempt = %id, "announced too long ago to be sent: left to be made void");
+            return Ok(());
+        }
+        failpoint::reach_at("sending", effect.key());
+        let attempt = Announced::after(&id, mark.as_deref());
+        let settled = match self.carry_out_effect(read, plan, attempt, &effect, seen).await {
             Ok(Outcome::Applied { .. }) => {
                 Some(Record::Settle { happened: true, words: announce(&effect, read, plan) })
             }
@@ -63,17 +78,36 @@ impl Control {
                 Some(Record::Settle { happened: false, words: e.to_string() })
             }
         };
+        failpoint::reach_at("answered", effect.key());
         if let Some(record) = settled {
             self.record(&release, plan, epoch, &record, seen).await?;
+            failpoint::reach_at("settled", effect.key());
         }
         Ok(())
+    }
+
+    /// The mark on the object that the effect is decided on. As the watch shows it; if this effect has just failed, the
+    /// watch may lag, and the object itself is asked.
+    async fn mark_of(
+        &self,
+        release: &Release,
+        effect: &Effect,
+        seen: Option<&Workload>,
+    ) -> Result<Option<String>, Problem> {
+        let failed = release.tried.iter().any(|t| t.effect == *effect && !t.happened);
+        match seen {
+            Some(_) if failed => {
+                self.cluster(&release.workload.cluster)?.mark(&release.workload).await.or_problem()
+            }
+            seen => Ok(seen.and_then(|w| w.attempt.clone())),
+        }
     }
 
     async fn carry_out_effect(
         &self,
         release: &Release,
         plan: &Plan,
-        id: &AttemptId,
+        id: Announced<'_>,
         effect: &Effect,
         seen: Option<&Workload>,
     ) -> Result<Outcome, cluster::Error> {
@@ -93,7 +127,8 @@ impl Control {
             Effect::Pause => cluster.pause(key, id).await,
             Effect::Resume | Effect::Unpause => cluster.unpause(key, id).await,
             Effect::Abort => match bad {
-                Some(bad) => cluster.abort(key, id, bad).await,
+                // Without the mark: late, it could only take traffic away, and it must not fail for a lagging watch.
+                Some(bad) => cluster.abort(key, id.id(), bad).await,
                 None => Ok(Outcome::Refused { why: "Which version to abort is not known yet.".into() }),
             },
             Effect::Revert => {
@@ -105,7 +140,7 @@ impl Control {
             Effect::PromoteFull => match seen.and_then(|w| w.current_hash.as_deref()) {
                 // Only on the way back: the wanted version must be the known-good one by now.
                 Some(wanted) if release.canary_hash.as_deref() != Some(wanted) => {
-                    cluster.promote_full(key, id).await
+                    cluster.promote_full(key, id, wanted).await
                 }
                 _ => Ok(Outcome::Refused { why: "The known-good version is not wanted yet.".into() }),
             },

@@ -27,6 +27,9 @@ pub struct Intent {
     #[serde(default)]
     pub left: Option<String>,
     pub route: Route,
+    /// The mark of the last attempt on the object when it was pressed.
+    #[serde(default)]
+    pub mark: Option<String>,
     pub event: NewEvent,
 }
 
@@ -37,7 +40,17 @@ pub struct Outcome {
     pub at: DateTime<Utc>,
     /// The API server took every call of the route.
     pub applied: bool,
+    /// It came too late: somebody else had changed the workload since. Nothing was sent.
+    #[serde(default)]
+    pub overtaken: bool,
     pub words: String,
+}
+
+impl Outcome {
+    /// The rollback came too late to be carried out.
+    pub fn overtaken(intent: &Intent, at: DateTime<Utc>, words: &str) -> Self {
+        Self { attempt: intent.attempt.clone(), at, applied: false, overtaken: true, words: words.to_owned() }
+    }
 }
 
 /// A line of the file.

@@ -3,10 +3,11 @@
 use crate::Control;
 use crate::error::OrProblem as _;
 use crate::journal::{Entry, Intent, Outcome, Record};
-use crate::rollback::{can_go_back, turn};
+use crate::rollback::{can_go_back, is_overtaken, turn};
 use model::known_good::Came;
 use model::workload::version_of;
 use model::{AttemptId, Problem};
+use std::collections::HashSet;
 use std::time::Duration;
 use store::NewKnownGood;
 
@@ -49,6 +50,7 @@ impl Control {
             "route": intent.route.calls,
             "pace": intent.route.pace,
         });
+        failpoint::reach("accept:commit");
         match tx.commit(event).await {
             // A later release of the workload is under way, so this one cannot be opened again: the fact is kept.
             Err(store::Error::Conflict(why)) if turned.is_some() => {
@@ -58,6 +60,7 @@ impl Control {
             }
             other => other.or_problem()?,
         };
+        failpoint::reach("accept:committed");
         if let Some(release) = turned {
             self.remember(&release);
         }
@@ -67,11 +70,17 @@ impl Control {
 
     /// Records a rollback and its outcome, each once, and takes it out of the journal.
     pub(crate) async fn merge_one(&self, intent: &Intent, outcome: Option<&Outcome>) -> Result<(), Problem> {
-        self.record_accepted(intent).await?;
+        if outcome.is_none_or(|o| !o.overtaken) {
+            self.record_accepted(intent).await?;
+        }
+        failpoint::reach("merge:accepted");
         if let Some(outcome) = outcome {
             self.record_outcome(intent, outcome).await?;
         }
-        self.journal_write(Record::Merged(intent.attempt.clone())).await
+        failpoint::reach("merge:recorded");
+        self.journal_write(Record::Merged(intent.attempt.clone())).await?;
+        failpoint::reach("merge:merged");
+        Ok(())
     }
 
     async fn record_outcome(&self, intent: &Intent, outcome: &Outcome) -> Result<(), Problem> {
@@ -82,8 +91,13 @@ impl Control {
         }
         let mut event = intent.event.clone();
         event.at = outcome.at;
-        event.reason = None;
-        (event.action, event.summary) = if outcome.applied {
+        if !outcome.overtaken {
+            // Said with the press.
+            event.reason = None;
+        }
+        (event.action, event.summary) = if outcome.overtaken {
+            ("rollback.overtaken".to_owned(), outcome.words.clone())
+        } else if outcome.applied {
             let to = version_of(&intent.good.images);
             ("rollback.applied".to_owned(), format!("The API server has the rollback to {to}"))
         } else {
@@ -95,14 +109,21 @@ impl Control {
 
     pub(crate) async fn run_merger(&self) {
         // Left by a process that died: the cluster may be half way. Carry the rollback on before anything else.
-        for Entry { intent, outcome } in self.inner.journal.unmerged() {
-            if outcome.is_none() {
-                self.carry_on(&intent).await;
-            }
+        let mut left = HashSet::new();
+        for Entry { intent, .. } in self.inner.journal.unmerged().into_iter().filter(|e| e.outcome.is_none())
+        {
+            self.carry_on(&intent).await;
+            left.insert(intent.attempt);
         }
         loop {
             let mut all_merged = true;
             for Entry { intent, outcome } in self.inner.journal.unmerged() {
+                if outcome.is_none() && left.contains(&intent.attempt) {
+                    // Whether it is still due must be known before anything is recorded of it.
+                    self.carry_on(&intent).await;
+                    all_merged = false;
+                    continue;
+                }
                 if outcome.is_none() && self.now_utc() - intent.event.at < ABANDONED {
                     // Its press is still at work in this very process.
                     continue;
@@ -122,17 +143,22 @@ impl Control {
     /// The process died between intent and outcome: look at what is, and do what the route says for that.
     async fn carry_on(&self, intent: &Intent) {
         let Ok(cluster) = self.cluster(&intent.key.cluster) else { return };
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        while cluster.synced().is_none() && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+        // Past the cache: hours may lie between, and other replicas may have gone on.
+        let Ok(workload) = cluster.fresh(&intent.key).await else { return };
+        if let Some(words) = is_overtaken(intent, &workload) {
+            let outcome = Outcome::overtaken(intent, self.now_utc(), &words);
+            if let Err(problem) = self.journal_write(Record::Outcome(outcome)).await {
+                tracing::error!(%problem, "the journal cannot be written");
+            }
+            return;
         }
-        let Some(workload) = cluster.workload(&intent.key) else { return };
         let route = model::rollback::route(&workload, &intent.good.hash);
         let result = cluster.roll_back(&intent.key, &intent.attempt, &intent.good, &route).await;
         let outcome = Outcome {
             attempt: intent.attempt.clone(),
             at: self.now_utc(),
             applied: result.is_ok(),
+            overtaken: false,
             words: match result {
                 Ok(_) => "Carried on after a restart.".to_owned(),
                 Err(e) => e.to_string(),

@@ -185,13 +185,15 @@ impl Control {
             }
         }
         let Some((first, others)) = recorded.split_first() else { return Ok(()) };
-        let mut event = event(&first.0.workload, first.1, others.len(), at);
+        let mut event = event(first.0, first.1, others.len(), at);
         event.detail = serde_json::json!({
             "workloads": recorded.iter().map(|(due, good, _)| {
                 serde_json::json!({ "workload": due.workload.key, "good": good.hash })
             }).collect::<Vec<_>>(),
         });
+        failpoint::reach("recorder:commit");
         tx.commit(event).await.or_problem()?;
+        failpoint::reach("recorder:committed");
         for (due, good, record) in recorded {
             self.remember_known_good(&due.workload.key, record, good);
         }
@@ -199,17 +201,20 @@ impl Control {
     }
 }
 
-fn event(w: &Workload, good: &KnownGood, others: usize, at: DateTime<Utc>) -> NewEvent {
+fn event(due: &Due, good: &KnownGood, others: usize, at: DateTime<Utc>) -> NewEvent {
+    let w = &due.workload;
     let actor = Actor::system("recorder");
     let action = "workload.known-good";
     if others > 0 {
         let words = format!("Recorded the present version of {} workloads as known good", others + 1);
         return NewEvent::new(at, &actor, action, words);
     }
+    let put_back = matches!(due.came, Came::Back { .. });
     let words = format!(
-        "{} {} is known good: it has carried all traffic, healthy, for {} s",
+        "{} {} {}: it has carried all traffic, healthy, for {} s",
         w.service,
         version_of(&good.images),
+        if put_back { "was put back past Tidegate" } else { "is known good" },
         SETTLING.num_seconds()
     );
     let mut event = NewEvent::new(at, &actor, action, words);

@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 /// How long a press waits for Postgres after the effect. Beyond it the journal has the record.
 const RECORD_WITHIN: Duration = Duration::from_millis(1500);
 
+/// A press that has not acted after so long has slept: it looks again before it does.
+const ASLEEP: Duration = Duration::from_secs(5);
+
 /// The answer to a press.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RollbackReceipt {
@@ -142,9 +145,15 @@ impl Control {
             good: good.clone(),
             left: left(workload, &good.hash),
             route: route.clone(),
+            mark: workload.attempt.clone(),
             event,
         };
+        failpoint::reach("press:journal");
         self.journal_write(Record::Intent(Box::new(intent.clone()))).await?;
+        failpoint::reach("press:journaled");
+        if begun.elapsed() > ASLEEP {
+            self.overtaken(&intent).await?;
+        }
         // The effect and its record set out together: neither waits for the other, and the conductor learns at once
         // that the abort it is about to see was ours.
         let _pressed = self.pressed(release);
@@ -159,6 +168,7 @@ impl Control {
             attempt: attempt.clone(),
             at: self.now_utc(),
             applied: effect.is_ok(),
+            overtaken: false,
             words: match &effect {
                 Ok(done) => done
                     .calls
@@ -169,7 +179,9 @@ impl Control {
                 Err(e) => e.to_string(),
             },
         };
+        failpoint::reach("press:answered");
         self.journal_write(Record::Outcome(outcome.clone())).await?;
+        failpoint::reach("press:outcome");
         let mut recorded = matches!(recorded, Ok(Ok(())));
         if recorded {
             let merged = tokio::time::timeout(RECORD_WITHIN, self.merge_one(&intent, Some(&outcome))).await;
@@ -188,6 +200,17 @@ impl Control {
             }
             Err(e) => Err(Problem::unavailable(format!("The cluster did not take the rollback: {e}"))),
         }
+    }
+
+    /// Looks again, past the cache: has somebody else acted on the workload since the press?
+    ///
+    /// # Errors
+    /// 409 when somebody has: the press is recorded as overtaken, and nothing is sent.
+    async fn overtaken(&self, intent: &Intent) -> Result<(), Problem> {
+        let fresh = self.cluster(&intent.key.cluster)?.fresh(&intent.key).await.or_problem()?;
+        let Some(words) = is_overtaken(intent, &fresh) else { return Ok(()) };
+        self.journal_write(Record::Outcome(Outcome::overtaken(intent, self.now_utc(), &words))).await?;
+        Err(Problem::conflict(words))
     }
 
     /// While this lives, the conductor leaves the release alone.
@@ -309,6 +332,33 @@ pub(crate) fn can_go_back(release: &Release) -> Result<(), Problem> {
 /// What the release brought is still what the workload runs or is on its way to.
 fn still_runs(release: &Release, workload: &Workload) -> bool {
     release.canary_hash.is_some() && release.canary_hash == workload.current_hash
+}
+
+/// Why a rollback that was accepted must not be carried out any more: what it was to leave is gone already, or somebody
+/// has begun something else with the workload. `None` while it is due.
+pub(crate) fn is_overtaken(intent: &Intent, w: &Workload) -> Option<String> {
+    let mark = w.attempt.as_deref();
+    let own = mark == Some(intent.attempt.0.as_str());
+    let of_release = |mark: &str| intent.release.is_some_and(|id| AttemptId::is_of(mark, id));
+    let same = mark == intent.mark.as_deref() || mark.is_some_and(of_release);
+    let voided = mark.is_some_and(|m| m.strip_prefix("void-").is_some_and(of_release));
+    let runs = |hash: &String| w.current_hash.as_ref() == Some(hash) || w.stable_hash.as_ref() == Some(hash);
+    let name = &w.key.name;
+    let home = w.observed() && runs(&intent.good.hash) && !w.in_flight();
+    if own || home {
+        return None;
+    }
+    if !same && !voided {
+        return Some(format!(
+            "Something else was begun with {name} since this rollback was pressed: it was left alone."
+        ));
+    }
+    match &intent.left {
+        Some(left) if !runs(left) && w.observed() => {
+            Some(format!("{name} no longer runs what this rollback was to leave: it was left alone."))
+        }
+        _ => None,
+    }
 }
 
 /// The version that a rollback to `good` leaves; on the second press of one, the version that the first leaves.

@@ -30,6 +30,7 @@ fn intent(id: &str) -> Intent {
         },
         left: Some("5f10".into()),
         route: Route { calls: vec![], pace: Pace::Seconds, because: "it is in flight".into() },
+        mark: None,
         event: NewEvent::new(at, &Actor::system("test"), "rollback.accepted", "ROLL BACK of checkout"),
     }
 }
@@ -39,6 +40,7 @@ fn outcome(id: &str) -> Outcome {
         attempt: AttemptId(id.into()),
         at: Utc.with_ymd_and_hms(2026, 11, 18, 14, 5, 44).unwrap(),
         applied: true,
+        overtaken: false,
         words: String::new(),
     }
 }

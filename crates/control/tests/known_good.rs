@@ -87,7 +87,7 @@ impl Past {
     async fn deployed(&self, version: &str) -> Arc<Workload> {
         self.begun(version).await;
         let skip = AttemptId("test".into());
-        let promoted = self.world.cluster.promote_full(&self.world.key(), &skip).await.unwrap();
+        let promoted = self.world.cluster.promote_full(&self.world.key(), &skip, None).await.unwrap();
         assert!(promoted.is_applied(), "{promoted:?}");
         self.home(version).await
     }

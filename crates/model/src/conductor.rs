@@ -21,6 +21,7 @@ pub use apply::{apply, begin};
 pub use forward::only_gate_left;
 pub use next::next;
 pub use press::{hold, leave, open_gate, resume, waive};
+pub use settle::to_be_voided;
 pub use words::{announce, tell};
 
 use crate::plan::Plan;
@@ -69,6 +70,22 @@ impl Effect {
             | Self::Revert
             | Self::PromoteFull
             | Self::RestoreSteps => false,
+        }
+    }
+
+    /// The name of its kind, as it is stored: `open_pause`.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::OpenPause { .. } => "open_pause",
+            Self::Switch => "switch",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Unpause => "unpause",
+            Self::Abort => "abort",
+            Self::Revert => "revert",
+            Self::PromoteFull => "promote_full",
+            Self::RestoreSteps => "restore_steps",
         }
     }
 

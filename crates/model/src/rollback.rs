@@ -26,6 +26,19 @@ pub enum Call {
     PromoteFull,
 }
 
+impl Call {
+    /// As it is stored: `revert_through_window`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Unpause => "unpause",
+            Self::Abort => "abort",
+            Self::Revert => "revert",
+            Self::RevertThroughWindow => "revert_through_window",
+            Self::PromoteFull => "promote_full",
+        }
+    }
+}
+
 /// How long it takes until users are on the known-good version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

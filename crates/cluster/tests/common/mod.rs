@@ -57,6 +57,28 @@ impl World {
         key
     }
 
+    /// A Deployment on version 1, Healthy.
+    pub(crate) async fn deployment(&self, key: &Key, replicas: u32) -> KnownGood {
+        let labels = json!({"app": key.name});
+        let pods = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": image(1)}]}});
+        let manifest = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": key.name, "namespace": self.ns, "labels": labels},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": pods}});
+        self.sandbox.apply_yaml(&manifest.to_string()).await.unwrap();
+        self.seen(key, "healthy", |w| w.phase == Phase::Healthy && w.current_hash.is_some()).await;
+        self.cluster.template(key).await.unwrap()
+    }
+
+    /// An AnalysisTemplate `slow` that passes, and takes minutes for it.
+    pub(crate) async fn slow_analysis(&self) {
+        let prometheus = json!({"address": self.sandbox.info.prometheus_url, "query": "vector(1)"});
+        let template = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
+            "metadata": {"name": "slow", "namespace": self.ns},
+            "spec": {"metrics": [{"name": "one", "interval": "5s", "count": 100,
+                "successCondition": "result[0] >= 0", "provider": {"prometheus": prometheus}}]}});
+        self.sandbox.apply_yaml(&template.to_string()).await.unwrap();
+    }
+
     /// Waits for what the cache shows.
     pub(crate) async fn seen(&self, key: &Key, what: &str, is: impl Fn(&Workload) -> bool) -> Arc<Workload> {
         match self.cluster.wait_for(key, SOON, is).await {

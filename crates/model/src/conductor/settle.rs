@@ -5,6 +5,7 @@ use super::next::{
     UNSEEN, after, at_pause, at_switch, ours, passed, pause_of, reached, record, switched, wait, wants_good,
 };
 use super::{Decision, Effect, Input, Record};
+use crate::ids::AttemptId;
 use crate::release::{Attempt, Course, Release};
 use crate::workload::{Strategy, Workload};
 
@@ -17,20 +18,29 @@ pub(super) fn pending(i: &Input<'_>) -> Option<Decision> {
     if visible(i, attempt, w) {
         return Some(settle(true, "Seen in the cluster."));
     }
-    // A raise that has not landed cannot land after an abort (its patch tests the step), so the way back need not
-    // wait for it. A deploy can: whether it reached the cluster must be known.
-    let moot = i.release.course != Course::Forward
-        && matches!(
-            attempt.effect,
-            Effect::OpenPause { .. } | Effect::Switch | Effect::Pause | Effect::Resume | Effect::RestoreSteps
-        );
-    if moot {
+    if moot(i.release, &attempt.effect) {
         return Some(settle(false, "Not seen when the release turned back."));
     }
     if passed(attempt.begun, UNSEEN, i.now) {
-        return Some(settle(false, "Not seen in the cluster within 5 s: taken as not done."));
+        return Some(settle(false, "Not seen in the cluster within 5 s: made void, taken as not done."));
     }
     Some(wait(Some(after(attempt.begun, UNSEEN)), "Waiting to see the last change in the cluster."))
+}
+
+/// The way back need not wait for a raise that has not landed: the revert that follows puts its own mark on the object,
+/// and then it can no longer land. A deploy is not followed by one unless it is known to have reached the cluster.
+fn moot(r: &Release, effect: &Effect) -> bool {
+    let raise =
+        matches!(effect, Effect::OpenPause { .. } | Effect::Pause | Effect::Resume | Effect::RestoreSteps);
+    raise && r.course != Course::Forward
+}
+
+/// The announced attempt that must be made void in the cluster before it may be recorded as not done: its sender may
+/// only be asleep, and its patch on the way.
+pub fn to_be_voided<'a>(r: &'a Release, record: &Record) -> Option<&'a AttemptId> {
+    let attempt = r.attempt.as_ref()?;
+    let unseen = matches!(record, Record::Settle { happened: false, .. });
+    (unseen && !moot(r, &attempt.effect)).then_some(&attempt.id)
 }
 
 fn settle(happened: bool, words: &str) -> Decision {

@@ -44,8 +44,8 @@ pub(super) enum Fate {
     Lost,
     /// The API server refuses it.
     Refused,
-    /// Unanswered; it lands some turns later.
-    Late,
+    /// Unanswered; it lands so many turns later.
+    Late(u8),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +92,7 @@ pub(super) fn any_switch() -> impl Strategy<Value = Plan> {
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![Just(Fate::Orphaned), Just(Fate::Lost), Just(Fate::Refused), Just(Fate::Late)]
+    prop_oneof![Just(Fate::Orphaned), Just(Fate::Lost), Just(Fate::Refused), (1u8..100).prop_map(Fate::Late)]
 }
 
 fn press() -> impl Strategy<Value = Press> {

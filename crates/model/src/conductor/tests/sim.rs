@@ -109,12 +109,15 @@ impl Sim {
         Self { active: Some(GOOD), after_switch, same_second: slow, index: 0, ..Self::new(false) }
     }
 
-    /// One call as the driver sends it, with its preconditions; `generation` as it was when it was sent. `false`:
+    /// One call as the driver sends it, with its preconditions; `mark` as it was when it was decided on. `false`:
     /// refused.
-    pub(super) fn apply(&mut self, effect: &Effect, id: &str, plan: &Plan, generation: i64) -> bool {
+    pub(super) fn apply(&mut self, effect: &Effect, id: &str, plan: &Plan, mark: Option<&str>) -> bool {
+        if *effect != Effect::Abort && self.attempt.as_deref() != mark {
+            return false;
+        }
         match effect {
             Effect::Deploy => {
-                if self.stable != GOOD || self.image != OLD_IMAGE || self.generation != generation {
+                if self.stable != GOOD || self.current != GOOD || self.image != OLD_IMAGE {
                     return false;
                 }
                 let steps = written(plan);
