@@ -13,8 +13,10 @@ pub struct PlanForm {
     pub environment: String,
     pub images: Vec<ImageForm>,
     pub reference: String,
-    /// A rolling update: it has one step, to 100 %, and no others.
-    pub rolling: bool,
+    /// The strategy's key where it has no weights to choose: `rolling`, `blueGreen`. Empty for a canary.
+    pub fixed: String,
+    /// What such a strategy does, in words. The document says it; the form cannot change it.
+    pub about: String,
     pub steps: Vec<StepForm>,
     pub min_requests: String,
     pub max_error_percent: String,

@@ -54,7 +54,7 @@ test('with JavaScript off, from the release itself', async ({ api, as, service, 
   await page.goto(`/releases/${id}`);
   // The page is complete without script: figures, steps, both charts, the way back.
   await expect(page.getByRole('heading', { level: 1 })).toContainText(`${web.name} 1.1.0`);
-  await expect(page.getByText('of traffic on the canary')).toBeVisible();
+  await expect(page.getByText('of traffic on the new version')).toBeVisible();
   await expect(page.locator('svg.plot').first()).toBeVisible();
 
   const pressed = Date.now();

@@ -127,9 +127,11 @@ fn form_of(document: &Value) -> PlanForm {
     let images = at(&["spec", "change", "images"])
         .and_then(Value::as_mapping)
         .map(|m| m.iter().map(|(k, v)| ImageForm { container: scalar(k), image: scalar(v) }).collect());
-    let rolling = at(&["spec", "strategy", "rolling"]);
-    let steps = match rolling {
-        Some(rolling) => vec![StepForm { weight: "100".into(), ..step_of(rolling) }],
+    let strategy = |key: &'static str| at(&["spec", "strategy", key]).map(|node| (key, node));
+    let fixed = strategy("rolling").or_else(|| strategy("blueGreen"));
+    let steps = match fixed {
+        Some(("rolling", rolling)) => vec![StepForm { weight: "100".into(), ..step_of(rolling) }],
+        Some(_) => Vec::new(),
         None => at(&["spec", "strategy", "canary", "steps"])
             .and_then(Value::as_sequence)
             .map(|s| s.iter().map(step_of).collect())
@@ -141,7 +143,8 @@ fn form_of(document: &Value) -> PlanForm {
         environment: text(&["metadata", "environment"]),
         images: images.unwrap_or_default(),
         reference: text(&["spec", "change", "reference"]),
-        rolling: rolling.is_some(),
+        fixed: fixed.map(|(key, _)| key.to_owned()).unwrap_or_default(),
+        about: fixed.map(|(key, node)| about(key, node)).unwrap_or_default(),
         steps,
         min_requests: text(&["spec", "analysis", "minRequests"]),
         max_error_percent: text(&["spec", "analysis", "maxErrorPercent"]),
@@ -150,6 +153,30 @@ fn form_of(document: &Value) -> PlanForm {
         expire: text(&["spec", "approvals", "expire"]),
         rehearsed: text(&["spec", "rollback", "rehearsed"]) == REQUIRED,
     }
+}
+
+/// What a strategy without weights does, with what the document says of it.
+fn about(key: &str, node: &Value) -> String {
+    let waits = |node: Option<&Value>| {
+        let step = node.map(step_of).unwrap_or_default();
+        let bake = if step.bake.is_empty() { "none".to_owned() } else { step.bake };
+        let gates = [(step.analysis, "analysis"), (step.on_call, "on-call"), (step.approver, "approver")];
+        let gates: Vec<_> = gates.iter().filter(|(asked, _)| *asked).map(|(_, name)| *name).collect();
+        if gates.is_empty() { bake } else { format!("{bake}, then {}", gates.join(" and ")) }
+    };
+    if key == "blueGreen" {
+        return format!(
+            "Blue-green: the new version comes up behind the preview Service, then all users are switched to it at \
+             once; the old pods stand by. Bake before the switch: {}. Bake after it: {}. Both stand in the document.",
+            waits(node.get("preview")),
+            waits(node.get("after"))
+        );
+    }
+    format!(
+        "Rolling update: new pods replace old ones at the Deployment's own pace; a hold pauses it where it is. Bake \
+         after it: {}. Gates stand in the document.",
+        waits(Some(node))
+    )
 }
 
 fn step_of(step: &Value) -> StepForm {
@@ -208,12 +235,12 @@ fn write(form: &PlanForm, document: &mut Value) {
     put(change, "reference", (!form.reference.trim().is_empty()).then(|| string(&form.reference)));
 
     let strategy = child(spec, "strategy");
-    if form.rolling {
+    if form.fixed == "rolling" {
         let before = strategy.get("rolling").cloned();
         let mut rolling = form.steps.first().map(|s| write_step(s, before.as_ref())).unwrap_or_default();
         mapping(&mut rolling).shift_remove("weight");
         strategy.insert("rolling".into(), rolling);
-    } else {
+    } else if form.fixed.is_empty() {
         let canary = child(strategy, "canary");
         let before = canary.get("steps").and_then(Value::as_sequence).cloned().unwrap_or_default();
         let steps = form.steps.iter().enumerate().map(|(i, s)| write_step(s, before.get(i))).collect();
@@ -405,7 +432,7 @@ spec:
             + "  approvals:"
             + PLAN.split("  approvals:").nth(1).unwrap();
         let (form, yaml) = begin(&rolling);
-        assert!(form.rolling && form.steps.len() == 1 && form.steps[0].on_call);
+        assert!(form.fixed == "rolling" && form.steps.len() == 1 && form.steps[0].on_call);
         let mut draft = Draft { base: yaml.clone(), yaml, form, op: None };
         draft.form.steps[0].bake = "10m".into();
         let (form, yaml) = settle(draft);
@@ -415,6 +442,31 @@ spec:
                 && !yaml.contains("weight")
         );
         assert_eq!(form.steps[0].bake, "10m");
+    }
+
+    #[test]
+    fn a_blue_green_release_stays_as_the_document_says_and_is_told_in_words() {
+        let strategy =
+            "    blueGreen:\n      preview:\n        bake: 2m\n        gates:\n        - approval: on-call\n";
+        let document = PLAN.split("    canary:").next().unwrap().to_owned()
+            + strategy
+            + "  approvals:"
+            + PLAN.split("  approvals:").nth(1).unwrap();
+        let (form, yaml) = begin(&document);
+        assert!(
+            form.about.contains("before the switch: 2m, then on-call. Bake after it: none."),
+            "{}",
+            form.about
+        );
+        let mut draft = Draft { base: yaml.clone(), yaml, form, op: None };
+        draft.form.required = "1".into();
+        draft.form.about.clear();
+        let (form, yaml) = settle(draft);
+        assert!(
+            yaml.contains(strategy) && !yaml.contains("canary") && yaml.contains("required: 1"),
+            "{yaml}"
+        );
+        assert!(form.fixed == "blueGreen" && !form.about.is_empty());
     }
 
     #[test]

@@ -178,7 +178,7 @@ fn step(steps: &[StepView], i: usize, here: Option<usize>, tone: Option<Tone>) -
             data-s=present.then_some(state.s)
             data-todo=todo.then_some("")
         >
-            <header><b>{percent(step.weight)}</b>{words}</header>
+            <header><b>{step.name.clone()}</b>{words}</header>
             <ul class="gates" role="list">{gates}</ul>
         </li>
     }
@@ -219,6 +219,7 @@ mod tests {
         (1..=n)
             .map(|i| StepView {
                 weight: if i == n { 100 } else { i * 4 },
+                name: String::new(),
                 state: StepState::Closed,
                 words: String::new(),
                 gates: Vec::new(),

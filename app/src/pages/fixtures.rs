@@ -85,7 +85,13 @@ fn gate(kind: &str, name: &str, state: GateState, figure: &str, note: Option<&st
 
 fn steps() -> Vec<StepView> {
     use GateState::{Closed, Failed, Passed, Waiting};
-    let step = |weight, state, words: &str, gates| StepView { weight, state, words: words.into(), gates };
+    let step = |weight, state, words: &str, gates| StepView {
+        weight,
+        name: format!("{weight}\u{a0}%"),
+        state,
+        words: words.into(),
+        gates,
+    };
     vec![
         step(
             5,

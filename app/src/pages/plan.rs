@@ -15,7 +15,7 @@ use crate::pages::release::reference;
 use crate::when;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use model::plan::{Gate, Step};
+use model::plan::{Gate, Plan};
 use model::view::{
     ApprovalState, ApprovalView, Deed, DiffKind, GateState, GateView, PlanPage, PlanState, StepState,
     StepView,
@@ -128,36 +128,42 @@ fn warnings(p: &PlanPage) -> AnyView {
 }
 
 /// A plan's steps as the gate shows them before anything has begun.
-pub(crate) fn planned(list: &[Step]) -> Vec<StepView> {
-    list.iter()
-        .map(|s| {
-            let mut gates: Vec<_> = s
-                .gates
-                .iter()
-                .map(|g| {
-                    let (kind, name, figure) = match g {
-                        Gate::Analysis => ("analysis", "Analysis".to_owned(), String::new()),
-                        Gate::Approval(role) => ("approval", format!("Approval, {role}"), "1".to_owned()),
-                    };
-                    GateView { kind: kind.into(), name, state: GateState::Closed, figure, note: None }
-                })
-                .collect();
-            if s.bake.seconds() > 0 {
-                gates.push(GateView {
-                    kind: "bake".into(),
-                    name: "Bake".into(),
-                    state: GateState::Closed,
-                    figure: s.bake.clock(),
-                    note: None,
-                });
-            }
-            StepView { weight: s.weight, state: StepState::Closed, words: String::new(), gates }
-        })
-        .collect()
+pub(crate) fn planned(plan: &Plan) -> Vec<StepView> {
+    let list = plan.steps().iter().enumerate();
+    list.map(|(i, s)| {
+        let mut gates: Vec<_> = s
+            .gates
+            .iter()
+            .map(|g| {
+                let (kind, name, figure) = match g {
+                    Gate::Analysis => ("analysis", "Analysis".to_owned(), String::new()),
+                    Gate::Approval(role) => ("approval", format!("Approval, {role}"), "1".to_owned()),
+                };
+                GateView { kind: kind.into(), name, state: GateState::Closed, figure, note: None }
+            })
+            .collect();
+        if s.bake.seconds() > 0 {
+            gates.push(GateView {
+                kind: "bake".into(),
+                name: "Bake".into(),
+                state: GateState::Closed,
+                figure: s.bake.clock(),
+                note: None,
+            });
+        }
+        StepView {
+            weight: s.weight,
+            name: plan.step_title(i),
+            state: StepState::Closed,
+            words: String::new(),
+            gates,
+        }
+    })
+    .collect()
 }
 
 fn picture(p: &PlanPage) -> AnyView {
-    let list = planned(p.plan.steps());
+    let list = planned(&p.plan);
     let least = format!("{} at the least, without waiting for people", when::span(p.least.delta()));
     let right = view! { <span class="sm ink2">{least}</span> }.into_any();
     let content = view! {

@@ -1,7 +1,7 @@
 //! `/plans`: every plan and where it stands.
 
 use crate::api;
-use crate::components::common::{ago, empty, nothing, percent, scroll};
+use crate::components::common::{ago, empty, nothing, scroll};
 use crate::components::icon::icon;
 use crate::components::load::{self, followed};
 use crate::components::tone::{self, Tone, st};
@@ -137,7 +137,6 @@ fn table(now: DateTime<Utc>, rows: &[PlanRow]) -> AnyView {
     let body = rows
         .iter()
         .map(|r| {
-            let weights: Vec<_> = r.weights.iter().map(|w| percent(*w)).collect();
             let deed = match r.state {
                 PlanState::Open => "Review",
                 PlanState::Approved => "Start",
@@ -154,7 +153,7 @@ fn table(now: DateTime<Utc>, rows: &[PlanRow]) -> AnyView {
                     <td>{st(Tone::from(r.state), state_words(r.state, r.approvals, r.required))}</td>
                     <td class="xs-all ink2">{r.service.clone()}" to "<span class="rev">{r.brings.clone()}</span></td>
                     <td class="xs-no ink2">{r.environment.clone()}</td>
-                    <td class="xs-no ink2">{weights.join(", ")}</td>
+                    <td class="xs-no ink2">{r.steps.join(", ")}</td>
                     <td class="xs-no ink2">"version "{r.version}", "{r.author.clone()}</td>
                     <td class="r xs-no ink2">{ago(now, r.changed)}</td>
                     <td class="r xs-all"><a class=class href=path aria-label=format!("{deed}: {}", r.name)>{deed}</a></td>

@@ -55,9 +55,8 @@ impl Control {
         };
         let stable = release.known_good.hash.as_str();
         let now = self.now_utc();
-        let sample =
-            cluster::sample(prometheus, &workload, canary, stable, step, workload.canary_share(), since, now)
-                .await;
+        let weight = crate::read::weight(release, Some(&workload));
+        let sample = cluster::sample(prometheus, &workload, canary, stable, step, weight, since, now).await;
         self.store().insert_sample(release.id, &sample).await.or_problem()?;
         // The newest ones: a step may be watched for longer than a verdict looks back.
         let mut samples = self.store().samples(release.id, None, LOOKS).await.or_problem()?;

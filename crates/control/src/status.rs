@@ -126,7 +126,7 @@ fn feel(w: &Workload, release: Option<&Release>, fresh: bool) -> (ComponentStatu
     if let Some(r) = release
         && (r.course != Course::Forward || r.verdict.as_ref().is_some_and(|v| v.class == Class::Fail))
     {
-        let share = w.canary_share();
+        let share = crate::read::weight(r, Some(w));
         let words = match share {
             0 => "An update was taken back; the service recovers.".to_owned(),
             n => format!("About {n} % of requests meet a faulty update; it is being taken back."),

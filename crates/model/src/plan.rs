@@ -318,6 +318,11 @@ impl Plan {
         }
     }
 
+    /// The same for a page: the sign stays with its figure.
+    pub fn step_title(&self, index: usize) -> String {
+        self.step_name(index).replace(" %", "\u{a0}%")
+    }
+
     /// Where a step stands, within a sentence: `at 25 %`, `at the preview`, `after the switch`.
     pub fn step_place(&self, index: usize) -> String {
         match (&self.spec.strategy, index) {

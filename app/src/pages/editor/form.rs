@@ -128,23 +128,19 @@ fn images(p: &EditorPage) -> AnyView {
     view! { {rows}{wrong} }.into_any()
 }
 
-/// A canary's steps and what they are judged by; of a rolling update only what follows it.
+/// A canary's steps and what they are judged by; of what has no weights, what the document says.
 fn strategy_part(p: &EditorPage, path: &str, limits: AnyView) -> AnyView {
     let f = &p.checked.form;
-    let rolling = f.rolling;
-    let bake = f.steps.first().map(|s| s.bake.clone()).filter(|b| !b.is_empty());
-    let after = view! {
-        <p class="sm ink2 mt">"New pods replace old ones at the Deployment's own pace. A hold pauses it where it is. Gates stand in the document."</p>
-        <p class="sm mt"><span class="ink2">"Bake after it: "</span>{bake.unwrap_or_else(|| "none".into())}</p>
-    };
+    let fixed = !f.fixed.is_empty();
+    let about = view! { <p class="sm mt">{f.about.clone()}</p> };
     // Both are there: a document that turns to the other strategy shows the other at once, without losing a field.
     view! {
-        <div hidden=rolling>
+        <div hidden=fixed>
             {sect("s-h", "Steps", nothing(), steps_part(p, path))}
             {sect("l-h", "Analysis", nothing(), limits)}
         </div>
-        <input type="hidden" name="form[rolling]" value=rolling.to_string()/>
-        <div hidden=!rolling>{sect("ro-h", "Rolling update", nothing(), after.into_any())}</div>
+        <input type="hidden" name="form[fixed]" value=f.fixed.clone()/>
+        <div hidden=!fixed>{sect("ro-h", "Strategy", nothing(), about.into_any())}</div>
     }
     .into_any()
 }
@@ -168,7 +164,13 @@ fn sketch(steps: &[StepForm]) -> Vec<StepView> {
     steps
         .iter()
         .filter_map(|s| s.weight.trim().parse::<u8>().ok().filter(|w| (1..=100).contains(w)))
-        .map(|weight| StepView { weight, state: StepState::Closed, words: String::new(), gates: Vec::new() })
+        .map(|weight| StepView {
+            weight,
+            name: String::new(),
+            state: StepState::Closed,
+            words: String::new(),
+            gates: Vec::new(),
+        })
         .collect()
 }
 

@@ -223,7 +223,7 @@ fn gate(seen: Seen) -> AnyView {
             view! {
                 <div class="fig">
                     <b>{percent(l.weight)}</b>
-                    <span>"of traffic on the canary"<br/>{confirmed(l)}</span>
+                    <span>"of traffic on the new version"<br/>{confirmed(l)}</span>
                 </div>
                 {allowed}
                 {next}

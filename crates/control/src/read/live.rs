@@ -7,11 +7,11 @@ use crate::analysis::analysed;
 use crate::releases::{Ask, deed, may};
 use crate::rollback::can_go_back;
 use chrono::{DateTime, Utc};
-use model::plan::{Gate, Plan, Step};
+use model::plan::{BlueGreen, Gate, Plan, Step};
 use model::release::{Course, Release, State};
 use model::verdict::{Class, Sample, Verdict};
 use model::view::{Deed, GateState, GateView, ReleaseLive, StepState, StepView};
-use model::workload::Workload;
+use model::workload::{Strategy, Workload};
 use model::{Action, Actor, Span};
 
 impl Control {
@@ -107,12 +107,16 @@ fn roll_back(actor: &Actor, release: &Release, seen: Option<&Workload>) -> Deed 
 }
 
 fn badge(release: &Release, plan: &Plan) -> String {
-    match (release.state, step(release, plan)) {
-        (State::Running, Some(s)) if release.step_since.is_some() => format!("Baking at {} %", s.weight),
-        (State::Running, Some(s)) => format!("Moving to {} %", s.weight),
+    match (release.state, release.step) {
+        (State::Running, Some(i)) if release.step_since.is_some() => format!("Baking {}", plan.step_place(i)),
+        (State::Running, Some(i)) => match (plan.drives(), i) {
+            (Strategy::BlueGreen, BlueGreen::PREVIEW) => "Preview comes up".to_owned(),
+            (Strategy::BlueGreen, _) => "Switching".to_owned(),
+            (Strategy::Canary | Strategy::Rolling, _) => format!("Moving to {}", plan.step_name(i)),
+        },
         (State::Running, None) => "Starting".to_owned(),
-        (State::Waiting | State::Paused, Some(s)) => {
-            format!("{} at {} %", release.state.words(), s.weight)
+        (State::Waiting | State::Paused, Some(i)) => {
+            format!("{} {}", release.state.words(), plan.step_place(i))
         }
         (state, _) => state.words().to_owned(),
     }
@@ -125,10 +129,15 @@ fn headline(release: &Release, plan: &Plan, verdict: Option<&Verdict>) -> (Strin
         State::Queued => (format!("{new} is about to start."), Some(words(release, plan))),
         State::Running | State::Waiting | State::Paused => {
             let at = step(release, plan).map_or(0, |s| s.weight);
+            let place = release.step.map_or_else(|| "at 0 %".to_owned(), |i| plan.step_place(i));
             let first = match (release.state, release.step_since) {
-                (State::Paused, _) => format!("{new} is held at {at} %."),
-                (State::Waiting, _) => format!("{new} waits at {at} % for a person."),
+                (State::Paused, _) => format!("{new} is held {place}."),
+                (State::Waiting, _) => format!("{new} waits {place} for a person."),
+                (_, Some(_)) if at == 0 => format!("{new} stands behind the preview Service."),
                 (_, Some(_)) => format!("{new} carries {at} % of the traffic."),
+                (_, None) if plan.drives() == Strategy::BlueGreen && at > 0 => {
+                    format!("Users are being switched to {new}.")
+                }
                 (_, None) if at > 0 => format!("{new} is moving to {at} %."),
                 _ => format!("{new} is starting."),
             };
@@ -163,13 +172,17 @@ fn next_gate(
         return None;
     }
     let here = step(release, plan)?;
-    let title = match release.step.and_then(|i| plan.steps().get(i + 1)) {
-        Some(next) => format!("Next gate, to {} %: closed.", next.weight),
+    let title = match release.step.filter(|i| i + 1 < plan.steps().len()) {
+        Some(i) => format!("Next gate, to {}: closed.", plan.step_leads_to(i)),
         None => "Last gate: closed.".to_owned(),
     };
     let mut parts = Vec::new();
     if release.step_since.is_none() {
-        parts.push(format!("The router must confirm {} %.", here.weight));
+        parts.push(match (plan.drives(), here.weight) {
+            (Strategy::BlueGreen, 0) => "All pods of the preview must be ready.".to_owned(),
+            (Strategy::BlueGreen, _) => "The active Service must select the new version.".to_owned(),
+            (Strategy::Canary | Strategy::Rolling, weight) => format!("The router must confirm {weight} %."),
+        });
     }
     if let Some(hold) = &release.hold {
         parts.push(format!("{} must resume it.", hold.by));
@@ -203,7 +216,8 @@ fn next_gate(
 }
 
 fn steps(release: &Release, plan: &Plan, verdict: Option<&Verdict>, now: DateTime<Utc>) -> Vec<StepView> {
-    plan.steps().iter().enumerate().map(|(i, s)| step_view(i, s, release, verdict, now)).collect()
+    let view = |(i, s)| StepView { name: plan.step_title(i), ..step_view(i, s, release, verdict, now) };
+    plan.steps().iter().enumerate().map(view).collect()
 }
 
 fn step_view(
@@ -269,7 +283,7 @@ fn step_view(
             note: (here && release.hold.is_some()).then(|| "stopped while held".to_owned()),
         });
     }
-    StepView { weight: s.weight, state, words, gates }
+    StepView { weight: s.weight, name: String::new(), state, words, gates }
 }
 
 fn analysis_gate(here: bool, passed: bool, verdict: Option<&Verdict>) -> GateView {

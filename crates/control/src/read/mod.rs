@@ -137,13 +137,17 @@ pub(crate) fn words(release: &Release, plan: &Plan) -> String {
     if let Some(note) = &release.note {
         return note.clone();
     }
-    match (release.state, release.step.and_then(|i| plan.steps().get(i))) {
+    match (release.state, release.step) {
         (State::Queued, _) => "Waits for the conductor.".to_owned(),
         (State::Succeeded, _) => format!("{} carries all traffic.", release.version()),
-        (_, Some(step)) if release.step_since.is_some() => {
-            format!("At {} %.", step.weight)
-        }
-        (_, Some(step)) => format!("Moves to {} %.", step.weight),
+        (_, Some(i)) if release.step_since.is_some() => match plan.steps().get(i).map(|s| s.weight) {
+            Some(0) => "At the preview.".to_owned(),
+            weight => format!("At {} %.", weight.unwrap_or(0)),
+        },
+        (_, Some(i)) => match plan.steps().get(i).map(|s| s.weight) {
+            Some(0) => "The preview comes up.".to_owned(),
+            weight => format!("Moves to {} %.", weight.unwrap_or(0)),
+        },
         (_, None) => "Starts.".to_owned(),
     }
 }

@@ -38,7 +38,7 @@ impl Control {
                 id: plan.id,
                 state: state(&plan, &approvals, valid, release.as_ref(), now),
                 brings: plan.plan.version(),
-                weights: plan.plan.steps().iter().map(|s| s.weight).collect(),
+                steps: (0..plan.plan.steps().len()).map(|i| plan.plan.step_title(i)).collect(),
                 approvals: valid,
                 required: plan.plan.spec.approvals.required,
                 name: plan.name,
@@ -170,7 +170,7 @@ impl Control {
             for w in cluster.workloads().iter() {
                 // A Deployment without pods is mostly the template of a Rollout that refers to it.
                 let template_only = w.strategy == Strategy::Rolling && w.replicas == 0;
-                if w.strategy == Strategy::BlueGreen || w.workload_ref || template_only {
+                if w.workload_ref || template_only {
                     continue;
                 }
                 if chosen.is_none() && service.is_none_or(|s| s == w.service || s == w.key.name) {
@@ -238,7 +238,10 @@ fn template(w: Option<&Workload>) -> String {
     });
     let strategy = match w.map(|w| w.strategy) {
         Some(Strategy::Rolling) => "    rolling: {bake: 5m}\n",
-        Some(Strategy::Canary | Strategy::BlueGreen) | None => {
+        Some(Strategy::BlueGreen) => {
+            "    blueGreen:\n      preview: {bake: 2m, gates: [{approval: on-call}]}\n      after: {bake: 10m}\n"
+        }
+        Some(Strategy::Canary) | None => {
             "    canary:\n      steps:\n      - {weight: 5, bake: 2m, gates: [analysis]}\n      \
              - {weight: 25, bake: 5m, gates: [analysis]}\n      - {weight: 100}\n"
         }

@@ -165,11 +165,15 @@ impl Control {
 fn mark(e: &Event) -> Option<(DateTime<Utc>, String)> {
     let step = || {
         let reached = e.event.detail.get("step_reached")?;
-        Some(format!("{} %", reached.get("weight")?.as_u64()?))
+        Some(match reached.get("weight")?.as_u64()? {
+            0 => "preview".to_owned(),
+            weight => format!("{weight} %"),
+        })
     };
     match e.event.action.as_str() {
         "release.deployed" => Some((e.event.at, "deploy".to_owned())),
         "release.step.reached" => Some((e.event.at, step()?)),
+        "release.switched" => Some((e.event.at, "switch".to_owned())),
         "release.turned_back" | "rollback.accepted" => Some((e.event.at, "rollback".to_owned())),
         "release.aborted" => Some((e.event.at, "abort".to_owned())),
         "release.succeeded" => Some((e.event.at, "done".to_owned())),

@@ -6,7 +6,7 @@ use crate::{Control, read_lock};
 use model::release::KnownGood;
 use model::rollback::{Call, Pace, route};
 use model::view::{Deed, RollbackPreview, ServiceFilter, ServicePage, ServicesPage, WorkloadRow};
-use model::workload::{Key, Phase, Workload, version_of};
+use model::workload::{Key, Phase, Strategy, Workload, version_of};
 use model::{Action, Actor, Problem, ReleaseId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -192,6 +192,9 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
             Call::Unpause => {
                 steps.push("The pause set in the cluster is lifted: paused, nothing moves.".to_owned())
             }
+            Call::Abort if w.strategy == Strategy::BlueGreen => {
+                steps.push("The update is aborted: nobody is switched to it any more.".to_owned());
+            }
             Call::Abort => steps.push(format!("Canary weight {weight} % to 0 %.")),
             Call::Revert => steps.push(match route.pace {
                 Pace::Seconds => format!(
@@ -202,11 +205,17 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
                     format!("{to_version} takes over as its pods start; {ready} of {desired} are ready now.")
                 }
             }),
+            Call::RevertThroughWindow if route.pace == Pace::Seconds => steps.push(format!(
+                "The active Service selects {to_version} again: {ready} of {desired} of its pods stand by, nothing \
+                 starts."
+            )),
             Call::RevertThroughWindow => {
                 steps.push(format!(
                     "The template of {to_version} is put back; the steps are not walked again."
                 ));
             }
+            // Only where the switch alone does not do it.
+            Call::PromoteFull if route.pace == Pace::Seconds => {}
             Call::PromoteFull => {
                 steps.push(format!("{to_version} takes all traffic when its pods are ready."))
             }

@@ -30,8 +30,10 @@ pub(super) fn pending(i: &Input<'_>) -> Option<Decision> {
 /// The way back need not wait for a raise that has not landed: the revert that follows puts its own mark on the object,
 /// and then it can no longer land. A deploy is not followed by one unless it is known to have reached the cluster.
 fn moot(r: &Release, effect: &Effect) -> bool {
-    let raise =
-        matches!(effect, Effect::OpenPause { .. } | Effect::Pause | Effect::Resume | Effect::RestoreSteps);
+    let raise = matches!(
+        effect,
+        Effect::OpenPause { .. } | Effect::Switch | Effect::Pause | Effect::Resume | Effect::RestoreSteps
+    );
     raise && r.course != Course::Forward
 }
 

@@ -33,7 +33,8 @@ pub struct PlanRow {
     pub digest: Digest,
     /// Version of the software it brings.
     pub brings: String,
-    pub weights: Vec<u8>,
+    /// What each step is called: `25 %`, `Preview`.
+    pub steps: Vec<String>,
     pub state: PlanState,
     pub approvals: u32,
     pub required: u32,

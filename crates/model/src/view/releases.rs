@@ -81,6 +81,8 @@ pub struct GateView {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepView {
     pub weight: u8,
+    /// `25 %`, `Preview`.
+    pub name: String,
     pub state: StepState,
     /// `passed 14:04:20`, `held here`, `closed`.
     pub words: String,
