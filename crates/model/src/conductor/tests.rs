@@ -3,6 +3,7 @@
 
 mod blue_green;
 mod chaos;
+mod deployments;
 mod drive;
 mod looks;
 mod properties;

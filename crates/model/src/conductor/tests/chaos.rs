@@ -58,7 +58,7 @@ pub(super) enum Outside {
     BadPods,
 }
 
-fn gates() -> impl Strategy<Value = Vec<Gate>> {
+pub(super) fn gates() -> impl Strategy<Value = Vec<Gate>> {
     prop_oneof![
         Just(vec![]),
         Just(vec![Gate::Analysis]),
