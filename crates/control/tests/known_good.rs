@@ -184,6 +184,31 @@ async fn a_rollback_leads_to_the_version_before_although_its_replicaset_is_gone(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_undone_past_tidegate_is_nowhere_to_go_back_to() {
+    let past = Past::new().await;
+    past.released("1.1.0").await;
+    past.released("1.2.0").await;
+    assert_eq!(past.page().await.0.as_deref(), Some("1.1.0"));
+    // `kubectl argo rollouts undo`: the template of the revision before, written by somebody else.
+    past.deployed("1.1.0").await;
+    assert_eq!(past.page().await.0.as_deref(), Some("1.0.0"), "at once");
+    past.known_good("1.1.0").await;
+    assert_eq!(past.page().await.0.as_deref(), Some("1.0.0"), "and when it has settled");
+    let page =
+        past.replica.control.audit(&past.people.viewer, model::view::AuditFilter::default()).await.unwrap();
+    assert!(
+        page.rows.iter().any(|e| e.event.summary.contains("1.1.0 was put back past Tidegate")),
+        "{page:?}"
+    );
+    // A release that goes there on purpose is a deployment like any other.
+    past.released("1.2.0").await;
+    let again = "[{weight: 50, bake: 1s}, {weight: 100}]";
+    let id = past.replica.release(&past.people, &past.world.plan("1.1.0", again)).await;
+    past.replica.wait_state(id, model::release::State::Succeeded).await;
+    assert_eq!(past.page().await.0.as_deref(), Some("1.2.0"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_never_was_promoted_or_was_taken_back_is_never_where_a_rollback_leads() {
     let past = Past::new().await;
     past.released("1.1.0").await;

@@ -135,11 +135,28 @@ pub fn carries_all(w: &Workload) -> Option<&str> {
 /// How the version that [`carries_all`] is to be recorded; `None` when it is, or when there is none.
 pub fn unrecorded(records: &[Record], w: &Workload) -> Option<Came> {
     let hash = carries_all(w)?;
-    if path(records).last().is_some_and(|top| top.hash == hash) {
+    let path = path(records);
+    if path.last().is_some_and(|top| top.hash == hash) {
         return None;
     }
     let last = records.last().filter(|last| arrived_as_another(last, w));
-    Some(last.map_or(Came::Forward, |last| Came::Back { from: Some(last.hash.clone()) }))
+    let left = last.or_else(|| put_back(&path, w, hash));
+    Some(left.map_or(Came::Forward, |left| Came::Back { from: Some(left.hash.clone()) }))
+}
+
+/// Somebody put an earlier version back past Tidegate: by `kubectl`, or by a revert in git. The version that was left by
+/// it; `None` when this is a version like no earlier one.
+///
+/// Told by the hash, or, where the template is not quite what it was, by its images: those of an earlier version, and not
+/// those of the one that was left. A release of ours that leads to an older version is recorded by itself when it
+/// succeeds, as the deployment that somebody planned and approved; here nobody said that it was more than going back. So
+/// the version that was left is nowhere to go back to, until it is deployed again.
+fn put_back<'a>(path: &[&'a Record], w: &Workload, hash: &str) -> Option<&'a Record> {
+    let (left, earlier) = path.split_last()?;
+    let images = |hash: &str| w.revision(hash).map(|r| &r.images);
+    let told_by_images = images(&left.hash).is_some_and(|bad| *bad != w.images);
+    let same = |r: &&Record| r.hash == hash || told_by_images && images(&r.hash) == Some(&w.images);
+    earlier.iter().copied().any(|r| same(&r)).then_some(*left)
 }
 
 /// A rollback led to this version, and the controller made a new revision of it: a template taken from a ReplicaSet

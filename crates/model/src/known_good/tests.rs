@@ -187,6 +187,46 @@ fn only_a_version_that_carries_all_traffic_healthy_is_recorded() {
 }
 
 #[test]
+fn an_earlier_version_put_back_past_tidegate_is_a_rollback() {
+    let came = |words: &str, present: &str| unrecorded(&records(words), &at_rest(present));
+    let from = |hash: &str| Some(Came::Back { from: Some(hash.to_owned()) });
+    for (words, present, recorded, why) in [
+        ("A B", "A", from("B"), "kubectl argo rollouts undo"),
+        ("A B C", "A", from("C"), "two versions back at once"),
+        ("A B C", "B", from("C"), ""),
+        ("A B A<B", "B", Some(Came::Forward), "the undo undone: B was taken back, and is deployed again"),
+        ("A B C B<C", "A", from("B"), "back, and further back past us"),
+        ("A B", "C", Some(Came::Forward), "no earlier version"),
+        ("A", "B", Some(Came::Forward), ""),
+        ("", "A", Some(Came::Forward), "nothing is recorded"),
+        ("A B A", "A", None, "a release went back to A on purpose, and said so itself"),
+    ] {
+        assert_eq!(came(words, present), recorded, "`{words}` at {present}: {why}");
+    }
+    // Thirty seconds later the way back does not lead to what was undone.
+    assert_eq!(leads("A B A<B", &at_rest("A")), None);
+    assert_eq!(leads("A B C B<C", &at_rest("B")).as_deref(), Some("A"));
+    // On purpose, by a release: what was left may be gone back to.
+    assert_eq!(leads("A B A", &at_rest("A")).as_deref(), Some("B"));
+}
+
+#[test]
+fn an_earlier_version_with_another_configuration_is_told_by_its_images() {
+    let mut w = at_rest("A2");
+    w.revisions.push(revision("A", OLD_IMAGE, 39, 0));
+    w.revisions.push(revision("B", NEW_IMAGE, 40, 0));
+    let known = records("A B");
+    assert_eq!(unrecorded(&known, &w), Some(Came::Back { from: Some("B".into()) }));
+    assert_eq!(leads("A B A2<B", &w).as_deref(), Some("A"), "B is nowhere to go back to");
+    // The same images as what was left: a change of its configuration, and no way back.
+    w.revisions[2] = revision("B", OLD_IMAGE, 40, 0);
+    assert_eq!(unrecorded(&known, &w), Some(Came::Forward), "a tag that moves tells nothing");
+    // Nobody knows any more what the earlier one ran.
+    w.revisions.truncate(1);
+    assert_eq!(unrecorded(&known, &w), Some(Came::Forward));
+}
+
+#[test]
 fn a_rollback_that_the_controller_made_a_new_revision_of_is_still_a_rollback() {
     let known = records("A B A<B");
     let mut w = at_rest("A2");
