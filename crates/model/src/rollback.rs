@@ -103,7 +103,9 @@ pub fn route(w: &Workload, good: &str) -> Route {
         return Route {
             calls,
             pace: if fast { Pace::Seconds } else { Pace::PodStart },
-            because: if fast {
+            because: if w.strategy == Strategy::BlueGreen && w.active_hash.as_deref() == Some(good) {
+                "The update is at its preview: users are on the known-good pods, and stay there.".into()
+            } else if fast {
                 "The update is in flight: the known-good pods are running, only the traffic moves.".into()
             } else {
                 "The update is in flight, and pods carry the weight: it falls as known-good pods start."

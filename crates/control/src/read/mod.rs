@@ -10,10 +10,10 @@ mod services;
 
 use crate::Control;
 use crate::error::OrProblem as _;
-use model::plan::Plan;
+use model::plan::{BlueGreen, Plan};
 use model::release::{Course, Release, State};
 use model::view::{Age, ReleaseRow};
-use model::workload::Workload;
+use model::workload::{Strategy, Workload};
 use model::{Problem, ReleaseId};
 use std::sync::Arc;
 use store::ReleaseFilter;
@@ -140,8 +140,13 @@ pub(crate) fn words(release: &Release, plan: &Plan) -> String {
     match (release.state, release.step) {
         (State::Queued, _) => "Waits for the conductor.".to_owned(),
         (State::Succeeded, _) => format!("{} carries all traffic.", release.version()),
+        (_, Some(BlueGreen::AFTER))
+            if release.step_since.is_some() && plan.drives() == Strategy::BlueGreen =>
+        {
+            format!("Users are on {}; {} stands by.", release.version(), release.good_version())
+        }
         (_, Some(i)) if release.step_since.is_some() => match plan.steps().get(i).map(|s| s.weight) {
-            Some(0) => "At the preview.".to_owned(),
+            Some(0) => format!("Users are on {}, and not on the preview.", release.good_version()),
             weight => format!("At {} %.", weight.unwrap_or(0)),
         },
         (_, Some(i)) => match plan.steps().get(i).map(|s| s.weight) {
