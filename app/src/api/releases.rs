@@ -27,12 +27,12 @@ pub async fn releases(#[server(default)] state: Option<State>) -> Result<Release
     control.releases(&actor, state).await.or_fault()
 }
 
-/// One release with everything its page shows.
+/// One release with everything its page shows; `to` names another version to go back to than the recorded one.
 #[server(prefix = "/read", endpoint = "release", input = GetUrl)]
-pub async fn release(id: i64) -> Result<ReleasePage, Fault> {
+pub async fn release(id: i64, #[server(default)] to: Option<String>) -> Result<ReleasePage, Fault> {
     use super::door::{self, OrFault as _};
     let (control, actor) = door::enter()?;
-    control.release(&actor, model::ReleaseId(id)).await.or_fault()
+    control.release_to(&actor, model::ReleaseId(id), to.as_deref()).await.or_fault()
 }
 
 /// Starts a release of exactly the plan that was looked at.
@@ -64,12 +64,17 @@ pub async fn act(release: i64, deed: Deed, #[server(default)] reason: Option<Str
     Ok(())
 }
 
-/// Back to the known-good version, now.
+/// Back to the known-good version, now; or to the one whose hash is named.
 #[server(prefix = "/do", endpoint = "rollback")]
-pub async fn roll_back(release: i64, #[server(default)] reason: Option<String>) -> Result<u64, Fault> {
+pub async fn roll_back(
+    release: i64,
+    #[server(default)] to: Option<String>,
+    #[server(default)] reason: Option<String>,
+) -> Result<u64, Fault> {
     use super::door::{self, OrFault as _};
     let (control, actor) = door::enter()?;
-    let receipt = control.roll_back(&actor, model::ReleaseId(release), reason).await.or_fault()?;
+    let receipt =
+        control.roll_back_to(&actor, model::ReleaseId(release), to.as_deref(), reason).await.or_fault()?;
     door::go(&format!("/releases/{release}"));
     Ok(receipt.took_ms)
 }

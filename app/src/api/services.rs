@@ -14,17 +14,19 @@ pub async fn services(#[server(default)] filter: ServiceFilter) -> Result<Servic
     control.services(&actor, filter).await.or_fault()
 }
 
-/// One workload with everything around it.
+/// One workload with everything around it; `to` names another version to go back to than the usual one.
 #[server(prefix = "/read", endpoint = "service", input = GetUrl)]
 pub async fn service(
     cluster: String,
     namespace: String,
     kind: Kind,
     name: String,
+    #[server(default)] to: Option<String>,
 ) -> Result<ServicePage, Fault> {
     use super::door::{self, OrFault as _};
     let (control, actor) = door::enter()?;
-    control.service(&actor, &model::workload::Key { cluster, namespace, kind, name }).await.or_fault()
+    let key = model::workload::Key { cluster, namespace, kind, name };
+    control.service_to(&actor, &key, to.as_deref()).await.or_fault()
 }
 
 /// Back to the known-good version of a workload, whether a release drives it or not.

@@ -201,6 +201,7 @@ pub(super) fn release() -> ReleasePage {
         rollback: Some(preview()),
         back: None,
         stall: None,
+        ways: Vec::new(),
         revisions: vec![revision("b2", 42, "1.42.0", 6), revision("a1", 41, "1.41.3", 18)],
         canary_hash: Some("b2".into()),
         stable_hash: Some("a1".into()),
@@ -312,6 +313,21 @@ pub(super) fn workload_row(name: &str, phase: Phase) -> WorkloadRow {
     }
 }
 
+fn known_good(version: &str, days: i64, revision: Option<i64>, standing: Standing) -> KnownGoodRow {
+    KnownGoodRow {
+        version: version.into(),
+        hash: format!("hash-of-{version}"),
+        since: before(days * 86_400),
+        until: (standing == Standing::Older).then(|| before(9 * 86_400)),
+        release: revision.map(|_| ReleaseId(311)),
+        revision,
+        ready: if revision.is_some() { 18 } else { 0 },
+        standing,
+        path: format!("/services/main/shop/Rollout/checkout/rollback?to=hash-of-{version}"),
+        roll_back: Deed::yes(),
+    }
+}
+
 pub(super) fn service() -> ServicePage {
     let workload = Workload {
         key: key("checkout"),
@@ -355,6 +371,12 @@ pub(super) fn service() -> ServicePage {
         releases: vec![release_row(State::Paused), release_row(State::RolledBack)],
         rollback: Some(preview()),
         roll_back: Deed::yes(),
+        known_good: vec![
+            known_good("1.41.3", 9, Some(41), Standing::Target),
+            known_good("1.40.2", 30, None, Standing::Older),
+        ],
+        stall: None,
+        ways: Vec::new(),
         write_plan: Deed::no("As on-call you may not write plans in production. Ask: release manager."),
         age: age(),
     }

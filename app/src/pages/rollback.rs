@@ -14,10 +14,13 @@ use model::workload::Kind;
 /// Back from a release.
 pub(crate) fn of_release_page() -> AnyView {
     let id = super::number("id");
-    page(async move { api::releases::release(id).await }, |p| release_asked(&p))
+    let to = super::query("to");
+    let named = to.clone();
+    page(async move { api::releases::release(id, Some(to)).await }, move |p| release_asked(&p, &named))
 }
 
-fn release_asked(p: &ReleasePage) -> AnyView {
+/// `to`: the hash of another version than the recorded one, or nothing.
+fn release_asked(p: &ReleasePage, to: &str) -> AnyView {
     let back = format!("/releases/{}", p.id);
     let subject = format!("{} {}", p.service, p.version);
     let state = badge(of_release(&p.live), p.live.badge.clone());
@@ -25,8 +28,12 @@ fn release_asked(p: &ReleasePage) -> AnyView {
         action: "/do/rollback",
         service: p.service.clone(),
         preview: p.live.rollback.clone(),
-        hidden: vec![("release", p.id.to_string())],
-        keep: format!("Keep the canary at {}", percent(p.live.weight)),
+        hidden: vec![("release", p.id.to_string()), ("to", to.to_owned())],
+        keep: if to.is_empty() {
+            format!("Keep the canary at {}", percent(p.live.weight))
+        } else {
+            format!("Go on to {}", p.from_version)
+        },
         back: back.clone(),
     };
     content(&subject, state, p.live.headline.clone(), &p.live.roll_back, &ask, back)
@@ -34,7 +41,7 @@ fn release_asked(p: &ReleasePage) -> AnyView {
 
 /// Back for a workload, whether a release drives it or not.
 pub(crate) fn of_workload_page() -> AnyView {
-    page(super::service::read(), |p| workload_asked(&p))
+    page(super::service::read(super::query("to")), |p| workload_asked(&p))
 }
 
 fn workload_asked(p: &ServicePage) -> AnyView {
@@ -112,5 +119,5 @@ fn content(
 /// The page as the server renders it, without reading anything.
 #[cfg(all(test, feature = "ssr"))]
 pub(super) fn render(p: &ReleasePage) -> AnyView {
-    release_asked(p)
+    release_asked(p, "")
 }

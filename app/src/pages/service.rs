@@ -1,37 +1,39 @@
 //! `/services/{cluster}/{namespace}/{kind}/{name}`: one workload, its versions, its history, its way back.
 
-use crate::components::common::{ago, empty, fact, fact_text, nothing, percent, scroll, sect, service_path};
+use crate::components::common::{
+    ago, at, empty, fact, fact_text, nothing, percent, scroll, sect, service_path,
+};
 use crate::components::confirm::{self, Rollback};
 use crate::components::icon::icon;
 use crate::components::load::{self, followed};
 use crate::components::tone::{Tone, badge};
 use crate::components::{gate, rows};
-use crate::pages::release::{facts_of_rollback, ready_to_roll_back};
+use crate::pages::release::{facts_of_rollback, ready_to_roll_back, stalled};
 use crate::pages::rollback::{hidden, keep};
 use crate::{Fault, api, when};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 use model::Problem;
-use model::view::ServicePage;
+use model::view::{KnownGoodRow, ServicePage, Standing};
 use model::workload::{Kind, Phase, Revision, Strategy, Workload, version_of};
 
 pub(crate) fn page() -> AnyView {
-    load::page(read(), |p| {
+    load::page(read(String::new()), |p| {
         let topics = format!("workload:{},releases", p.row.key);
         followed(&topics, view(&p))
     })
 }
 
-/// Reads the workload that the address names.
-pub(crate) fn read() -> impl Future<Output = Result<ServicePage, Fault>> + Send + 'static {
+/// Reads the workload that the address names, and what going back to `to` would do, where that is a hash.
+pub(crate) fn read(to: String) -> impl Future<Output = Result<ServicePage, Fault>> + Send + 'static {
     let p = use_params_map().get_untracked();
     let kind = p.get("kind").and_then(|k| k.parse::<Kind>().ok());
     let text = |key: &str| p.get(key).unwrap_or_default();
     let (cluster, namespace, name) = (text("cluster"), text("namespace"), text("name"));
     async move {
         match kind {
-            Some(kind) => api::services::service(cluster, namespace, kind, name).await,
+            Some(kind) => api::services::service(cluster, namespace, kind, name, Some(to)).await,
             None => Err(Problem::not_found(
                 "There is no such kind of workload: the address must say Rollout or Deployment.",
             )
@@ -82,9 +84,10 @@ pub(super) fn view(p: &ServicePage) -> AnyView {
             </div>
             {reasons(p)}
             {sentence(p)}
+            {stall(p)}
             <div class="cols two">
                 <div>{workload(p)}{history(p)}</div>
-                <div>{way_back(p)}{contents(&p.workload)}</div>
+                <div>{way_back(p)}{known_good(p)}{contents(&p.workload)}</div>
             </div>
         </main>
         {panel}
@@ -232,6 +235,55 @@ fn way_back(p: &ServicePage) -> AnyView {
         }
     };
     sect("r-h", "If you roll back", right, content)
+}
+
+/// A rollback does not get on: why, what helps, and where it could go instead.
+fn stall(p: &ServicePage) -> AnyView {
+    let told = p.stall.as_ref().map(|stall| stalled(stall, &p.ways));
+    view! { <div role="status">{told}</div> }.into_any()
+}
+
+/// Versions that carried all traffic: each can be gone back to by name.
+fn known_good(p: &ServicePage) -> AnyView {
+    if p.known_good.is_empty() {
+        return nothing();
+    }
+    let base = p.age.now;
+    let row = |k: &KnownGoodRow| {
+        let until = k.until.map(|until| view! { " until "{at(base, until)} });
+        let by = match k.release {
+            Some(id) => {
+                view! { "by "<a href=format!("/releases/{id}")>{format!("release #{id}")}</a> }.into_any()
+            }
+            None => "deployed past Tidegate".into_any(),
+        };
+        let kept = match k.revision {
+            Some(n) if k.ready > 0 => format!("revision {n}, {} pods ready", k.ready),
+            Some(n) => format!("revision {n} is still there"),
+            None => "from the record: its ReplicaSet is gone".to_owned(),
+        };
+        let act = match k.standing {
+            Standing::Present => view! { <span class="sm ink2">"in use"</span> }.into_any(),
+            Standing::Target | Standing::Older if k.roll_back.allowed => {
+                let label = format!("Roll back to {}", k.version);
+                view! { <a class="btn small" href=k.path.clone() aria-label=label>{icon("undo")}"Roll back"</a> }
+                    .into_any()
+            }
+            Standing::Target | Standing::Older => nothing(),
+        };
+        view! {
+            <li>
+                <div>
+                    <div class="t"><b class="rev">{k.version.clone()}</b><span class="sm ink2">{by}</span></div>
+                    <p class="xs ink2">"since "{at(base, k.since)}{until}"; "{kept}</p>
+                </div>
+                {act}
+            </li>
+        }
+    };
+    let rows = p.known_good.iter().map(row).collect_view();
+    let content = view! { <ul class="rows" role="list">{rows}</ul> };
+    sect("k-h", "Known-good versions", nothing(), content.into_any())
 }
 
 fn contents(w: &Workload) -> AnyView {

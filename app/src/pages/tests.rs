@@ -366,6 +366,8 @@ fn a_release_on_its_way_back_shows_each_proof_with_its_time_and_what_stands_in_t
             remedy: "Put the image back into the registry.".into(),
         }],
     });
+    let path = "/releases/318/rollback?to=c3".to_owned();
+    p.live.ways = vec![model::view::Way { words: "Roll back to 1.40.2 instead".into(), path }];
     let html = render("release-back", || super::release::render(&p));
     let words = text(&html);
     for part in
@@ -377,6 +379,10 @@ fn a_release_on_its_way_back_shows_each_proof_with_its_time_and_what_stands_in_t
         words.contains("It takes longer than it should") && words.contains("cannot be pulled"),
         "{words}"
     );
+    assert!(
+        html.contains(r#"href="/releases/318/rollback?to=c3" class="btn">Roll back to 1.40.2 instead</a>"#),
+        "{html}"
+    );
     assert!(!words.contains("If you roll back") && !words.contains("Confirmed after"));
     if let Some(b) = &mut p.live.back {
         b.proofs[3].at = Some(since + chrono::TimeDelta::seconds(41));
@@ -385,4 +391,21 @@ fn a_release_on_its_way_back_shows_each_proof_with_its_time_and_what_stands_in_t
     let html = render("release-is-back", || super::release::render(&p));
     assert!(text(&html).contains("Confirmed after 41 s"));
     assert!(!text(&html).contains("takes longer"));
+}
+
+#[test]
+fn a_service_lists_each_known_good_version_with_a_way_to_it() {
+    let html = render("service-known-good", || super::service::view(&service()));
+    let words = text(&html);
+    for part in [
+        "Known-good versions",
+        "1.41.3by release #311",
+        "revision 41, 18 pods ready",
+        "1.40.2deployed past \
+         Tidegate",
+        "from the record: its ReplicaSet is gone",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    assert!(html.contains("/services/main/shop/Rollout/checkout/rollback?to=hash-of-1.40.2"), "{html}");
 }

@@ -26,6 +26,9 @@ pub struct Intent {
     /// Hash of the version that is left, where the controller had named it.
     #[serde(default)]
     pub left: Option<String>,
+    /// Hash of the version that it was on its way back to, where another was named instead.
+    #[serde(default)]
+    pub instead: Option<String>,
     pub route: Route,
     /// The mark of the last attempt on the object when it was pressed.
     #[serde(default)]

@@ -1,13 +1,14 @@
 //! Where a workload without a release under way goes back to, ready in memory: a press must not wait for Postgres.
 //!
-//! Of each workload its newest records are kept, some hundred bytes each, and beside them the documents of the two
-//! versions that a press can lead to in all usual states: the present one (while another is in flight) and the one
-//! before it. They are kept as text: a document with probes, volumes and thirty variables is 3.8 KB of it, and 65 KB
-//! when parsed. So five thousand workloads take 38 MB, and 18 MB with [`NEWEST`] records each. Where templates are
+//! Of each workload its newest records are kept, some hundred bytes each, and beside them the documents of the three
+//! versions that a press can lead to in all usual states: the present one (while another is in flight), the one before
+//! it, and the one that is offered where that cannot start. They are kept as text: a document with probes, volumes and thirty variables is 3.8 KB of it, and 65 KB
+//! when parsed. So five thousand workloads take 57 MB, and 18 MB with [`NEWEST`] records each. Where templates are
 //! larger, [`TEMPLATES`] bounds what is kept, and the rest is read from Postgres when it is pressed for, or, if that
 //! does not answer at once, from the version's ReplicaSet.
 
 use crate::error::OrProblem as _;
+use crate::journal::Entry;
 use crate::{Control, read_lock, write_lock};
 use chrono::{DateTime, TimeDelta, Utc};
 use model::Problem;
@@ -37,6 +38,17 @@ pub(crate) struct WayBack {
     pub(crate) since: Option<DateTime<Utc>>,
     /// A rollback has led to the present version already, at that time: this leads further back still.
     pub(crate) further: Option<DateTime<Utc>>,
+}
+
+/// What is known of one workload's versions.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// Oldest first.
+    pub(crate) records: Vec<Record>,
+    /// The last of them, which only the journal has.
+    waiting: Vec<Entry>,
+    /// The place of the first of these.
+    first: i64,
 }
 
 /// What is known of all workloads.
@@ -69,7 +81,17 @@ impl Cache {
         read_lock(&self.held).histories.get(key).map(|h| h.records.clone())
     }
 
-    fn document(&self, key: &Key, id: i64) -> Option<Arc<str>> {
+    /// Workloads whose newest record is a rollback pressed after `after`.
+    pub(crate) fn last_presses(&self, after: DateTime<Utc>) -> Vec<(Key, Record)> {
+        let held = read_lock(&self.held);
+        let last = |(key, history): (&Key, &History)| {
+            let last = history.records.last()?;
+            (last.at > after && matches!(last.came, Came::Back { .. })).then(|| (key.clone(), last.clone()))
+        };
+        held.histories.iter().filter_map(last).collect()
+    }
+
+    pub(crate) fn document(&self, key: &Key, id: i64) -> Option<Arc<str>> {
         let held = read_lock(&self.held);
         let documents = &held.histories.get(key)?.documents;
         documents.iter().find(|(of, _)| *of == id).map(|(_, text)| text.clone())
@@ -175,9 +197,9 @@ fn size(history: &History) -> usize {
     history.documents.iter().map(|(_, text)| text.len()).sum()
 }
 
-/// The records whose documents are kept: the two on top of the path.
+/// The records whose documents are kept: the three on top of the path.
 fn wanted(records: &[Record]) -> Vec<i64> {
-    path(records).iter().rev().take(2).map(|r| r.id).collect()
+    path(records).iter().rev().take(3).map(|r| r.id).collect()
 }
 
 impl Control {
@@ -187,10 +209,31 @@ impl Control {
     /// # Errors
     /// 503 when only the cluster can tell and does not answer.
     pub(crate) async fn way_back(&self, w: &Workload) -> Result<Option<WayBack>, Problem> {
-        let mut records = self.records_of(&w.key).await;
+        let told = self.told(&w.key).await;
+        let records = &told.records;
+        let last = records.last().filter(|r| matches!(r.came, Came::Back { .. }));
+        let further =
+            last.filter(|r| !w.in_flight() && Some(&r.hash) == w.stable_hash.as_ref()).map(|r| r.at);
+        let cluster = self.cluster(&w.key.cluster)?;
+        if let Some(record) = model::known_good::way_back(records, w)
+            && let Some(good) = self.good_of(&told, record, w).await?
+        {
+            let deployed = records.iter().filter(|r| r.hash == record.hash && r.came == Came::Forward);
+            return Ok(Some(WayBack { good, since: deployed.map(|r| r.at).min(), further }));
+        }
+        let found = cluster.way_back(&w.key).await.or_problem()?;
+        // In flight it is the stable version, which carries traffic as it is.
+        let found = found.filter(|good| w.in_flight() || plausible(records, w, &good.hash));
+        Ok(found.map(|good| WayBack { good, since: None, further }))
+    }
+
+    /// What is known of a workload's versions, with what is in the journal alone. Never waits for a Postgres that is
+    /// down.
+    pub(crate) async fn told(&self, key: &Key) -> Told {
+        let mut records = self.records_of(key).await;
         // Pressed while Postgres was silent: not on record yet, and true all the same.
         let mut waiting = self.inner.journal.unmerged();
-        waiting.retain(|e| e.intent.key == w.key && !records.iter().any(|r| is_of(r, &e.intent)));
+        waiting.retain(|e| e.intent.key == *key && !records.iter().any(|r| is_of(r, &e.intent)));
         let first = i64::MAX - i64::try_from(waiting.len()).unwrap_or(0);
         let pressed = waiting.iter().zip(first..).map(|(e, id)| Record {
             id,
@@ -198,31 +241,29 @@ impl Control {
             hash: e.intent.good.hash.clone(),
             came: Came::Back { from: e.intent.left.clone() },
         });
-        records.extend(pressed.collect::<Vec<_>>());
+        records.extend(pressed);
+        Told { records, waiting, first }
+    }
 
-        let last = records.last().filter(|r| matches!(r.came, Came::Back { .. }));
-        let further =
-            last.filter(|r| !w.in_flight() && Some(&r.hash) == w.stable_hash.as_ref()).map(|r| r.at);
-        let cluster = self.cluster(&w.key.cluster)?;
-        if let Some(record) = model::known_good::way_back(&records, w) {
-            let journalled = usize::try_from(record.id - first).ok().and_then(|i| waiting.get(i));
-            let good = match journalled {
-                Some(entry) => Some(entry.intent.good.clone()),
-                None => self.known_good_of(&w.key, record.id).await,
-            };
-            let good = match good {
-                None => cluster.way_back_to(&w.key, &record.hash).await.or_problem()?,
-                good => good,
-            };
-            if let Some(good) = good {
-                let deployed = records.iter().filter(|r| r.hash == record.hash && r.came == Came::Forward);
-                return Ok(Some(WayBack { good, since: deployed.map(|r| r.at).min(), further }));
-            }
+    /// What leads back to a version: from memory, Postgres or the journal, else from its ReplicaSet.
+    ///
+    /// # Errors
+    /// 503 when only the cluster can tell and does not answer.
+    pub(crate) async fn good_of(
+        &self,
+        told: &Told,
+        record: &Record,
+        w: &Workload,
+    ) -> Result<Option<KnownGood>, Problem> {
+        let journalled = usize::try_from(record.id - told.first).ok().and_then(|i| told.waiting.get(i));
+        let good = match journalled {
+            Some(entry) => Some(entry.intent.good.clone()),
+            None => self.known_good_of(&w.key, record.id).await,
+        };
+        match good {
+            None => self.cluster(&w.key.cluster)?.way_back_to(&w.key, &record.hash).await.or_problem(),
+            good => Ok(good),
         }
-        let found = cluster.way_back(&w.key).await.or_problem()?;
-        // In flight it is the stable version, which carries traffic as it is.
-        let found = found.filter(|good| w.in_flight() || plausible(&records, w, &good.hash));
-        Ok(found.map(|good| WayBack { good, since: None, further }))
     }
 
     /// Adds to memory what this process has recorded.

@@ -6,6 +6,7 @@
 
 mod analysis;
 mod announce;
+mod choices;
 mod conductor;
 mod demo;
 mod effects;
@@ -98,6 +99,8 @@ struct Inner {
     pressed: Mutex<HashSet<ReleaseId>>,
     /// Releases that do not get on, and why.
     stalls: RwLock<HashMap<ReleaseId, model::stall::Stall>>,
+    /// The same of rollbacks without a release.
+    stalled: RwLock<HashMap<model::workload::Key, model::stall::Stall>>,
     /// Postgres answered when it was last asked.
     database: AtomicBool,
     /// When the conductor last finished a look at all releases.
@@ -127,6 +130,7 @@ impl Control {
             plans: RwLock::default(),
             pressed: Mutex::default(),
             stalls: RwLock::default(),
+            stalled: RwLock::default(),
             database: AtomicBool::new(false),
             passed: RwLock::default(),
         };

@@ -27,7 +27,8 @@ impl Control {
         if let Some(id) = intent.release {
             let (mut release, _) = tx.lock_release(id).await.or_problem()?;
             if can_go_back(&release).is_ok() {
-                turn(&mut release, &intent.event.actor, intent.event.reason.as_deref(), intent.event.at);
+                let (good, event) = (intent.good.clone(), &intent.event);
+                turn(&mut release, good, &event.actor, event.reason.as_deref(), event.at);
                 tx.put_release(&release, None).await.or_problem()?;
                 turned = Some(release);
             }
@@ -47,6 +48,7 @@ impl Control {
             "attempt": intent.attempt,
             "workload": intent.key,
             "good": intent.good.hash,
+            "instead_of": intent.instead,
             "route": intent.route.calls,
             "pace": intent.route.pace,
         });

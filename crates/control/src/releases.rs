@@ -403,6 +403,7 @@ fn queued(
         started: None,
         ended: None,
         turned_back: None,
+        rerouted: None,
         proved: BTreeMap::new(),
         note: None,
     }

@@ -9,10 +9,11 @@ use crate::error::OrProblem as _;
 use crate::journal::{Intent, Outcome, Record};
 use crate::known_good::WayBack;
 use crate::plans::tidy;
-use crate::releases::about;
+use crate::releases::{about, approved_enough};
 use crate::{Control, read_lock};
 use model::audit::NewEvent;
-use model::conductor::leave;
+use model::conductor::{lead_to, leave, stay};
+use model::known_good::{older_than, under_way};
 use model::release::{Course, KnownGood, Release, State};
 use model::rollback::{Pace, Route, route};
 use model::workload::{Key, Workload, version_of};
@@ -52,6 +53,22 @@ impl Control {
         id: ReleaseId,
         reason: Option<String>,
     ) -> Result<RollbackReceipt, Problem> {
+        self.roll_back_to(actor, id, None, reason).await
+    }
+
+    /// The same, or by the next best route: `to` is the hash of an older known-good version, where the recorded one
+    /// cannot start; or of the release's own version, where it is still the stable one, which calls the way back off.
+    ///
+    /// # Errors
+    /// As [`Control::roll_back`]; 409 when `to` is neither; 503 without Postgres for the release's own version, since
+    /// its approvals are asked for.
+    pub async fn roll_back_to(
+        &self,
+        actor: &Actor,
+        id: ReleaseId,
+        to: Option<&str>,
+        reason: Option<String>,
+    ) -> Result<RollbackReceipt, Problem> {
         let begun = Instant::now();
         let reason = tidy(reason)?;
         let known = read_lock(&self.inner.active).get(&id).cloned();
@@ -61,7 +78,8 @@ impl Control {
         };
         actor.require(Action::RollBack, &release.environment)?;
         can_go_back(&release)?;
-        if release.started.is_none() && release.attempt.is_none() {
+        let to = to.filter(|to| !to.is_empty() && *to != release.known_good.hash);
+        if to.is_none() && release.started.is_none() && release.attempt.is_none() {
             // Nothing reached the cluster yet: the record alone changes, and the conductor ends it.
             return self.roll_back_unstarted(actor, &release, reason, begun).await;
         }
@@ -73,16 +91,50 @@ impl Control {
                 release.workload.name
             )));
         }
-        let good = release.known_good.clone();
-        if route(&workload, &good.hash).pace == Pace::Now
+        let good = match to {
+            None => release.known_good.clone(),
+            Some(to) => self.next_best(&release, &workload, to).await?,
+        };
+        if to.is_none()
+            && route(&workload, &good.hash).pace == Pace::Now
             && let Ok(fresh) = self.store().release(id).await
         {
             // Nothing is urgent, so what memory says may be checked: the release may just have ended.
             can_go_back(&fresh)?;
         }
-        let mut event = event_for(self, actor, &workload, &good, reason);
+        let instead = to.map(|_| &release.known_good);
+        let mut event = event_for(self, actor, &workload, &good, instead, reason);
         about(&mut event, &release);
-        self.press(&workload, good, Some(id), event, begun).await
+        let toward = Some(&release.known_good).filter(|_| release.course != Course::Forward);
+        self.press(&workload, good, Some(id), toward, event, begun).await
+    }
+
+    /// Another way than the recorded one, as somebody named it.
+    pub(crate) async fn next_best(
+        &self,
+        release: &Release,
+        w: &Workload,
+        to: &str,
+    ) -> Result<KnownGood, Problem> {
+        if release.canary_hash.as_deref() == Some(to) && release.may_stay(w) {
+            // It carries all traffic again: that needs what it needed the first time.
+            let now = self.now_utc();
+            let plan = self.plan_of(release).await?;
+            let valid =
+                self.store().valid_approvals(release.plan, &release.digest, now).await.or_problem()?;
+            approved_enough(valid.len(), plan.spec.approvals.required)?;
+            let kept = self.cluster(&w.key.cluster)?.way_back_to(&w.key, to).await.or_problem()?;
+            return kept
+                .ok_or_else(|| Problem::conflict(format!("{} has no ReplicaSet left.", release.version())));
+        }
+        let told = self.told(&w.key).await;
+        let older = older_than(&told.records, &release.known_good.hash, release.canary_hash.as_deref());
+        let Some(record) = older.into_iter().find(|r| r.hash == to) else {
+            return Err(unknown(&w.key));
+        };
+        let good = self.good_of(&told, record, w).await?;
+        let steps = release.known_good.steps.clone();
+        good.map(|good| KnownGood { steps, ..good }).ok_or_else(|| unknown(&w.key))
     }
 
     /// Break glass: rolls any workload back, with or without a release of ours. `to` is the hash of the version that
@@ -105,9 +157,23 @@ impl Control {
         actor.require(Action::RollBack, &workload.environment)?;
         let driving = read_lock(&self.inner.active).values().find(|r| r.workload == *key).map(|r| r.id);
         if let Some(id) = driving {
-            return self.roll_back(actor, id, reason).await;
+            return self.roll_back_to(actor, id, to, reason).await;
         }
         let reason = tidy(reason)?;
+        let told = self.told(key).await;
+        let toward = under_way(&told.records, &workload);
+        if let Some(to) = to
+            && let Some(record) = self.other_way(&told, &workload, to)
+        {
+            // By the record alone: what was shown was shown from it.
+            let good = self.good_of(&told, record, &workload).await?.ok_or_else(|| unknown(key))?;
+            let first = match toward {
+                Some(first) => self.good_of(&told, first, &workload).await?,
+                None => None,
+            };
+            let event = event_for(self, actor, &workload, &good, first.as_ref(), reason);
+            return self.press(&workload, good, None, first.as_ref(), event, begun).await;
+        }
         let way = self.way_back(&workload).await?.ok_or_else(|| {
             Problem::conflict(format!(
                 "No earlier version of {} is known: none is on record as good, and no ReplicaSet is left of one.",
@@ -115,8 +181,8 @@ impl Control {
             ))
         })?;
         as_shown(&workload, &way, to)?;
-        let event = event_for(self, actor, &workload, &way.good, reason);
-        self.press(&workload, way.good, None, event, begun).await
+        let event = event_for(self, actor, &workload, &way.good, None, reason);
+        self.press(&workload, way.good, None, None, event, begun).await
     }
 
     async fn press(
@@ -124,6 +190,7 @@ impl Control {
         workload: &Arc<Workload>,
         good: KnownGood,
         release: Option<ReleaseId>,
+        toward: Option<&KnownGood>,
         event: NewEvent,
         begun: Instant,
     ) -> Result<RollbackReceipt, Problem> {
@@ -143,7 +210,8 @@ impl Control {
             release,
             key: key.clone(),
             good: good.clone(),
-            left: left(workload, &good.hash),
+            left: left(workload, &good.hash, toward.map(|t| t.hash.as_str())),
+            instead: toward.filter(|t| t.hash != good.hash).map(|t| t.hash.clone()),
             route: route.clone(),
             mark: workload.attempt.clone(),
             event,
@@ -239,7 +307,8 @@ impl Control {
         let mut tx = self.store().begin().await.or_problem()?;
         let (mut fresh, _) = tx.lock_release(release.id).await.or_problem()?;
         can_go_back(&fresh)?;
-        turn(&mut fresh, &actor.name, reason.as_deref(), now);
+        let good = fresh.known_good.clone();
+        turn(&mut fresh, good, &actor.name, reason.as_deref(), now);
         tx.put_release(&fresh, None).await.or_problem()?;
         let mut event = NewEvent::new(
             now,
@@ -293,10 +362,16 @@ impl Drop for Pressed {
 /// Turns a release's record back. Twice is harmless. A person's reason replaces Tidegate's own.
 pub(crate) fn turn(
     release: &mut Release,
+    good: KnownGood,
     who: &str,
     reason: Option<&str>,
     at: chrono::DateTime<chrono::Utc>,
 ) {
+    if release.canary_hash.as_ref() == Some(&good.hash) {
+        let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let version = release.version();
+        return stay(release, &format!("{who} called the rollback off: {version} stays{why}."), at);
+    }
     if release.state.ended() {
         // What was promoted is taken back: the release goes on, in the other direction.
         release.state = State::RollingBack;
@@ -304,7 +379,10 @@ pub(crate) fn turn(
         release.reason = None;
         release.tried.clear();
         release.proved.clear();
+        release.turned_back = None;
+        release.rerouted = None;
     }
+    lead_to(release, good, at);
     let why = reason.map_or_else(|| format!("Rolled back by {who}."), str::to_owned);
     leave(release, Course::RollBack, Some(&why), at);
     release.reason = Some(why);
@@ -361,9 +439,11 @@ pub(crate) fn is_overtaken(intent: &Intent, w: &Workload) -> Option<String> {
     }
 }
 
-/// The version that a rollback to `good` leaves; on the second press of one, the version that the first leaves.
-fn left(w: &Workload, good: &str) -> Option<String> {
-    [&w.current_hash, &w.stable_hash].into_iter().flatten().find(|hash| *hash != good).cloned()
+/// The version that a rollback to `good` leaves; on the second press of one, the version that the first leaves. `toward`
+/// is where that first one was on its way to.
+fn left(w: &Workload, good: &str, toward: Option<&str>) -> Option<String> {
+    let hashes = || [&w.current_hash, &w.stable_hash].into_iter().flatten().filter(|hash| *hash != good);
+    hashes().find(|hash| Some(hash.as_str()) != toward).or_else(|| hashes().next()).cloned()
 }
 
 /// Does the way back lead where whoever presses thinks it does?
@@ -385,6 +465,14 @@ fn as_shown(w: &Workload, way: &WayBack, to: Option<&str>) -> Result<(), Problem
     }
 }
 
+fn unknown(key: &Key) -> Problem {
+    Problem::conflict(format!(
+        "This version is not one that {} can go back to now: it is not on record as good, or was taken back. Look \
+         again, and decide anew.",
+        key.name
+    ))
+}
+
 fn gone(key: &Key) -> Problem {
     Problem::not_found(format!("{key} is not in the cluster, as far as Tidegate sees."))
 }
@@ -394,15 +482,21 @@ fn event_for(
     actor: &Actor,
     workload: &Workload,
     good: &KnownGood,
+    instead: Option<&KnownGood>,
     reason: Option<String>,
 ) -> NewEvent {
-    let summary = format!(
-        "ROLL BACK of {}: {} at {} % to {}",
-        workload.key.name,
-        workload.version(),
-        if workload.in_flight() { workload.canary_share() } else { 100 },
-        version_of(&good.images)
-    );
+    let (name, to) = (&workload.key.name, version_of(&good.images));
+    let instead = instead.filter(|first| first.hash != good.hash).map(|first| version_of(&first.images));
+    let stays = workload.stable_hash.as_ref() == Some(&good.hash);
+    let summary = match instead {
+        Some(first) if stays => format!("Rollback of {name} to {first} called off: it stays on {to}"),
+        Some(first) => format!("ROLL BACK of {name} to {to} instead of {first}"),
+        None => format!(
+            "ROLL BACK of {name}: {} at {} % to {to}",
+            workload.version(),
+            if workload.in_flight() { workload.canary_share() } else { 100 },
+        ),
+    };
     let mut event = NewEvent::new(control.now_utc(), actor, "rollback.accepted", summary);
     event.service = Some(workload.service.clone());
     event.environment = Some(workload.environment.clone());

@@ -28,6 +28,7 @@ fn intent(id: &str) -> Intent {
             images: [("app".to_owned(), "registry.example.com/shop/checkout:1.41.3".to_owned())].into(),
             revision: Some(41),
         },
+        instead: None,
         left: Some("5f10".into()),
         route: Route { calls: vec![], pace: Pace::Seconds, because: "it is in flight".into() },
         mark: None,

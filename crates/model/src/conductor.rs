@@ -20,7 +20,7 @@ mod words;
 pub use apply::{apply, begin};
 pub use forward::only_gate_left;
 pub use next::next;
-pub use press::{hold, leave, open_gate, resume, waive};
+pub use press::{hold, lead_to, leave, open_gate, resume, stay, waive};
 pub use settle::to_be_voided;
 pub use words::{announce, tell};
 

@@ -66,11 +66,7 @@ pub fn path(records: &[Record]) -> Vec<&Record> {
 /// `None` when no record tells.
 pub fn way_back<'a>(records: &'a [Record], w: &Workload) -> Option<&'a Record> {
     let stable = w.stable_hash.as_deref()?;
-    if let Some(last) = records.last()
-        && let Came::Back { from: Some(from) } = &last.came
-        && from == stable
-        && last.hash != stable
-    {
+    if let Some(last) = under_way(records, w) {
         return Some(last);
     }
     let path = path(records);
@@ -85,6 +81,29 @@ pub fn way_back<'a>(records: &'a [Record], w: &Workload) -> Option<&'a Record> {
         Some(present) => present.checked_sub(1).map(|below| path[below]),
         None => path.last().copied(),
     }
+}
+
+/// The versions that a person may name to go back to instead of `target`, newest first: those that lead to it. Where
+/// it is not on the path (never recorded, or taken back), all of the path. Never `left`, the version to get away from.
+pub fn older_than<'a>(records: &'a [Record], target: &str, left: Option<&str>) -> Vec<&'a Record> {
+    let path = path(records);
+    let below = path.iter().rposition(|r| r.hash == target).unwrap_or(path.len());
+    let mut all: Vec<&Record> = Vec::new();
+    for record in path[..below].iter().rev() {
+        let hash = record.hash.as_str();
+        if hash != target && Some(hash) != left && all.iter().all(|r| r.hash != hash) {
+            all.push(record);
+        }
+    }
+    all
+}
+
+/// A rollback of ours that has not arrived: the last record, while the version it leaves still is the stable one.
+pub fn under_way<'a>(records: &'a [Record], w: &Workload) -> Option<&'a Record> {
+    let last = records.last()?;
+    let Came::Back { from: Some(from) } = &last.came else { return None };
+    let leaves = w.stable_hash.as_ref() == Some(from) && last.hash != *from;
+    leaves.then_some(last)
 }
 
 /// A rollback was pressed at another replica, and its record has not arrived here: its mark is on the object. Marks

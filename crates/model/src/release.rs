@@ -182,6 +182,9 @@ pub struct Release {
     /// When the course was left.
     #[serde(default)]
     pub turned_back: Option<DateTime<Utc>>,
+    /// When a person chose another known-good version than the one it was on its way back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerouted: Option<DateTime<Utc>>,
     /// On the way back: when each piece of the proof was first seen. What is missing at the end came with the end.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub proved: BTreeMap<Proof, DateTime<Utc>>,
@@ -192,7 +195,7 @@ pub struct Release {
 impl Release {
     /// Highest weight the plan allows now, in percent. After the course was left it only falls.
     pub fn ceiling(&self, plan: &crate::plan::Plan) -> u8 {
-        if self.course != Course::Forward {
+        if self.course != Course::Forward && self.state != State::Succeeded {
             return 0;
         }
         self.step.and_then(|i| plan.steps().get(i)).map_or(0, |s| s.weight)
@@ -207,6 +210,16 @@ impl Release {
             _ => 0,
         };
         Span(self.baked.0.saturating_add(running))
+    }
+
+    /// Since when it goes where it goes now, on its way back.
+    pub fn back_since(&self) -> Option<DateTime<Utc>> {
+        self.rerouted.or(self.turned_back)
+    }
+
+    /// The version that it takes traffic from is the stable one again, or still: it had been promoted.
+    pub fn may_stay(&self, w: &crate::workload::Workload) -> bool {
+        self.state == State::RollingBack && self.canary_hash.is_some() && self.canary_hash == w.stable_hash
     }
 
     pub fn version(&self) -> String {

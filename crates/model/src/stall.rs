@@ -39,7 +39,7 @@ pub fn overdue<'w>(r: &Release, w: &'w Workload, now: DateTime<Utc>) -> Option<(
         let rising = r.state == State::Running && r.step_since.is_none() && w.strategy != Strategy::Rolling;
         (r.passed.last().copied().or(r.started).filter(|_| rising)?, PATIENCE_FORWARD)
     } else {
-        (r.turned_back?, PATIENCE)
+        (r.back_since()?, PATIENCE)
     };
     let since = from.checked_add_signed(patience)?;
     let hash = w.current_hash.as_deref()?;

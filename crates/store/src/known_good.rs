@@ -8,7 +8,7 @@ use model::release::KnownGood;
 use model::workload::Key;
 use sqlx::FromRow;
 use sqlx::types::Json;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Serialises replicas that record what they see. Any number that nobody else uses.
 const TURN: i64 = 0x7469_6465_676f_6f64;
@@ -99,6 +99,31 @@ impl Store {
         Ok(rows.into_iter().collect())
     }
 }
+
+impl Store {
+    /// The images of these records, and the release that brought each, where one did.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`].
+    pub async fn known_good_versions(&self, ids: &[i64]) -> Result<HashMap<i64, Version>> {
+        let sql = sqlx::query_as(
+            "select id, document->'images' as images, release from known_good where id = any($1)",
+        )
+        .bind(ids);
+        let rows: Vec<VersionRow> = self.link().await?.all(sql).await?;
+        Ok(rows.into_iter().map(|row| (row.id, (row.images.0, row.release.map(ReleaseId)))).collect())
+    }
+}
+
+#[derive(FromRow)]
+struct VersionRow {
+    id: i64,
+    images: Json<BTreeMap<String, String>>,
+    release: Option<i64>,
+}
+
+/// Image by container, and the release that brought the version.
+pub type Version = (BTreeMap<String, String>, Option<ReleaseId>);
 
 impl Tx {
     /// Records a deployed version as good.

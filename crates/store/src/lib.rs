@@ -35,7 +35,7 @@ mod tx;
 pub use approvals::{ApprovalRecord, Decision, NewApproval};
 pub use attempts::AttemptRecord;
 pub use error::Error;
-pub use known_good::{NewKnownGood, TOPIC as KNOWN_GOOD_TOPIC};
+pub use known_good::{NewKnownGood, TOPIC as KNOWN_GOOD_TOPIC, Version};
 pub use leases::Epoch;
 pub use listen::Notice;
 pub use migrate::migrate;

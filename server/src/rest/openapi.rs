@@ -48,6 +48,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(releases::roll_back))
         .routes(routes!(events::follow))
         .routes(routes!(workloads::list))
+        .routes(routes!(workloads::known_good))
         .routes(routes!(workloads::roll_back))
         .routes(routes!(audit::read))
         .routes(routes!(audit::verify))

@@ -1,6 +1,7 @@
 //! Releases: reading them, and every deed on one.
 
 use super::schema::{KeySchema, RouteSchema, VerdictSchema};
+use super::workloads::Further;
 use super::{Answer, Reason};
 use crate::auth::Who;
 use crate::body::{Asked, Id, Small};
@@ -228,9 +229,10 @@ impl From<RollbackReceipt> for ReceiptBody {
     }
 }
 
-/// Rolls back to the version that was good before, now. Waits for no queue, no leader, no approval.
+/// Rolls back to the version that was good before, now, or to the known-good version that `to` names. Waits for no
+/// queue, no leader, no approval.
 #[utoipa::path(post, path = "/api/v1/releases/{id}/rollback", tag = "releases", operation_id = "rollBackRelease",
-    params(("id" = i64, Path, description = "The release's number")), request_body = Option<Reason>,
+    params(("id" = i64, Path, description = "The release's number")), request_body = Option<Further>,
     responses((status = 200, description = "The cluster has the patches", body = ReceiptBody),
               (status = 401, response = ProblemResponse), (status = 403, response = ProblemResponse),
               (status = 404, response = ProblemResponse), (status = 409, response = ProblemResponse),
@@ -239,9 +241,9 @@ pub async fn roll_back(
     State(state): State<AppState>,
     Who(actor): Who,
     Id(id): Id<ReleaseId>,
-    Small(body): Small<Reason>,
+    Small(body): Small<Further>,
 ) -> Answer<Json<ReceiptBody>> {
-    Ok(Json(state.control.roll_back(&actor, id, body.reason).await?.into()))
+    Ok(Json(state.control.roll_back_to(&actor, id, body.to.as_deref(), body.reason).await?.into()))
 }
 
 fn parse_state(text: &str) -> Result<ReleaseState, Problem> {

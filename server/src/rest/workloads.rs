@@ -12,7 +12,7 @@ use axum::extract::{FromRequestParts, Path, State};
 use chrono::{DateTime, Utc};
 use http::request::Parts;
 use model::Problem;
-use model::view::WorkloadRow;
+use model::view::{Standing, WorkloadRow};
 use model::workload::{Key, Kind};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -66,8 +66,8 @@ pub async fn list(
 pub struct Further {
     /// Up to 500 characters, for people.
     pub reason: Option<String>,
-    /// Hash of the version to go back to, where the way back must be the one that was shown. Needed to go further back
-    /// than a rollback that has just arrived.
+    /// Hash of the version to go back to: the one that was shown, or another that `listKnownGood` names. Needed to go
+    /// further back than a rollback that has just arrived.
     pub to: Option<String>,
 }
 
@@ -88,6 +88,59 @@ pub async fn roll_back(
     Small(body): Small<Further>,
 ) -> Answer<Json<ReceiptBody>> {
     Ok(Json(state.control.roll_back_workload(&actor, &key, body.to.as_deref(), body.reason).await?.into()))
+}
+
+/// A version that is on record as having carried all traffic.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KnownGoodVersion)]
+pub struct KnownGoodBody {
+    pub version: String,
+    /// Names it in a rollback's `to`.
+    pub hash: String,
+    /// When it was found to carry all traffic.
+    pub since: DateTime<Utc>,
+    /// When the version after it was; null for the newest.
+    pub until: Option<DateTime<Utc>>,
+    /// The release that brought it; null where it was deployed past Tidegate.
+    pub release: Option<i64>,
+    /// Revision of its ReplicaSet; null where only the record has it.
+    pub revision: Option<i64>,
+    /// `present`: it is the stable version now; `target`: ROLL BACK leads to it; `older`: only when it is named.
+    #[schema(value_type = String)]
+    pub standing: Standing,
+}
+
+/// Known-good versions, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KnownGoodVersions)]
+pub struct KnownGoodList {
+    pub versions: Vec<KnownGoodBody>,
+}
+
+/// Lists the versions that this workload can go back to, and the present one.
+#[utoipa::path(get, path = "/api/v1/workloads/{cluster}/{namespace}/{kind}/{name}/known-good", tag = "workloads",
+    operation_id = "listKnownGood",
+    params(("cluster" = String, Path), ("namespace" = String, Path),
+           ("kind" = String, Path, description = "Rollout or Deployment"), ("name" = String, Path)),
+    responses((status = 200, description = "Versions, newest first", body = KnownGoodList),
+              (status = 401, response = ProblemResponse), (status = 403, response = ProblemResponse),
+              (status = 404, response = ProblemResponse)))]
+pub async fn known_good(
+    State(state): State<AppState>,
+    Who(actor): Who,
+    Place(key): Place,
+) -> Answer<Json<KnownGoodList>> {
+    let page = state.control.service(&actor, &key).await?;
+    let version = |k: model::view::KnownGoodRow| KnownGoodBody {
+        version: k.version,
+        hash: k.hash,
+        since: k.since,
+        until: k.until,
+        release: k.release.map(|id| id.0),
+        revision: k.revision,
+        standing: k.standing,
+    };
+    Ok(Json(KnownGoodList { versions: page.known_good.into_iter().map(version).collect() }))
 }
 
 /// A workload named by the address.

@@ -62,6 +62,11 @@ async fn a_plan_is_written_approved_started_and_rolled_back() {
 
     let paused = on_call.post(&format!("{release}/pause"), json!({"reason": "wait"})).await;
     assert_eq!(paused.status, 200, "{}", paused.text);
+    let known =
+        viewer.get(&format!("/api/v1/workloads/demo/{}/Rollout/web/known-good", world.namespace)).await.body;
+    assert_eq!(known["versions"][0]["standing"], "present", "{known}");
+    let named = on_call.post(&format!("{release}/rollback"), json!({"to": "nosuchhash"})).await;
+    assert_eq!(named.status, 409, "{}", named.text);
     let receipt = on_call.post(&format!("{release}/rollback"), json!({"reason": "errors"})).await;
     assert_eq!(receipt.status, 200, "{}", receipt.text);
     assert_eq!(receipt.body["to_version"], "1.0.0");

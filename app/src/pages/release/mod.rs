@@ -7,7 +7,7 @@ mod timeline;
 mod verdict;
 
 #[cfg(feature = "ssr")]
-pub(crate) use side::{facts as facts_of_rollback, ready as ready_to_roll_back, reference};
+pub(crate) use side::{facts as facts_of_rollback, ready as ready_to_roll_back, reference, stalled};
 #[cfg(feature = "ssr")]
 pub(crate) use timeline::look;
 
@@ -28,7 +28,7 @@ pub(crate) fn page() -> AnyView {
     use crate::{api, components::load};
     use leptos_meta::Title;
     let id = super::number("id");
-    load::page(async move { api::releases::release(id).await }, move |p| {
+    load::page(async move { api::releases::release(id, None).await }, move |p| {
         let content = view(&p, Seen::new(&p));
         view! {
             <Title text=title(&p.service, &p.version, &p.live.badge)/>

@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use leptos::prelude::*;
 use model::release::State;
 use model::rollback::Pace;
-use model::stall::Obstacle;
-use model::view::{ProofView, ReleasePage, RollbackPreview};
+use model::stall::{Obstacle, Stall};
+use model::view::{ProofView, ReleasePage, RollbackPreview, Way};
 use model::workload::version_of;
 
 /// Before a rollback: what it would do. On the way back, and after: what proves it.
@@ -59,20 +59,21 @@ fn took(since: DateTime<Utc>, at: DateTime<Utc>) -> String {
 
 /// It does not get on: why, and what helps.
 pub(super) fn stall(seen: Seen) -> AnyView {
-    let stall = Memo::new(move |_| seen.live.with(|l| l.stall.clone()));
-    let content = move || {
-        stall.with(|s| {
-            let s = s.as_ref()?;
-            let obstacle = |o: &Obstacle| {
-                let (what, remedy) = (o.what.clone(), o.remedy.clone());
-                view! { <li class="note" data-s="degraded">{icon("warn")}<span><b>{what}</b>" "{remedy}</span></li> }
-            };
-            let list = s.obstacles.iter().map(obstacle).collect_view();
-            let title = format!("It takes longer than it should: expected by {}.", when::clock(s.since));
-            Some(view! { <div class="say mt" data-s="degraded"><div><p><strong>{title}</strong></p><ul class="sm" role="list">{list}</ul></div></div> })
-        })
-    };
+    let stall = Memo::new(move |_| seen.live.with(|l| l.stall.clone().map(|s| (s, l.ways.clone()))));
+    let content = move || stall.with(|s| s.as_ref().map(|(s, ways)| stalled(s, ways)));
     view! { <div role="status">{content}</div> }.into_any()
+}
+
+pub(crate) fn stalled(s: &Stall, ways: &[Way]) -> AnyView {
+    let obstacle = |o: &Obstacle| {
+        let (what, remedy) = (o.what.clone(), o.remedy.clone());
+        view! { <li class="note" data-s="degraded">{icon("warn")}<span><b>{what}</b>" "{remedy}</span></li> }
+    };
+    let list = s.obstacles.iter().map(obstacle).collect_view();
+    let way = |w: &Way| view! { <a class="btn" href=w.path.clone()>{w.words.clone()}</a> };
+    let ways = ways.iter().map(way).collect_view();
+    let title = format!("It takes longer than it should: expected by {}.", when::clock(s.since));
+    view! { <div class="say mt" data-s="degraded"><div><p><strong>{title}</strong></p><ul class="sm" role="list">{list}</ul><div class="acts mt">{ways}</div></div></div> }.into_any()
 }
 
 fn if_you_roll_back(seen: Seen) -> AnyView {

@@ -7,7 +7,7 @@ use model::workload::{Strategy, Workload};
 
 /// `None` while the release goes forward, and where nothing had changed in the cluster.
 pub(super) fn back(release: &Release, seen: Option<&Workload>) -> Option<BackView> {
-    let since = release.turned_back.filter(|_| release.course != Course::Forward)?;
+    let since = release.back_since().filter(|_| release.course != Course::Forward)?;
     release.canary_hash.as_ref()?;
     let proofs = Proof::ALL.into_iter().map(|proof| {
         // What came with the end has the end's time.

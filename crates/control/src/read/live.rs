@@ -29,6 +29,11 @@ impl Control {
         let failed = verdict.as_ref().map(|v| v.canary.errors);
         let ceiling = release.ceiling(plan);
         let (headline, small) = headline(release, plan, verdict.as_ref());
+        let stall = self.stall_of(release.id).filter(|_| !release.state.ended());
+        let ways = match (&stall, seen) {
+            (Some(_), Some(w)) => self.ways_out(actor, w, Some(release)).await,
+            _ => Vec::new(),
+        };
         let ask = |ask| deed(may(actor, release, plan, ask, now));
         let has_gate = step(release, plan).is_some_and(|s| approval_gate(s).is_some());
         ReleaseLive {
@@ -47,7 +52,8 @@ impl Control {
                 .filter(|_| can_go_back(release).is_ok())
                 .map(|w| preview(w, &release.known_good, failed)),
             back: super::back::back(release, seen),
-            stall: self.stall_of(release.id).filter(|_| !release.state.ended()),
+            stall,
+            ways,
             revisions: revisions(release, seen),
             canary_hash: release.canary_hash.clone(),
             stable_hash: Some(release.known_good.hash.clone()),

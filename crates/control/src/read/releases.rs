@@ -1,7 +1,7 @@
 //! `/releases` and `/releases/{id}`.
 
 use super::plans::{approval, least};
-use super::services::see;
+use super::services::{instead, preview, see};
 use crate::Control;
 use crate::analysis::analysed;
 use crate::error::OrProblem as _;
@@ -120,6 +120,31 @@ impl Control {
                 .collect(),
             expected: least(&plan),
         })
+    }
+
+    /// A release's page with what a rollback to the version named by its hash would do, instead of to the recorded one.
+    ///
+    /// # Errors
+    /// 403, 404; 409 when that version is not one to go back to now; 503 without a database.
+    pub async fn release_to(
+        &self,
+        actor: &Actor,
+        id: ReleaseId,
+        to: Option<&str>,
+    ) -> Result<ReleasePage, Problem> {
+        let mut page = self.release(actor, id).await?;
+        let release = self.release_record(actor, id).await?;
+        if let Some(to) = to.filter(|to| !to.is_empty() && *to != release.known_good.hash)
+            && page.live.roll_back.allowed
+            && let Some(w) = self.workload_of(&release)
+        {
+            let good = self.next_best(&release, &w, to).await?;
+            let mut preview = preview(&w, &good, None);
+            let weight = super::weight(&release, Some(&w));
+            instead(&mut preview, &w, &release.known_good, &release.version(), weight);
+            page.live.rollback = Some(preview);
+        }
+        Ok(page)
     }
 
     /// What changed on a release's page since the given times and place in the chain.

@@ -3,6 +3,7 @@
 use crate::known_good::WayBack;
 use crate::releases::deed;
 use crate::{Control, read_lock};
+use model::known_good::under_way;
 use model::release::KnownGood;
 use model::rollback::{Call, Pace, route};
 use model::view::{Deed, RollbackPreview, ServiceFilter, ServicePage, ServicesPage, WorkloadRow};
@@ -59,6 +60,19 @@ impl Control {
     /// # Errors
     /// 403, 404.
     pub async fn service(&self, actor: &Actor, key: &Key) -> Result<ServicePage, Problem> {
+        self.service_to(actor, key, None).await
+    }
+
+    /// The same, with what a rollback to the version named by its hash would do.
+    ///
+    /// # Errors
+    /// 403, 404; 409 when that version is not one to go back to now.
+    pub async fn service_to(
+        &self,
+        actor: &Actor,
+        key: &Key,
+        to: Option<&str>,
+    ) -> Result<ServicePage, Problem> {
         see(actor)?;
         let workload = self
             .cluster(&key.cluster)?
@@ -67,9 +81,11 @@ impl Control {
         // The page stays useful without Postgres: it only lacks the history then.
         let of_this = store::ReleaseFilter { workload: Some(key.clone()), ..Default::default() };
         let releases = self.found(of_this, 20).await.unwrap_or_default();
-        let rollback = match releases.iter().find(|r| !r.state.ended()) {
-            Some(release) => Some(preview(&workload, &release.known_good, None)),
-            None => self.way_back(&workload).await.unwrap_or_default().map(|way| {
+        let release = releases.iter().find(|r| !r.state.ended());
+        let rollback = match (release, to.filter(|to| !to.is_empty())) {
+            (Some(release), _) => Some(preview(&workload, &release.known_good, None)),
+            (None, Some(to)) if let Some(preview) = self.preview_of(&workload, to).await? => Some(preview),
+            (None, _) => self.way_back(&workload).await.unwrap_or_default().map(|way| {
                 let mut preview = preview(&workload, &way.good, None);
                 preview.steps.extend(origin(&workload, &way));
                 if let Some(at) = way.further {
@@ -92,15 +108,44 @@ impl Control {
             Some(p) if p.route.pace == Pace::Now => Deed::no(p.route.because.clone()),
             Some(_) => deed(actor.require(Action::RollBack, &workload.environment)),
         };
+        let stall = crate::read_lock(&self.inner.stalled).get(key).cloned();
+        let ways = match (&stall, release) {
+            (Some(_), None) => self.ways_out(actor, &workload, None).await,
+            _ => Vec::new(),
+        };
         Ok(ServicePage {
             row: workload_row(&workload, self.driving(key)),
             releases: self.rows(&releases).await.unwrap_or_default(),
             rollback,
             roll_back,
+            stall: stall.filter(|_| release.is_none()),
+            ways,
+            known_good: self.known_good_rows(actor, &workload, release).await,
             write_plan: deed(actor.require(Action::WritePlan, &workload.environment)),
             workload: (*workload).clone(),
             age: self.age(),
         })
+    }
+
+    /// What going back to another version than the usual one would do; `None` for the usual one.
+    async fn preview_of(&self, w: &Workload, to: &str) -> Result<Option<RollbackPreview>, Problem> {
+        let told = self.told(&w.key).await;
+        let Some(record) = self.other_way(&told, w, to) else { return Ok(None) };
+        let Some(good) = self.good_of(&told, record, w).await? else { return Ok(None) };
+        let mut preview = preview(w, &good, None);
+        if let Some(first) = under_way(&told.records, w)
+            && let Some(first) = self.good_of(&told, first, w).await?
+        {
+            let weight = 100u8.saturating_sub(w.canary_share());
+            instead(&mut preview, w, &first, &w.stable_version(), weight);
+        } else {
+            let since = record.at.format("%-d %b %Y");
+            preview.steps.push(format!("{} is known good since {since}.", preview.to_version));
+            preview
+                .cannot_undo
+                .insert(0, format!("It goes further back than to the version before {}.", w.version()));
+        }
+        Ok(Some(preview))
     }
 
     /// Rows of the named workloads, for the live stream; those that are gone come back as keys.
@@ -176,6 +221,34 @@ fn origin(w: &Workload, way: &WayBack) -> Option<String> {
         None => Some(format!(
             "{version} is the revision before this one; no record says that it ever carried all traffic."
         )),
+    }
+}
+
+/// The same where a rollback to `first` is under way, which is given up for it; `from` carries `weight` percent.
+pub(crate) fn instead(
+    preview: &mut RollbackPreview,
+    w: &Workload,
+    first: &KnownGood,
+    from: &str,
+    weight: u8,
+) {
+    let (first, to) = (version_of(&first.images), preview.to_version.clone());
+    from.clone_into(&mut preview.from_version);
+    preview.weight = weight;
+    if w.stable_hash.as_ref() == Some(&preview.to_hash) {
+        preview.steps = vec![
+            format!("The rollback to {first} is called off."),
+            format!(
+                "{to} carries all traffic again; {} of {} of its pods are ready.",
+                preview.ready, preview.desired
+            ),
+        ];
+        preview.cannot_undo.insert(0, format!("Whatever {to} was to be left for stays as it is."));
+    } else {
+        preview.steps.insert(
+            0,
+            format!("The rollback to {first} is given up for it: nobody waits for {first} any more."),
+        );
     }
 }
 

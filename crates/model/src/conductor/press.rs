@@ -1,7 +1,8 @@
 //! What a person's press does to a release. Whether the press is allowed is asked before, by role and by state;
 //! these only write it down the same way everywhere.
 
-use crate::release::{Course, Hold, Release, State};
+use super::Effect;
+use crate::release::{Course, Hold, KnownGood, Release, State};
 use chrono::{DateTime, Utc};
 
 /// Holds the release where it is: the bake's clock stops, nothing rises.
@@ -54,4 +55,33 @@ pub fn leave(release: &mut Release, course: Course, why: Option<&str>, now: Date
     release.turned_back.get_or_insert(now);
     release.state = State::RollingBack;
     release.hold = None;
+}
+
+/// Leads the way back to another known-good version than was recorded. What was proved and tried was about that one.
+pub fn lead_to(release: &mut Release, good: KnownGood, now: DateTime<Utc>) {
+    if release.known_good.hash == good.hash {
+        return;
+    }
+    // The steps are the workload's as they were before this release, whichever version goes back in.
+    release.known_good = KnownGood { steps: release.known_good.steps.take(), ..good };
+    release.proved.clear();
+    release.tried.retain(|t| t.effect == Effect::Deploy);
+    if release.course != Course::Forward {
+        release.rerouted = Some(now);
+    }
+}
+
+/// Ends the way back where it began: the release's own version had carried all traffic, and keeps it.
+pub fn stay(release: &mut Release, why: &str, now: DateTime<Utc>) {
+    if release.state != State::RollingBack {
+        return;
+    }
+    // As it had ended before: nothing is driven any more. A course that was left stays left.
+    release.state = State::Succeeded;
+    release.turned_back = None;
+    release.rerouted = None;
+    release.reason = Some(why.to_owned());
+    release.ended = Some(now);
+    release.attempt = None;
+    release.proved.clear();
 }

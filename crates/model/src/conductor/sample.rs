@@ -93,6 +93,7 @@ pub(crate) fn queued(plan: &Plan) -> Release {
         started: None,
         ended: None,
         turned_back: None,
+        rerouted: None,
         proved: BTreeMap::new(),
         note: None,
     }

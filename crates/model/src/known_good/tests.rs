@@ -241,3 +241,35 @@ fn a_rollback_that_the_controller_made_a_new_revision_of_is_still_a_rollback() {
     assert_eq!(unrecorded(&known, &w), Some(Came::Forward));
     assert_eq!(leads("A B A<B A2", &w).as_deref(), Some("A"));
 }
+
+#[test]
+fn older_versions_are_those_that_lead_to_where_the_way_back_leads() {
+    for (words, target, left, older, why) in [
+        ("A B C", "B", Some("C"), "A", ""),
+        ("A B C D", "C", Some("D"), "B A", "the newest first"),
+        ("A B C B<C", "B", Some("C"), "A", "on its way to B: C is what it leaves"),
+        ("A B C B<C A<C", "A", Some("C"), "", "B was given up for A"),
+        ("A B", "X", Some("B"), "A", "where it leads is not on record: never what is left"),
+        ("A B A C", "A", Some("C"), "B", "a version twice on the path is one"),
+        ("A B A", "B", Some("A"), "", "what is left is the older one, too"),
+        ("", "A", None, "", "nothing is recorded"),
+    ] {
+        let records = records(words);
+        let found: Vec<_> = older_than(&records, target, left).iter().map(|r| r.hash.as_str()).collect();
+        assert_eq!(found.join(" "), older, "{words} to {target}, {why}");
+    }
+}
+
+#[test]
+fn a_rollback_is_under_way_while_what_it_leaves_is_the_stable_version() {
+    let going = records("A B C B<C");
+    assert_eq!(under_way(&going, &in_flight("C", "B")).map(|r| r.hash.as_str()), Some("B"));
+    assert_eq!(under_way(&going, &at_rest("B")), None, "it has arrived");
+    assert_eq!(under_way(&records("A B C"), &in_flight("C", "B")), None, "nobody pressed");
+    // Given up for an older one, C is still what is left.
+    let further = records("A B C B<C A<C");
+    assert_eq!(under_way(&further, &in_flight("C", "A")).map(|r| r.hash.as_str()), Some("A"));
+    assert_eq!(leads("A B C B<C A<C", &in_flight("C", "B")).as_deref(), Some("A"));
+    // Called off: C carries all traffic again, and what could not start is not where it goes back to.
+    assert_eq!(leads("A B C B<C C<B", &at_rest("C")).as_deref(), Some("A"));
+}

@@ -1,6 +1,6 @@
 //! `/releases` and `/releases/{id}`.
 
-use super::{Age, Deed, RollbackPreview};
+use super::{Age, Deed, RollbackPreview, Way};
 use crate::ids::{Digest, PlanId, ReleaseId, Seq};
 use crate::release::State;
 use crate::span::Span;
@@ -145,6 +145,8 @@ pub struct ReleaseLive {
     pub back: Option<BackView>,
     /// It does not get on.
     pub stall: Option<Stall>,
+    /// What else can be done about it.
+    pub ways: Vec<Way>,
     pub revisions: Vec<Revision>,
     pub canary_hash: Option<String>,
     pub stable_hash: Option<String>,

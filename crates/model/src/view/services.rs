@@ -3,6 +3,7 @@
 use super::{Deed, ReleaseRow};
 use crate::ids::ReleaseId;
 use crate::rollback::Route;
+use crate::stall::Stall;
 use crate::workload::{Key, Phase, Strategy, Workload};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -65,8 +66,55 @@ pub struct ServicePage {
     /// What a rollback would do now; `None` when there is nothing to go back to.
     pub rollback: Option<RollbackPreview>,
     pub roll_back: Deed,
+    /// The present version and those before it, newest first.
+    pub known_good: Vec<KnownGoodRow>,
+    /// A rollback without a release that does not get on: why, and what else can be done.
+    pub stall: Option<Stall>,
+    pub ways: Vec<Way>,
     pub write_plan: Deed,
     pub age: super::Age,
+}
+
+/// How a known-good version stands to the present one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It is the stable version now.
+    Present,
+    /// ROLL BACK leads to it.
+    Target,
+    /// Further back: only when it is named.
+    Older,
+}
+
+/// A version that is on record as having carried all traffic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KnownGoodRow {
+    pub version: String,
+    /// Hash of its pods: a press names it.
+    pub hash: String,
+    /// When it was found to carry all traffic.
+    pub since: DateTime<Utc>,
+    /// When the version after it was.
+    pub until: Option<DateTime<Utc>>,
+    /// The release that brought it; `None` where it was deployed past Tidegate.
+    pub release: Option<ReleaseId>,
+    /// Revision of its ReplicaSet; `None`: only the record has it.
+    pub revision: Option<i64>,
+    pub ready: i32,
+    pub standing: Standing,
+    /// The page that asks before the press.
+    pub path: String,
+    pub roll_back: Deed,
+}
+
+/// A way out of a rollback that does not get on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Way {
+    /// `Roll back to 1.40.2 instead`.
+    pub words: String,
+    /// The page that asks before the press.
+    pub path: String,
 }
 
 /// The consequences, before the press.
