@@ -6,7 +6,7 @@ use crate::components::common::{
 use crate::components::confirm::{self, Rollback};
 use crate::components::icon::icon;
 use crate::components::load::{self, followed};
-use crate::components::tone::{Tone, badge};
+use crate::components::tone::{self, Tone, badge};
 use crate::components::{gate, rows};
 use crate::pages::release::{facts_of_rollback, ready_to_roll_back, stalled};
 use crate::pages::rollback::{hidden, keep};
@@ -85,6 +85,7 @@ pub(super) fn view(p: &ServicePage) -> AnyView {
             {reasons(p)}
             {sentence(p)}
             {stall(p)}
+            {recovery(p)}
             <div class="cols two">
                 <div>{workload(p)}{history(p)}</div>
                 <div>{way_back(p)}{known_good(p)}{contents(&p.workload)}</div>
@@ -241,6 +242,19 @@ fn way_back(p: &ServicePage) -> AnyView {
 fn stall(p: &ServicePage) -> AnyView {
     let told = p.stall.as_ref().map(|stall| stalled(stall, &p.ways));
     view! { <div role="status">{told}</div> }.into_any()
+}
+
+/// After a rollback: whether the error rate is back.
+fn recovery(p: &ServicePage) -> AnyView {
+    let Some(r) = &p.recovery else { return nothing() };
+    let tone = if r.at.is_some() { tone::HEALTHY } else { tone::PROGRESSING };
+    let when = r.at.map(|when| view! { ", seen "{ago(p.age.now, when)} });
+    view! {
+        <p class="note box" data-s=tone.s role="status">
+            {icon(tone.icon)}<span><b>{format!("Rolled back. {}: ", r.name)}</b>{r.words.clone()}{when}</span>
+        </p>
+    }
+    .into_any()
 }
 
 /// Versions that carried all traffic: each can be gone back to by name.

@@ -352,11 +352,13 @@ fn a_release_on_its_way_back_shows_each_proof_with_its_time_and_what_stands_in_t
     p.live.back = Some(BackView {
         since,
         to_version: "1.41.3".into(),
+        confirmed: None,
         proofs: vec![
             proof("Nobody on 1.42.0", Some(340), "canary weight 0 %, by the router"),
             proof("Controller wants 1.41.3", Some(1_250), ""),
             proof("1.41.3 is stable", Some(1_250), ""),
             proof("Pods of 1.41.3", None, "16 of 18 ready"),
+            proof("Errors at most 2 %", None, "still at 3.1 %"),
         ],
     });
     p.live.stall = Some(Stall {
@@ -386,10 +388,12 @@ fn a_release_on_its_way_back_shows_each_proof_with_its_time_and_what_stands_in_t
     assert!(!words.contains("If you roll back") && !words.contains("Confirmed after"));
     if let Some(b) = &mut p.live.back {
         b.proofs[3].at = Some(since + chrono::TimeDelta::seconds(41));
+        b.confirmed = b.proofs[3].at;
     }
     p.live.stall = None;
     let html = render("release-is-back", || super::release::render(&p));
-    assert!(text(&html).contains("Confirmed after 41 s"));
+    assert!(text(&html).contains("Confirmed after 41 s"), "the error rate keeps nothing from ending");
+    assert!(text(&html).contains("Errors at most 2 %not yetstill at 3.1 %"), "{}", text(&html));
     assert!(!text(&html).contains("takes longer"));
 }
 

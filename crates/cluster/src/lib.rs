@@ -32,7 +32,7 @@ pub use observe::{ATTEMPT, ENVIRONMENT, RELEASE, ROLLBACK, SERVICE, observe};
 pub use patch::Patch;
 pub use prometheus::{Prometheus, Series};
 pub use rollout::steps;
-pub use sample::sample;
+pub use sample::{of_service, sample};
 pub use send::Outcome;
 
 use cache::{Entry, View};

@@ -90,6 +90,40 @@ pub async fn sample(
     Sample { at: now, step, weight, stable, canary, stable_recent, canary_recent, error }
 }
 
+/// What all revisions of a workload answered, since `since` and lately: requests and those that failed.
+///
+/// # Errors
+/// In words, when Prometheus cannot be asked.
+pub async fn of_service(
+    prometheus: &Prometheus,
+    w: &Workload,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<(Side, Side), String> {
+    let whole = (now - since).num_seconds().max(1);
+    let ask = |query: String| async move { prometheus.query(&query, now).await.map_err(|e| e.to_string()) };
+    let (all, failed, all_recent, failed_recent) = tokio::try_join!(
+        ask(of_all(w, "", whole)),
+        ask(of_all(w, r#",code=~"5..""#, whole)),
+        ask(of_all(w, "", whole.min(RECENT))),
+        ask(of_all(w, r#",code=~"5..""#, whole.min(RECENT))),
+    )?;
+    let sum = |all: &[Series]| all.iter().filter_map(|s| s.value).sum::<f64>().max(0.0);
+    let side = |all: &[Series], failed: &[Series]| {
+        let requests = sum(all);
+        Side { requests, errors: sum(failed).min(requests), p95_ms: None }
+    };
+    Ok((side(&all, &failed), side(&all_recent, &failed_recent)))
+}
+
+/// Requests to a workload within the last `seconds`, whichever revision answered.
+fn of_all(w: &Workload, more: &str, seconds: i64) -> String {
+    let (service, namespace) = (escape(&w.service), escape(&w.key.namespace));
+    format!(
+        "sum(increase(http_requests_total{{service=\"{service}\",namespace=\"{namespace}\"{more}}}[{seconds}s]))"
+    )
+}
+
 /// One revision's figures. Without a series it had no requests; without an error series, no errors.
 fn side(all: &[Series], failed: &[Series], slow: &[Series], hash: &str) -> Result<Side, String> {
     let requests = one(all, hash)?.flatten().unwrap_or(0.0).max(0.0);
@@ -151,6 +185,14 @@ mod tests {
         assert_eq!(
             p95(&w, ["bbb", "aaa"], 30),
             r#"histogram_quantile(0.95, sum by (rollouts_pod_template_hash, le) (increase(http_request_duration_seconds_bucket{service="checkout",namespace="shop",rollouts_pod_template_hash=~"bbb|aaa"}[30s])))"#
+        );
+    }
+
+    #[test]
+    fn a_service_is_asked_for_as_a_whole() {
+        assert_eq!(
+            of_all(&workload("checkout"), r#",code=~"5..""#, 30),
+            r#"sum(increase(http_requests_total{service="checkout",namespace="shop",code=~"5.."}[30s]))"#
         );
     }
 

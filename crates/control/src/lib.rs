@@ -18,6 +18,7 @@ mod merge;
 mod plans;
 mod read;
 mod recorder;
+mod recovery;
 mod rehearsal;
 mod releases;
 mod rollback;
@@ -99,7 +100,9 @@ struct Inner {
     pressed: Mutex<HashSet<ReleaseId>>,
     /// Releases that do not get on, and why.
     stalls: RwLock<HashMap<ReleaseId, model::stall::Stall>>,
-    /// The same of rollbacks without a release.
+    /// What is seen of the error rate after a rollback, until it is back under its limit.
+    recovering: RwLock<recovery::Watched>,
+    /// What keeps rollbacks without a release from getting on.
     stalled: RwLock<HashMap<model::workload::Key, model::stall::Stall>>,
     /// Postgres answered when it was last asked.
     database: AtomicBool,
@@ -130,6 +133,7 @@ impl Control {
             plans: RwLock::default(),
             pressed: Mutex::default(),
             stalls: RwLock::default(),
+            recovering: RwLock::default(),
             stalled: RwLock::default(),
             database: AtomicBool::new(false),
             passed: RwLock::default(),
@@ -138,7 +142,7 @@ impl Control {
     }
 
     /// Runs everything that works by itself until `shutdown` is notified: the conductor, the sampler, the announcer,
-    /// the journal's merger, the watch over what stalls, the recorder of known-good versions and the status page's
+    /// the journal's merger, the watch over what stalls and over what recovers, the recorder of known-good versions and the status page's
     /// data.
     pub async fn run(&self, shutdown: Arc<Notify>) {
         let stopped = async { shutdown.notified().await };
@@ -149,6 +153,7 @@ impl Control {
                 self.run_sampler(),
                 self.run_merger(),
                 self.run_stalls(),
+                self.run_recovery(),
                 self.run_status(),
                 self.run_recorder(),
             );

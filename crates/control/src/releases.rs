@@ -405,6 +405,7 @@ fn queued(
         turned_back: None,
         rerouted: None,
         proved: BTreeMap::new(),
+        recovered: None,
         note: None,
     }
 }

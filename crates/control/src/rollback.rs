@@ -379,6 +379,7 @@ pub(crate) fn turn(
         release.reason = None;
         release.tried.clear();
         release.proved.clear();
+        release.recovered = None;
         release.turned_back = None;
         release.rerouted = None;
     }

@@ -27,8 +27,8 @@ async fn each_piece_of_the_proof_is_told_with_its_time() {
     );
     let back = replica.control.release(&people.viewer, id).await.unwrap().live.back.unwrap();
     assert_eq!((back.since, back.to_version.as_str()), (turned, "1.0.0"));
-    assert_eq!(back.proofs.len(), Proof::ALL.len());
-    assert!(back.proofs.iter().all(|p| p.at.is_some()), "{back:?}");
+    assert_eq!(back.proofs.len(), Proof::ALL.len() + 1, "and the error rate");
+    assert!(back.proofs[..4].iter().all(|p| p.at.is_some()) && back.confirmed.is_some(), "{back:?}");
     assert_eq!(back.proofs[0].words, "canary weight 0 %, by the router");
     assert_eq!(back.proofs[3].words, "4 of 4 ready");
 }
@@ -83,4 +83,53 @@ async fn a_rollback_without_room_for_its_pods_says_so_and_goes_on_when_there_is_
     assert_eq!(page.live.stall, None);
     let told = page.timeline.iter().filter(|e| e.action == "release.stalled").count();
     assert_eq!(told, 1, "the history tells it once");
+}
+
+/// The error rate is the last piece of the proof: it is observed after the end, and recorded once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_error_rate_turns_green_after_the_end_and_says_on_what_it_was_measured() {
+    let world = World::new().await;
+    let (replica, other) = (world.replica("a"), world.replica("b"));
+    let people = people(&replica.control).await;
+    let steps = "[{weight: 50, bake: 10m}, {weight: 100}]";
+    let id = replica.release(&people, &world.plan("1.1.0-errors-20pct", steps)).await;
+    replica.wait(id, "first step", |r| r.step_since.is_some()).await;
+    replica.control.roll_back(&people.on_call, id, None).await.unwrap();
+    let release = replica.wait(id, "well again", |r| r.recovered.is_some()).await;
+    let recovered = release.recovered.unwrap();
+    assert_eq!(release.state, State::RolledBack, "it ended without waiting for the error rate");
+    assert!(Some(recovered.at) >= release.ended, "{release:?}");
+    assert!(recovered.requests >= 50.0 && recovered.errors <= recovered.requests * 0.02, "{recovered:?}");
+    for control in [&replica.control, &other.control] {
+        let page = control.release(&people.viewer, id).await.unwrap();
+        let last = page.live.back.unwrap().proofs.pop().unwrap();
+        assert_eq!((last.name.as_str(), last.at), ("Errors at most 2 %", Some(recovered.at)));
+        assert!(last.words.contains("requests"), "{last:?}");
+        let told = page.timeline.iter().filter(|e| e.action == "rollback.recovered").count();
+        assert_eq!(told, 1, "by one replica, once");
+    }
+    assert!(replica.control.verify_audit(&people.viewer).await.unwrap().ok);
+}
+
+/// Without metrics a rollback ends all the same, and the page says that they are missing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_metrics_a_rollback_ends_and_says_that_they_are_missing() {
+    let world = World::new().await;
+    let replica = world.replica_without_metrics("a");
+    let people = people(&replica.control).await;
+    let id = replica.release(&people, &world.plan("1.1.0", "[{weight: 25, bake: 10m}, {weight: 100}]")).await;
+    replica.wait(id, "first step", |r| r.step_since.is_some()).await;
+    replica.control.roll_back(&people.on_call, id, None).await.unwrap();
+    replica.wait_state(id, State::RolledBack).await;
+    let mut heard = replica.control.subscribe();
+    let words = loop {
+        let back = replica.control.release(&people.viewer, id).await.unwrap().live.back.unwrap();
+        let last = back.proofs.last().cloned().unwrap();
+        assert_eq!(last.at, None, "{last:?}");
+        if last.words.contains("no metrics") {
+            break last.words;
+        }
+        let _ = tokio::time::timeout(common::DEADLINE, heard.recv()).await.expect("nobody says so");
+    };
+    assert_eq!(words, "no metrics: no Prometheus is named for cluster demo");
 }

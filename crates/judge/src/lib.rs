@@ -7,6 +7,7 @@
 mod errors;
 mod evidence;
 mod latency;
+mod recovery;
 mod words;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,6 +15,7 @@ use model::Span;
 use model::verdict::{Class, Limits, MetricVerdict, Sample, Side, Verdict};
 
 pub use evidence::ALARM;
+pub use recovery::{Recovery, rate_of, recovery};
 
 /// A newest readable sample older than this says nothing about now.
 const STALE: TimeDelta = TimeDelta::seconds(10);

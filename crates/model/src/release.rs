@@ -136,6 +136,16 @@ pub struct Tried {
     pub words: String,
 }
 
+/// The service is well again after a rollback, as measured on all its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recovered {
+    pub at: DateTime<Utc>,
+    /// Requests that were counted.
+    pub requests: f64,
+    /// Those answered with 5xx.
+    pub errors: f64,
+}
+
 /// A release as stored. Everything the conductor knows is here or in the cluster; nothing only in memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Release {
@@ -188,6 +198,9 @@ pub struct Release {
     /// On the way back: when each piece of the proof was first seen. What is missing at the end came with the end.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub proved: BTreeMap<Proof, DateTime<Utc>>,
+    /// After the way back: the service's error rate was seen under its limit. Recorded after the end, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<Recovered>,
     /// What the last observation says it is waiting for, in words.
     pub note: Option<String>,
 }

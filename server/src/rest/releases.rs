@@ -1,6 +1,6 @@
 //! Releases: reading them, and every deed on one.
 
-use super::schema::{KeySchema, RouteSchema, VerdictSchema};
+use super::schema::{KeySchema, RecoveredSchema, RouteSchema, VerdictSchema};
 use super::workloads::Further;
 use super::{Answer, Reason};
 use crate::auth::Who;
@@ -11,8 +11,8 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use control::RollbackReceipt;
-use model::release::{Release, State as ReleaseState};
-use model::rollback::Route;
+use model::release::{Recovered, Release, State as ReleaseState};
+use model::rollback::{Proof, Route};
 use model::verdict::Verdict;
 use model::workload::Key;
 use model::{Actor, FieldError, Problem, ReleaseId};
@@ -29,7 +29,7 @@ use utoipa::{IntoParams, ToSchema};
     "state": "running", "step": 1, "steps": 3, "weight": 25, "ceiling": 25,
     "images": {"app": "registry.example.com/checkout:1.42.0"}, "verdict": null, "reason": null,
     "note": "Bakes at 25 %.", "started_by": "Mara Lind", "created": "2026-01-14T14:02:10Z",
-    "started": "2026-01-14T14:02:11Z", "ended": null
+    "started": "2026-01-14T14:02:11Z", "ended": null, "proved": {}, "recovered": null
 }))]
 pub struct ReleaseBody {
     pub id: i64,
@@ -64,6 +64,13 @@ pub struct ReleaseBody {
     pub created: DateTime<Utc>,
     pub started: Option<DateTime<Utc>>,
     pub ended: Option<DateTime<Utc>>,
+    /// On the way back: when each piece of the proof was first seen: `traffic`, `wanted`, `stable`, `pods`. What is
+    /// missing after the end came with it.
+    #[schema(value_type = BTreeMap<String, DateTime<Utc>>)]
+    pub proved: BTreeMap<Proof, DateTime<Utc>>,
+    /// After the way back: the service's error rate was seen under its limit; null until it is, up to 5 min after.
+    #[schema(value_type = Option<RecoveredSchema>)]
+    pub recovered: Option<Recovered>,
 }
 
 impl ReleaseBody {
@@ -89,6 +96,8 @@ impl ReleaseBody {
             created: r.created,
             started: r.started,
             ended: r.ended,
+            proved: r.proved,
+            recovered: r.recovered,
         }
     }
 }

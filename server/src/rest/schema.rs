@@ -333,3 +333,14 @@ pub struct CheckSchema {
     /// What was found; for one that failed, what to do as well.
     pub words: String,
 }
+
+/// The error rate after a rollback.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Recovered)]
+pub struct RecoveredSchema {
+    pub at: DateTime<Utc>,
+    /// Requests that were counted.
+    pub requests: f64,
+    /// Those answered with 5xx.
+    pub errors: f64,
+}

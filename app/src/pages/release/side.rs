@@ -25,8 +25,7 @@ fn proofs(seen: Seen) -> AnyView {
     let right = move || {
         back.with(|b| {
             let b = b.as_ref()?;
-            let last = b.proofs.iter().map(|p| p.at).collect::<Option<Vec<_>>>()?.into_iter().max()?;
-            Some(st(tone::HEALTHY, format!("Confirmed after {}", took(b.since, last))))
+            Some(st(tone::HEALTHY, format!("Confirmed after {}", took(b.since, b.confirmed?))))
         })
     };
     let rows = move || {

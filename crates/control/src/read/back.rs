@@ -1,12 +1,22 @@
 //! How far a release is on its way back: what proves it, piece by piece.
 
-use model::release::{Course, Release};
+use crate::recovery::WATCHED;
+use judge::rate_of;
+use model::release::{Course, Release, State};
 use model::rollback::Proof;
+use model::verdict::Limits;
 use model::view::{BackView, ProofView};
 use model::workload::{Strategy, Workload};
 
 /// `None` while the release goes forward, and where nothing had changed in the cluster.
-pub(super) fn back(release: &Release, seen: Option<&Workload>) -> Option<BackView> {
+///
+/// `errors` is what was last seen of the service's error rate, `limits` what it is measured by.
+pub(super) fn back(
+    release: &Release,
+    seen: Option<&Workload>,
+    errors: Option<String>,
+    limits: &Limits,
+) -> Option<BackView> {
     let since = release.back_since().filter(|_| release.course != Course::Forward)?;
     release.canary_hash.as_ref()?;
     let proofs = Proof::ALL.into_iter().map(|proof| {
@@ -14,7 +24,23 @@ pub(super) fn back(release: &Release, seen: Option<&Workload>) -> Option<BackVie
         let at = release.proved.get(&proof).copied().or(release.ended);
         ProofView { name: name(proof, release), at, words: words(proof, release, seen, at.is_some()) }
     });
-    Some(BackView { since, to_version: release.good_version(), proofs: proofs.collect() })
+    let ended = matches!(release.state, State::RolledBack | State::Cancelled);
+    let confirmed = release.proved.values().copied().chain(release.ended).max().filter(|_| ended);
+    let proofs = proofs.chain([recovered(release, errors, limits)]).collect();
+    Some(BackView { since, to_version: release.good_version(), confirmed, proofs })
+}
+
+/// The error rate: what was measured, or why it is not known to be back.
+fn recovered(release: &Release, seen: Option<String>, limits: &Limits) -> ProofView {
+    let words = match (&release.recovered, seen) {
+        (Some(r), _) => rate_of(r.requests, r.errors),
+        (None, Some(words)) => words,
+        (None, None) if release.state.ended() => {
+            format!("not seen under it within {} min", WATCHED.num_minutes())
+        }
+        (None, None) => "measured once nobody is left on the other version".to_owned(),
+    };
+    ProofView { name: crate::recovery::name(limits), at: release.recovered.map(|r| r.at), words }
 }
 
 fn name(proof: Proof, release: &Release) -> String {

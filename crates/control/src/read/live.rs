@@ -51,7 +51,7 @@ impl Control {
             rollback: seen
                 .filter(|_| can_go_back(release).is_ok())
                 .map(|w| preview(w, &release.known_good, failed)),
-            back: super::back::back(release, seen),
+            back: super::back::back(release, seen, self.errors_of(release.id), &plan.spec.analysis.limits()),
             stall,
             ways,
             revisions: revisions(release, seen),

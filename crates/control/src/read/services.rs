@@ -121,6 +121,7 @@ impl Control {
             stall: stall.filter(|_| release.is_none()),
             ways,
             known_good: self.known_good_rows(actor, &workload, release).await,
+            recovery: self.errors_since_press(key),
             write_plan: deed(actor.require(Action::WritePlan, &workload.environment)),
             workload: (*workload).clone(),
             age: self.age(),

@@ -70,10 +70,25 @@ impl World {
     /// On another database, or with another clock.
     pub(crate) fn replica_with(&self, name: &str, store: Store, clock: Clock) -> Replica {
         let prometheus = Prometheus::new(&self.sandbox.info.prometheus_url).unwrap();
+        self.replica_measuring(name, store, clock, HashMap::from([("demo".to_owned(), prometheus)]))
+    }
+
+    /// For whose cluster no Prometheus is named.
+    pub(crate) fn replica_without_metrics(&self, name: &str) -> Replica {
+        self.replica_measuring(name, self.db.store.clone(), Arc::new(Utc::now), HashMap::new())
+    }
+
+    fn replica_measuring(
+        &self,
+        name: &str,
+        store: Store,
+        clock: Clock,
+        prometheus: HashMap<String, Prometheus>,
+    ) -> Replica {
         let control = Control::new(Config {
             store,
             clusters: vec![self.cluster.clone()],
-            prometheus: HashMap::from([("demo".to_owned(), prometheus)]),
+            prometheus,
             data_dir: self.data.path().to_owned(),
             clock,
             replica: name.to_owned(),

@@ -65,6 +65,7 @@ pub fn lead_to(release: &mut Release, good: KnownGood, now: DateTime<Utc>) {
     // The steps are the workload's as they were before this release, whichever version goes back in.
     release.known_good = KnownGood { steps: release.known_good.steps.take(), ..good };
     release.proved.clear();
+    release.recovered = None;
     release.tried.retain(|t| t.effect == Effect::Deploy);
     if release.course != Course::Forward {
         release.rerouted = Some(now);
@@ -84,4 +85,5 @@ pub fn stay(release: &mut Release, why: &str, now: DateTime<Utc>) {
     release.ended = Some(now);
     release.attempt = None;
     release.proved.clear();
+    release.recovered = None;
 }

@@ -95,6 +95,7 @@ pub(crate) fn queued(plan: &Plan) -> Release {
         turned_back: None,
         rerouted: None,
         proved: BTreeMap::new(),
+        recovered: None,
         note: None,
     }
 }

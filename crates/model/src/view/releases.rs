@@ -106,6 +106,9 @@ pub struct BackView {
     /// When it was turned back.
     pub since: DateTime<Utc>,
     pub to_version: String,
+    /// When all that ends it was seen.
+    pub confirmed: Option<DateTime<Utc>>,
+    /// The last is the error rate, which is watched on beyond the end and keeps nothing from ending.
     pub proofs: Vec<ProofView>,
 }
 

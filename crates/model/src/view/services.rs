@@ -1,6 +1,6 @@
 //! `/services` and `/services/{namespace}/{kind}/{name}`.
 
-use super::{Deed, ReleaseRow};
+use super::{Deed, ProofView, ReleaseRow};
 use crate::ids::ReleaseId;
 use crate::rollback::Route;
 use crate::stall::Stall;
@@ -71,6 +71,8 @@ pub struct ServicePage {
     /// A rollback without a release that does not get on: why, and what else can be done.
     pub stall: Option<Stall>,
     pub ways: Vec<Way>,
+    /// After a rollback without a release: the error rate.
+    pub recovery: Option<ProofView>,
     pub write_plan: Deed,
     pub age: super::Age,
 }
