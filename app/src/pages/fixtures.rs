@@ -378,6 +378,7 @@ pub(super) fn service() -> ServicePage {
         stall: None,
         ways: Vec::new(),
         recovery: None,
+        config: None,
         write_plan: Deed::no("As on-call you may not write plans in production. Ask: release manager."),
         age: age(),
     }

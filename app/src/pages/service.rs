@@ -88,7 +88,7 @@ pub(super) fn view(p: &ServicePage) -> AnyView {
             {recovery(p)}
             <div class="cols two">
                 <div>{workload(p)}{history(p)}</div>
-                <div>{way_back(p)}{known_good(p)}{contents(&p.workload)}</div>
+                <div>{way_back(p)}{config(p)}{known_good(p)}{contents(&p.workload)}</div>
             </div>
         </main>
         {panel}
@@ -242,6 +242,43 @@ fn way_back(p: &ServicePage) -> AnyView {
 fn stall(p: &ServicePage) -> AnyView {
     let told = p.stall.as_ref().map(|stall| stalled(stall, &p.ways));
     view! { <div role="status">{told}</div> }.into_any()
+}
+
+/// ConfigMaps and Secrets that the version to go back to reads: a rollback leaves them as they are.
+fn config(p: &ServicePage) -> AnyView {
+    let Some(c) = &p.config else { return nothing() };
+    let changed = c.changed.iter().map(|change| {
+        let name = format!("{} {} ", change.kind.key(), change.name);
+        let lines = (!change.lines.is_empty()).then(|| {
+            let shown: Vec<_> = change.lines.iter().take(40).cloned().collect();
+            let more = change.lines.len().saturating_sub(shown.len());
+            let more = if more > 0 { format!("\n… and {more} more") } else { String::new() };
+            scroll("What changed, line by line", view! { <pre class="yaml">{shown.join("\n")}{more}</pre> }.into_any())
+        });
+        view! { <li class="note" data-s="waiting">{icon("warn")}<span><b>{name}</b>{change.words.clone()}</span></li>{lines} }
+    });
+    let changed = changed.collect_view();
+    let missing = c.missing.iter().map(|name| {
+        view! { <li class="note" data-s="degraded">{icon("warn")}<span><b>{name.clone()}</b>" is gone: pods that need it cannot start."</span></li> }
+    });
+    let missing = missing.collect_view();
+    let words = match c.since {
+        Some(since) if c.changed.is_empty() => {
+            view! { "Unchanged since "{at(p.age.now, since)}", as far as it can be read." }.into_any()
+        }
+        Some(since) => {
+            view! { "Compared with "{at(p.age.now, since)}". A rollback leaves it as it is now." }.into_any()
+        }
+        None => "What it held when that version carried all traffic is not on record.".into_any(),
+    };
+    let unread = (!c.unread.is_empty())
+        .then(|| view! { <p class="xs ink2">"Not looked at, since Tidegate may not read it: "{c.unread.join(", ")}"."</p> });
+    let content = view! {
+        <p class="sm ink2 mt">{format!("{} reads {}. ", c.version, c.named.join(", "))}{words}</p>
+        <ul role="list">{missing}{changed}</ul>
+        {unread}
+    };
+    sect("cf-h", "Its configuration", nothing(), content.into_any())
 }
 
 /// After a rollback: whether the error rate is back.

@@ -7,6 +7,7 @@
 mod back;
 mod blue_green;
 mod cache;
+mod config;
 mod connect;
 mod deployment;
 mod diagnose;

@@ -5,7 +5,6 @@
 //! a policy that looks only at what a change alters sees no alteration; and whether nodes have room for pods.
 
 mod findings;
-mod references;
 mod surroundings;
 
 use crate::back::known_good;
@@ -16,6 +15,7 @@ use crate::send::Outcome;
 use crate::{Cluster, rollout};
 use chrono::{DateTime, Utc};
 use model::AttemptId;
+use model::config::{Kept, Reference, State, references};
 use model::rehearsal::{Check, Rehearsal, WayBack};
 use model::release::KnownGood;
 use model::rollback::Call;
@@ -54,11 +54,18 @@ impl Cluster {
             Ok((good, words)) => {
                 rehearsal.checks.push(Check::passed(WAY_BACK, words));
                 rehearsal.checks.push(revision(&w, &good));
-                let (tried, around) =
-                    tokio::join!(self.try_patches(&facts, &w, &good), self.surroundings(&w.key));
+                let wanted = references(&good.template);
+                let (tried, around, config) = tokio::join!(
+                    self.try_patches(&facts, &w, &good),
+                    self.surroundings(&w.key),
+                    self.config(&w.key, &wanted)
+                );
                 rehearsal.checks.extend(tried);
                 rehearsal.checks.extend(surroundings::room(&around, &w, &object));
                 rehearsal.findings = findings::findings(&w, &object, &good, images);
+                let (check, words) = configuration(&wanted, &config);
+                rehearsal.checks.extend(check);
+                rehearsal.findings.extend(words);
                 rehearsal.findings.extend(surroundings::words(&around, &w, &object));
                 let (pace, promoted) = findings::paces(&w, &good.hash);
                 rehearsal.way = Some(WayBack {
@@ -160,6 +167,37 @@ fn revision(w: &Workload, good: &KnownGood) -> Check {
         return Check::failed(NAME, format!("{words} Going back would lead to nothing that serves."));
     }
     Check::passed(NAME, words)
+}
+
+/// Whether what the template reads is there. A rollback does not change it.
+fn configuration(wanted: &[Reference], found: &[Kept]) -> (Option<Check>, Vec<String>) {
+    const NAME: &str = "Configuration";
+    let name = |k: &Kept| format!("{} {}", k.kind.key(), k.name);
+    let names =
+        |is: &dyn Fn(&Kept) -> bool| found.iter().filter(|k| is(k)).map(name).collect::<Vec<_>>().join(", ");
+    let optional = |k: &Kept| wanted.iter().any(|r| r.optional && r.kind == k.kind && r.name == k.name);
+    let missing = names(&|k| k.state == State::Absent && !optional(k));
+    let unread = names(&|k| k.state == State::Unread);
+    let there = names(&|k| k.state != State::Absent && k.state != State::Unread);
+    let check = if !missing.is_empty() {
+        let words = format!("{missing} is gone: pods that start would wait for it. Bring it back.");
+        Some(Check::failed(NAME, words))
+    } else if !there.is_empty() {
+        Some(Check::passed(NAME, format!("{there}: there now. Not rolled back with the code.")))
+    } else {
+        None
+    };
+    let spare = names(&|k| k.state == State::Absent && optional(k));
+    let mut words = Vec::new();
+    if !unread.is_empty() {
+        words.push(format!(
+            "Not rolled back with the code, and not looked at (Tidegate may not read them): {unread}."
+        ));
+    }
+    if !spare.is_empty() {
+        words.push(format!("Optional, and not there: {spare}."));
+    }
+    (check, words)
 }
 
 /// What a dry run's answer means for the emergency.

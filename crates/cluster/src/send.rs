@@ -21,6 +21,9 @@ use tokio::time::timeout;
 /// For any one call, from the first byte to the last.
 pub(crate) const CALL: Duration = Duration::from_secs(10);
 
+/// An object's metadata and nothing else of it.
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
 /// Who we are in `managedFields`.
 pub(crate) const MANAGER: &str = "tidegate";
 
@@ -105,7 +108,7 @@ impl Sender {
             // Only the object's metadata comes back: the rest would be thrown away.
             request = request
                 .header(header::CONTENT_TYPE, "application/json-patch+json")
-                .header(header::ACCEPT, "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+                .header(header::ACCEPT, METADATA);
         }
         let body = body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
         let request = match request.body(Body::from(body)) {
@@ -144,6 +147,21 @@ impl Sender {
             return Answer::Lost(format!("{} {reason}", status.as_u16()));
         }
         Answer::No { code: status.as_u16(), reason }
+    }
+
+    /// Reads an object, or (`only`) its metadata: what is not asked for never leaves the API server.
+    pub(crate) async fn metadata_or(&self, only: bool, uri: &str) -> Answer {
+        if !only {
+            return self.call(Method::GET, uri, None).await;
+        }
+        let request = Request::builder().method(Method::GET).uri(uri).header(header::ACCEPT, METADATA);
+        match request.body(Body::from(Vec::new())) {
+            Ok(request) => match timeout(CALL, self.exchange(request)).await {
+                Ok(answer) => answer,
+                Err(_) => Answer::Lost(format!("no answer within {} s", CALL.as_secs())),
+            },
+            Err(e) => Answer::Unsent(format!("not a valid request: {e}")),
+        }
     }
 
     /// # Errors

@@ -8,6 +8,7 @@ mod analysis;
 mod announce;
 mod choices;
 mod conductor;
+mod config;
 mod demo;
 mod effects;
 mod error;
@@ -102,6 +103,8 @@ struct Inner {
     stalls: RwLock<HashMap<ReleaseId, model::stall::Stall>>,
     /// What is seen of the error rate after a rollback, until it is back under its limit.
     recovering: RwLock<recovery::Watched>,
+    /// Configuration of known-good versions, lately compared.
+    compared: RwLock<config::Compared>,
     /// What keeps rollbacks without a release from getting on.
     stalled: RwLock<HashMap<model::workload::Key, model::stall::Stall>>,
     /// Postgres answered when it was last asked.
@@ -134,6 +137,7 @@ impl Control {
             pressed: Mutex::default(),
             stalls: RwLock::default(),
             recovering: RwLock::default(),
+            compared: RwLock::default(),
             stalled: RwLock::default(),
             database: AtomicBool::new(false),
             passed: RwLock::default(),
@@ -154,6 +158,7 @@ impl Control {
                 self.run_merger(),
                 self.run_stalls(),
                 self.run_recovery(),
+                self.run_config(),
                 self.run_status(),
                 self.run_recorder(),
             );

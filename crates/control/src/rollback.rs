@@ -124,8 +124,8 @@ impl Control {
                 self.store().valid_approvals(release.plan, &release.digest, now).await.or_problem()?;
             approved_enough(valid.len(), plan.spec.approvals.required)?;
             let kept = self.cluster(&w.key.cluster)?.way_back_to(&w.key, to).await.or_problem()?;
-            return kept
-                .ok_or_else(|| Problem::conflict(format!("{} has no ReplicaSet left.", release.version())));
+            let none = || Problem::conflict(format!("{} has no ReplicaSet left.", release.version()));
+            return kept.map(|kept| as_before(kept, release)).ok_or_else(none);
         }
         let told = self.told(&w.key).await;
         let older = older_than(&told.records, &release.known_good.hash, release.canary_hash.as_deref());
@@ -133,8 +133,7 @@ impl Control {
             return Err(unknown(&w.key));
         };
         let good = self.good_of(&told, record, w).await?;
-        let steps = release.known_good.steps.clone();
-        good.map(|good| KnownGood { steps, ..good }).ok_or_else(|| unknown(&w.key))
+        good.map(|good| as_before(good, release)).ok_or_else(|| unknown(&w.key))
     }
 
     /// Break glass: rolls any workload back, with or without a release of ours. `to` is the hash of the version that
@@ -464,6 +463,12 @@ fn as_shown(w: &Workload, way: &WayBack, to: Option<&str>) -> Result<(), Problem
         }
         (Some(_) | None, _) => Ok(()),
     }
+}
+
+/// Steps and switch are the workload's as they were before the release, whichever version goes back in.
+fn as_before(good: KnownGood, release: &Release) -> KnownGood {
+    let (steps, blue_green) = (release.known_good.steps.clone(), release.known_good.blue_green.clone());
+    KnownGood { steps, blue_green, ..good }
 }
 
 fn unknown(key: &Key) -> Problem {

@@ -12,6 +12,7 @@
 mod approvals;
 mod attempts;
 mod audit;
+mod config;
 mod document;
 mod error;
 mod journal;

@@ -1,6 +1,5 @@
 //! What a rollback costs and what it leaves as it is, in words. Pure.
 
-use super::references::references;
 use model::release::KnownGood;
 use model::rollback::{Pace, route};
 use model::workload::{Kind, Strategy, Workload, version_of};
@@ -38,11 +37,6 @@ pub(super) fn findings(
         );
     }
     capacity(&mut found, w, object, good);
-    if let Some(words) = references(&good.template).words() {
-        found.push(format!(
-            "Not rolled back with the code, and not looked at (Tidegate may not read them): {words}."
-        ));
-    }
     if w.gitops {
         found.push(
             "Owned by Argo CD: with self-heal on, git puts the new version back. Revert it there too.".into(),

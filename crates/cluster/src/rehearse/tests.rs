@@ -106,3 +106,22 @@ fn a_refusal_names_its_remedy() {
     let lost = said(Ok(Outcome::Unsure { why: "500 failed calling webhook.".into() }));
     assert!(!lost.passed && lost.words.contains("500"), "{lost:?}");
 }
+
+#[test]
+fn configuration_that_is_needed_and_gone_fails_and_what_may_not_be_read_is_said() {
+    use model::config::ConfigKind;
+    let kept = |name: &str, state| Kept { kind: ConfigKind::ConfigMap, name: name.into(), state };
+    let wanted =
+        |name: &str, optional| Reference { kind: ConfigKind::ConfigMap, name: name.into(), optional };
+    let all = [wanted("a", false), wanted("b", true), wanted("c", false)];
+    let (check, words) =
+        configuration(&all, &[kept("a", State::Absent), kept("b", State::Absent), kept("c", State::Unread)]);
+    let check = check.unwrap();
+    assert!(!check.passed && check.words.starts_with("ConfigMap a is gone"), "{check:?}");
+    assert_eq!(words.len(), 2);
+    assert!(words[0].ends_with("(Tidegate may not read them): ConfigMap c."), "{words:?}");
+    assert_eq!(words[1], "Optional, and not there: ConfigMap b.");
+    let (check, words) = configuration(&all[..1], &[kept("a", State::Mark("7".into()))]);
+    assert!(check.unwrap().passed && words.is_empty());
+    assert_eq!(configuration(&[], &[]), (None, Vec::new()));
+}

@@ -4,6 +4,7 @@ use super::services::preview;
 use super::{weight, words};
 use crate::Control;
 use crate::analysis::analysed;
+use crate::config::warnings;
 use crate::releases::{Ask, deed, may};
 use crate::rollback::can_go_back;
 use chrono::{DateTime, Utc};
@@ -34,6 +35,13 @@ impl Control {
             (Some(_), Some(w)) => self.ways_out(actor, w, Some(release)).await,
             _ => Vec::new(),
         };
+        let mut rollback = None;
+        if let Some(w) = seen.filter(|_| can_go_back(release).is_ok()) {
+            let mut preview = preview(w, &release.known_good, failed);
+            let config = self.config_view(w, &release.known_good).await;
+            preview.cannot_undo.extend(config.as_ref().map(warnings).unwrap_or_default());
+            rollback = Some(preview);
+        }
         let ask = |ask| deed(may(actor, release, plan, ask, now));
         let has_gate = step(release, plan).is_some_and(|s| approval_gate(s).is_some());
         ReleaseLive {
@@ -48,9 +56,7 @@ impl Control {
             next: next_gate(release, plan, verdict.as_ref(), now),
             steps: steps(release, plan, verdict.as_ref(), now),
             step: release.step,
-            rollback: seen
-                .filter(|_| can_go_back(release).is_ok())
-                .map(|w| preview(w, &release.known_good, failed)),
+            rollback,
             back: super::back::back(release, seen, self.errors_of(release.id), &plan.spec.analysis.limits()),
             stall,
             ways,

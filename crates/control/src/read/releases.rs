@@ -4,6 +4,7 @@ use super::plans::{approval, least};
 use super::services::{instead, preview, see};
 use crate::Control;
 use crate::analysis::analysed;
+use crate::config::warnings;
 use crate::error::OrProblem as _;
 use chrono::{DateTime, Utc};
 use model::audit::Event;
@@ -140,6 +141,8 @@ impl Control {
         {
             let good = self.next_best(&release, &w, to).await?;
             let mut preview = preview(&w, &good, None);
+            let config = self.config_view(&w, &good).await;
+            preview.cannot_undo.extend(config.as_ref().map(warnings).unwrap_or_default());
             let weight = super::weight(&release, Some(&w));
             instead(&mut preview, &w, &release.known_good, &release.version(), weight);
             page.live.rollback = Some(preview);

@@ -1,5 +1,6 @@
 //! `/services`: every workload, straight from the watch cache.
 
+use crate::config::warnings;
 use crate::known_good::WayBack;
 use crate::releases::deed;
 use crate::{Control, read_lock};
@@ -82,10 +83,18 @@ impl Control {
         let of_this = store::ReleaseFilter { workload: Some(key.clone()), ..Default::default() };
         let releases = self.found(of_this, 20).await.unwrap_or_default();
         let release = releases.iter().find(|r| !r.state.ended());
+        let way = match release {
+            Some(_) => None,
+            None => self.way_back(&workload).await.unwrap_or_default(),
+        };
+        let config = match release.map(|r| &r.known_good).or(way.as_ref().map(|way| &way.good)) {
+            Some(good) => self.config_view(&workload, good).await,
+            None => None,
+        };
         let rollback = match (release, to.filter(|to| !to.is_empty())) {
             (Some(release), _) => Some(preview(&workload, &release.known_good, None)),
             (None, Some(to)) if let Some(preview) = self.preview_of(&workload, to).await? => Some(preview),
-            (None, _) => self.way_back(&workload).await.unwrap_or_default().map(|way| {
+            (None, _) => way.map(|way| {
                 let mut preview = preview(&workload, &way.good, None);
                 preview.steps.extend(origin(&workload, &way));
                 if let Some(at) = way.further {
@@ -101,6 +110,14 @@ impl Control {
                 preview
             }),
         };
+        let rollback = rollback.map(|mut preview| {
+            // Of another version that was named it is told already.
+            let same = config.as_ref().filter(|c| c.version == preview.to_version);
+            if to.is_none_or(str::is_empty) || release.is_some() {
+                preview.cannot_undo.extend(same.map(warnings).unwrap_or_default());
+            }
+            preview
+        });
         let roll_back = match &rollback {
             None => Deed::no(
                 "No earlier version is known: none is on record as good, and no ReplicaSet is left of one.",
@@ -121,6 +138,7 @@ impl Control {
             stall: stall.filter(|_| release.is_none()),
             ways,
             known_good: self.known_good_rows(actor, &workload, release).await,
+            config,
             recovery: self.errors_since_press(key),
             write_plan: deed(actor.require(Action::WritePlan, &workload.environment)),
             workload: (*workload).clone(),
@@ -134,6 +152,8 @@ impl Control {
         let Some(record) = self.other_way(&told, w, to) else { return Ok(None) };
         let Some(good) = self.good_of(&told, record, w).await? else { return Ok(None) };
         let mut preview = preview(w, &good, None);
+        let config = self.config_view(w, &good).await;
+        preview.cannot_undo.extend(config.as_ref().map(warnings).unwrap_or_default());
         if let Some(first) = under_way(&told.records, w)
             && let Some(first) = self.good_of(&told, first, w).await?
         {

@@ -62,8 +62,9 @@ pub fn lead_to(release: &mut Release, good: KnownGood, now: DateTime<Utc>) {
     if release.known_good.hash == good.hash {
         return;
     }
-    // The steps are the workload's as they were before this release, whichever version goes back in.
-    release.known_good = KnownGood { steps: release.known_good.steps.take(), ..good };
+    // Steps and switch are the workload's as they were before this release, whichever version goes back in.
+    let (steps, blue_green) = (release.known_good.steps.take(), release.known_good.blue_green.take());
+    release.known_good = KnownGood { steps, blue_green, ..good };
     release.proved.clear();
     release.recovered = None;
     release.tried.retain(|t| t.effect == Effect::Deploy);

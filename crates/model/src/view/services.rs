@@ -1,6 +1,7 @@
 //! `/services` and `/services/{namespace}/{kind}/{name}`.
 
 use super::{Deed, ProofView, ReleaseRow};
+use crate::config::Change;
 use crate::ids::ReleaseId;
 use crate::rollback::Route;
 use crate::stall::Stall;
@@ -73,6 +74,8 @@ pub struct ServicePage {
     pub ways: Vec<Way>,
     /// After a rollback without a release: the error rate.
     pub recovery: Option<ProofView>,
+    /// Of the version that ROLL BACK leads to; `None` where it refers to none.
+    pub config: Option<ConfigView>,
     pub write_plan: Deed,
     pub age: super::Age,
 }
@@ -108,6 +111,21 @@ pub struct KnownGoodRow {
     /// The page that asks before the press.
     pub path: String,
     pub roll_back: Deed,
+}
+
+/// The configuration that a version refers to: now, against when it last carried all traffic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigView {
+    pub version: String,
+    /// When the older state was read; `None` where none is on record.
+    pub since: Option<DateTime<Utc>>,
+    /// All that it refers to: `ConfigMap checkout-config`.
+    pub named: Vec<String>,
+    /// Of these, what it needs and what is not there.
+    pub missing: Vec<String>,
+    /// What Tidegate may not read.
+    pub unread: Vec<String>,
+    pub changed: Vec<Change>,
 }
 
 /// A way out of a rollback that does not get on.

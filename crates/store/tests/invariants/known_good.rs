@@ -17,6 +17,7 @@ fn good(hash: &str) -> KnownGood {
         hash: hash.to_owned(),
         images: [("app".to_owned(), format!("checkout:{hash}"))].into(),
         revision: Some(7),
+        blue_green: None,
     }
 }
 

@@ -10,8 +10,9 @@ use store::{NewToken, Store, migrate};
 
 /// Tables that the application writes without an event: coordination, evidence, sessions, the chain itself.
 /// Whatever else it may write is state.
-const NOT_STATE: [&str; 6] = [
+const NOT_STATE: [&str; 7] = [
     "public.audit_events",
+    "public.known_good_config",
     "public.leases",
     "public.samples",
     "public.sign_in_attempts",

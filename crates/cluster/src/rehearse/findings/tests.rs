@@ -114,16 +114,11 @@ fn a_history_that_would_lose_the_good_replica_set_is_told() {
 #[test]
 fn what_does_not_go_back_is_named() {
     let template = json!({"spec": {"containers": [
-        {"name": "app", "envFrom": [{"configMapRef": {"name": "settings"}}],
-         "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}}},
+        {"name": "app", "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}}},
         {"name": "proxy", "resources": {"requests": {"cpu": 1}}}]}});
     let mut w = workload(Strategy::Canary, true);
     w.gitops = true;
     let said = findings(&w, &json!({}), &good(template), &images("1.41.3"));
-    has(
-        &said,
-        "Not rolled back with the code, and not looked at (Tidegate may not read them): ConfigMap settings.",
-    );
     has(&said, "each asks for cpu 500m, memory 1Gi and cpu 1.");
     has(&said, "Owned by Argo CD");
     has(&said, "nothing to go back from");

@@ -1,0 +1,142 @@
+//! The configuration of known-good versions: kept when a version is recorded, compared when somebody may go back to it.
+//!
+//! A rollback puts the template back, not the ConfigMaps and Secrets that it names: what is missing or different is told
+//! before the press, and keeps nobody from pressing.
+
+use crate::{Control, read_lock, write_lock};
+use chrono::TimeDelta;
+use model::config::{Kept, State, changes, references};
+use model::known_good::{carries_all, path};
+use model::release::KnownGood;
+use model::view::ConfigView;
+use model::workload::{Key, Workload, version_of};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Time between two looks for versions whose configuration is not kept yet.
+const EVERY: Duration = Duration::from_secs(2);
+/// Versions that are read with one look: at the first start there are thousands.
+const AT_ONCE: usize = 20;
+/// A record this young speaks of the configuration that is there.
+const JUST: TimeDelta = TimeDelta::seconds(30);
+/// How long a comparison is shown before it is made again.
+const FRESH: Duration = Duration::from_secs(10);
+/// How long a page waits for one.
+const WITHIN: Duration = Duration::from_millis(700);
+/// Comparisons remembered.
+const MOST: usize = 2000;
+
+/// By workload and hash: when it was made, and what came out.
+pub(crate) type Compared = HashMap<(Key, String), (Instant, Option<ConfigView>)>;
+
+impl Control {
+    pub(crate) async fn run_config(&self) {
+        let mut done = HashSet::new();
+        loop {
+            tokio::time::sleep(EVERY).await;
+            if self.inner.database.load(Ordering::Relaxed) {
+                self.keep_configs(&mut done).await;
+            }
+        }
+    }
+
+    /// Keeps what the versions on record refer to, while they carry all traffic and nothing of it is kept.
+    async fn keep_configs(&self, done: &mut HashSet<i64>) {
+        let mut due: Vec<(i64, Key)> = Vec::new();
+        let seen: Vec<_> = self.clusters().iter().map(|c| c.workloads()).collect();
+        for w in seen.iter().flat_map(|all| all.iter()) {
+            let Some(records) = self.inner.known.records(&w.key) else { continue };
+            let Some(top) = path(&records).last().map(|r| (r.id, r.hash.clone())) else { continue };
+            // The newest record of the version: each time it comes back it may come back to other configuration.
+            let newest = records.iter().rev().find(|r| r.hash == top.1);
+            let id = newest.map_or(top.0, |r| r.id);
+            // A release that has just begun records where it begins; what it brings does not change that.
+            let begun = newest.is_some_and(|r| self.now_utc() - r.at < JUST);
+            if due.len() < AT_ONCE && !done.contains(&id) && (begun || carries_all(w) == Some(&top.1)) {
+                due.push((id, w.key.clone()));
+            }
+        }
+        let ids: Vec<i64> = due.iter().map(|(id, _)| *id).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let Ok(kept) = self.store().config_kept(&ids).await else { return };
+        let Ok(mut documents) = self.store().known_good_documents(&ids).await else { return };
+        for (id, key) in due {
+            let good = documents.remove(&id).and_then(|text| serde_json::from_str::<KnownGood>(&text).ok());
+            let wanted = good.map(|good| references(&good.template)).unwrap_or_default();
+            if !kept.contains(&id) && !wanted.is_empty() {
+                let Ok(cluster) = self.cluster(&key.cluster) else { continue };
+                let found = cluster.config(&key, &wanted).await;
+                if let Err(error) = self.store().keep_config(id, &found, self.now_utc()).await {
+                    tracing::debug!(%error, %key, "its configuration is kept later");
+                    continue;
+                }
+            }
+            done.insert(id);
+        }
+    }
+
+    /// What is missing or different now of what a version refers to; `None` where it refers to nothing, or where that
+    /// is not known within a moment.
+    pub(crate) async fn config_view(&self, w: &Workload, good: &KnownGood) -> Option<ConfigView> {
+        let at = (w.key.clone(), good.hash.clone());
+        let known = read_lock(&self.inner.compared).get(&at).cloned();
+        if let Some((_, view)) = known.filter(|(when, _)| when.elapsed() < FRESH) {
+            return view;
+        }
+        // What takes too long is not asked for again at once: pages are read often.
+        let view = tokio::time::timeout(WITHIN, self.compare(w, good)).await.unwrap_or_default();
+        let mut compared = write_lock(&self.inner.compared);
+        if compared.len() > MOST {
+            compared.clear();
+        }
+        compared.insert(at, (Instant::now(), view.clone()));
+        view
+    }
+
+    async fn compare(&self, w: &Workload, good: &KnownGood) -> Option<ConfigView> {
+        let wanted = references(&good.template);
+        if wanted.is_empty() {
+            return None;
+        }
+        let now = self.cluster(&w.key.cluster).ok()?.config(&w.key, &wanted).await;
+        let then = if self.inner.database.load(Ordering::Relaxed) {
+            self.store().config_of(&w.key, &good.hash).await.ok().flatten()
+        } else {
+            None
+        };
+        let needed = |k: &&Kept| {
+            let optional =
+                |name: &str| wanted.iter().any(|r| r.kind == k.kind && r.name == name && r.optional);
+            k.state == State::Absent && !optional(&k.name)
+        };
+        let name = |k: &Kept| format!("{} {}", k.kind.key(), k.name);
+        Some(ConfigView {
+            version: version_of(&good.images),
+            since: then.as_ref().map(|(at, _)| *at),
+            missing: now.iter().filter(needed).map(name).collect(),
+            unread: now.iter().filter(|k| k.state == State::Unread).map(name).collect(),
+            changed: then.map(|(_, then)| changes(&then, &now)).unwrap_or_default(),
+            named: now.iter().map(name).collect(),
+        })
+    }
+}
+
+/// Sentences for whoever is about to roll back.
+pub(crate) fn warnings(config: &ConfigView) -> Vec<String> {
+    let mut all = Vec::new();
+    let version = &config.version;
+    if !config.missing.is_empty() {
+        let names = config.missing.join(", ");
+        all.push(format!("{names}, which {version} needs, is gone: its pods cannot start until it is back."));
+    }
+    if !config.changed.is_empty() {
+        let part = |c: &model::config::Change| format!("{} {} ({})", c.kind.key(), c.name, c.words);
+        let parts: Vec<_> = config.changed.iter().map(part).collect();
+        all.push(format!("Configuration stays as it is now. Since {version}: {}.", parts.join(", ")));
+    }
+    all
+}
