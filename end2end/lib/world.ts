@@ -5,7 +5,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { KeeperClient, tail } from './keeper.ts';
 import { Kube } from './kube.ts';
@@ -243,6 +243,11 @@ export class Replica {
   /** The state of the process by the kernel's word: `T` while it is stopped. */
   get state(): string {
     return /\) (\S)/.exec(readFileSync(`/proc/${this.file.pid}/stat`, 'utf8'))?.[1] ?? '';
+  }
+
+  /** As if its disk had gone with it. */
+  loseJournal(): void {
+    for (const name of readdirSync(this.file.data)) if (name.startsWith('journal-')) rmSync(`${this.file.data}/${name}`);
   }
 
   /** SIGCONT. */

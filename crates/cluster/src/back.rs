@@ -156,6 +156,25 @@ impl Cluster {
         Err(Error::Refused { why })
     }
 
+    /// Takes away the `rollbackWindow` that a rollback put there, once that is home. Left behind it would lead the owner's
+    /// next change past the steps. Nothing where there is none, and nothing that anybody need wait for.
+    pub async fn close_window(&self, key: &Key) {
+        let Ok(entry) = self.entry(key).await else { return };
+        if entry.facts.window_note.is_none() {
+            return;
+        }
+        let w = &entry.workload;
+        let good = KnownGood {
+            template: Value::Null,
+            steps: None,
+            blue_green: None,
+            hash: w.current_hash.clone().unwrap_or_default(),
+            images: w.images.clone(),
+            revision: None,
+        };
+        self.escort(w, &good, w.generation).close_if_home(w).await;
+    }
+
     fn escort(&self, before: &Arc<Workload>, good: &KnownGood, generation: i64) -> Escort {
         Escort {
             sender: self.sender.clone(),

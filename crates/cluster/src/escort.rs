@@ -45,7 +45,12 @@ impl Escort {
     fn taken_up(&self, w: &Workload) -> bool {
         w.observed_generation.is_some_and(|o| o >= self.generation)
             && w.phase != Phase::Unknown
-            && w.current_hash != self.before.current_hash
+            && (w.current_hash != self.before.current_hash || self.carried_on())
+    }
+
+    /// The template had been put back already, and taken up, when this began: by a process that died.
+    fn carried_on(&self) -> bool {
+        self.before.observed() && self.ours(&self.before)
     }
 
     /// What the controller took up is what was put back, not what somebody else wrote a moment later.
@@ -105,6 +110,12 @@ impl Escort {
                 tracing::warn!(key = %self.key(), %why, "promoteFull was not taken");
             }
             sent_at = Some(seen.resource_version.clone());
+        }
+    }
+
+    pub(crate) async fn close_if_home(&self, seen: &Workload) {
+        if home(seen) {
+            self.close_window(seen).await;
         }
     }
 

@@ -122,6 +122,10 @@ impl Control {
                 }
                 Decision::Record(record) => {
                     let record = self.voided(&release, record, seen.is_some()).await?;
+                    if matches!(record, Record::End { state: State::RolledBack | State::Cancelled, .. }) {
+                        // Whoever looked after the rollback may have died.
+                        cluster.close_window(&release.workload).await;
+                    }
                     self.record(&release, &plan, epoch, &record, seen.as_deref()).await?;
                 }
                 Decision::Act(effect) => {

@@ -156,6 +156,9 @@ impl Control {
         }
         let route = model::rollback::route(&workload, &intent.good.hash);
         let result = cluster.roll_back(&intent.key, &intent.attempt, &intent.good, &route).await;
+        if route.calls.is_empty() {
+            cluster.close_window(&intent.key).await;
+        }
         let outcome = Outcome {
             attempt: intent.attempt.clone(),
             at: self.now_utc(),
