@@ -399,8 +399,37 @@ fn a_release_on_its_way_back_shows_each_proof_with_its_time_and_what_stands_in_t
 
 #[test]
 fn a_service_lists_each_known_good_version_with_a_way_to_it() {
-    let html = render("service-known-good", || super::service::view(&service()));
+    use model::config::{Change, ConfigKind};
+    use model::view::{ConfigView, ProofView};
+    let mut p = service();
+    let names = |all: &[&str]| all.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+    p.config = Some(ConfigView {
+        version: "1.41.3".into(),
+        since: Some(now()),
+        named: names(&["ConfigMap checkout-config", "ConfigMap flags", "Secret db"]),
+        missing: names(&["ConfigMap flags"]),
+        unread: names(&["Secret db"]),
+        changed: vec![Change {
+            kind: ConfigKind::ConfigMap,
+            name: "checkout-config".into(),
+            words: "2 lines changed".into(),
+            lines: names(&["- LEVEL: info", "+ LEVEL: debug"]),
+        }],
+    });
+    p.recovery =
+        Some(ProofView { name: "Errors at most 2 %".into(), at: None, words: "still at 3.1 %".into() });
+    let html = render("service-known-good", || super::service::view(&p));
     let words = text(&html);
+    for part in [
+        "ConfigMap checkout-config 2 lines changed",
+        "- LEVEL: info",
+        "ConfigMap flags is gone",
+        "may not \
+         read it: Secret db",
+        "Rolled back. Errors at most 2 %: still at 3.1 %",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
     for part in [
         "Known-good versions",
         "1.41.3by release #311",
