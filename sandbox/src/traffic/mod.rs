@@ -5,6 +5,7 @@
 //! `version` (image tag) and `rollouts_pod_template_hash` (for a Deployment its `pod-template-hash`).
 
 mod behaviour;
+mod behind;
 mod metrics;
 mod sample;
 mod share;

@@ -19,8 +19,10 @@ pub(crate) struct Version {
 /// Who decides where a request goes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Route {
-    /// One Service in front of all pods: each gets its part.
+    /// All ready pods: each gets its part.
     Pods,
+    /// A Service: as [`Route::Pods`] among those it selects, and nobody answers where there are none.
+    Service,
     /// A router: hash and weight of each side, the stable side first. Weights are parts of one.
     Split(Vec<(String, f64)>),
 }
@@ -40,7 +42,11 @@ pub(crate) struct Share {
 pub(crate) fn shares(route: &Route, versions: &[Version]) -> Vec<Share> {
     let ready = |hash: &str| versions.iter().filter(|v| v.hash == hash).map(|v| v.ready).sum::<u32>();
     match route {
-        Route::Pods => {
+        Route::Service if versions.iter().all(|v| v.ready == 0) => {
+            let refused = |v: &Version| Share { hash: v.hash.clone(), fraction: 1.0, served: false };
+            versions.first().map(refused).into_iter().collect()
+        }
+        Route::Pods | Route::Service => {
             let total: u32 = versions.iter().map(|v| v.ready).sum();
             versions
                 .iter()

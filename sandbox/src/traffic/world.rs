@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     behaviour::{ANNOTATION, Behaviour, tag},
+    behind,
     metrics::PodState,
     share::{Route, Version},
 };
@@ -21,9 +22,7 @@ const RPS: &str = "sandbox.tidegate.dev/rps";
 const DEFAULT_RPS: f64 = 40.0;
 
 const ROLLOUT_HASH: &str = "rollouts-pod-template-hash";
-const DEPLOYMENT_HASH: &str = "pod-template-hash";
-
-type Objects = [Arc<DynamicObject>];
+pub(super) type Objects = [Arc<DynamicObject>];
 
 /// What the watches hold.
 #[derive(Debug, Default)]
@@ -65,51 +64,48 @@ pub(crate) fn services(seen: &Seen) -> Vec<Service> {
     };
     let (sets, pods) = (by_owner(&seen.replica_sets), by_owner(&seen.pods));
     let router = Router { services: by_name(&seen.services), ingresses: by_name(&seen.ingresses) };
-    let each = |workloads: &Objects, hash: &str| -> Vec<Service> {
-        let service = |workload: &Arc<DynamicObject>| service(workload, hash, &sets, &pods, &router);
-        workloads.iter().filter_map(service).collect()
-    };
-    [each(&seen.rollouts, ROLLOUT_HASH), each(&seen.deployments, DEPLOYMENT_HASH)].concat()
+    let rollouts = seen.rollouts.iter().filter_map(|rollout| service(rollout, &sets, &pods, &router));
+    rollouts.chain(behind::services(&seen.deployments, &seen.services, &sets, &pods)).collect()
 }
 
-type Owned = HashMap<String, Vec<Arc<DynamicObject>>>;
+pub(super) type Owned = HashMap<String, Vec<Arc<DynamicObject>>>;
 
-fn service(
-    workload: &DynamicObject,
-    hash: &str,
-    sets: &Owned,
-    pods: &Owned,
-    router: &Router,
-) -> Option<Service> {
+/// What every workload with users says of itself; without versions and pods yet.
+pub(super) fn users_of(workload: &DynamicObject) -> Option<Service> {
     let rps = workload.annotations().get(RPS).map_or(Some(DEFAULT_RPS), |text| text.parse::<f64>().ok())?;
     if rps <= 0.0 || !rps.is_finite() || workload.data["spec"]["replicas"] == 0 {
         return None;
     }
-    let namespace = workload.namespace()?;
     let labels = &workload.data["spec"]["template"]["metadata"]["labels"];
     let label = labels["app"].as_str().or_else(|| labels["app.kubernetes.io/name"].as_str());
-    let mut versions: BTreeMap<String, Version> = BTreeMap::new();
-    let mut states = Vec::new();
-    for set in sets.get(&workload.uid()?).map(Vec::as_slice).unwrap_or_default() {
-        let Some(hash) = set.labels().get(hash) else {
-            continue;
-        };
-        let of_set = set.uid().and_then(|uid| pods.get(&uid)).map(Vec::as_slice).unwrap_or_default();
-        states.extend(of_set.iter().filter_map(|pod| pod_state(pod)));
-        let ready = of_set.iter().filter(|pod| is_ready(pod)).count();
-        versions.insert(hash.clone(), version(hash, set, u32::try_from(ready).unwrap_or(u32::MAX)));
-    }
     Some(Service {
         name: label.map_or_else(|| workload.name_any(), ToOwned::to_owned),
-        route: router.route(&namespace, workload),
-        namespace,
+        namespace: workload.namespace()?,
         rps,
-        versions: versions.into_values().collect(),
-        pods: states,
+        versions: Vec::new(),
+        route: Route::Pods,
+        pods: Vec::new(),
     })
 }
 
-fn version(hash: &str, set: &DynamicObject, ready: u32) -> Version {
+fn service(rollout: &DynamicObject, sets: &Owned, pods: &Owned, router: &Router) -> Option<Service> {
+    let mut service = users_of(rollout)?;
+    let mut versions: BTreeMap<String, Version> = BTreeMap::new();
+    for set in sets.get(&rollout.uid()?).map(Vec::as_slice).unwrap_or_default() {
+        let Some(hash) = set.labels().get(ROLLOUT_HASH) else {
+            continue;
+        };
+        let of_set = set.uid().and_then(|uid| pods.get(&uid)).map(Vec::as_slice).unwrap_or_default();
+        service.pods.extend(of_set.iter().filter_map(|pod| pod_state(pod)));
+        let ready = of_set.iter().filter(|pod| is_ready(pod)).count();
+        versions.insert(hash.clone(), version(hash, set, u32::try_from(ready).unwrap_or(u32::MAX)));
+    }
+    service.versions = versions.into_values().collect();
+    service.route = router.route(&service.namespace, rollout);
+    Some(service)
+}
+
+pub(super) fn version(hash: &str, set: &DynamicObject, ready: u32) -> Version {
     let template = &set.data["spec"]["template"];
     let containers = template["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
     let container = containers.iter().find(|c| c["name"] == "app").or_else(|| containers.first());
@@ -123,13 +119,13 @@ fn version(hash: &str, set: &DynamicObject, ready: u32) -> Version {
     }
 }
 
-fn is_ready(pod: &DynamicObject) -> bool {
+pub(super) fn is_ready(pod: &DynamicObject) -> bool {
     let conditions = pod.data["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     pod.metadata.deletion_timestamp.is_none()
         && conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
 }
 
-fn pod_state(pod: &DynamicObject) -> Option<PodState> {
+pub(super) fn pod_state(pod: &DynamicObject) -> Option<PodState> {
     let container = pod.data["status"]["containerStatuses"].as_array()?.first()?;
     Some(PodState {
         namespace: pod.namespace()?,
