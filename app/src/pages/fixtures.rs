@@ -361,6 +361,7 @@ pub(super) fn service() -> ServicePage {
         dynamic_stable_scale: false,
         attempt: None,
         gitops: true,
+        twin: None,
         revisions: vec![revision("b2", 42, "1.42.0", 6), revision("a1", 41, "1.41.3", 18)],
         created: before(900_000),
         since: before(300),

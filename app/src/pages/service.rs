@@ -175,7 +175,7 @@ fn workload(p: &ServicePage) -> AnyView {
 
 fn revision(w: &Workload, r: &Revision, share: u8) -> AnyView {
     let stable = w.stable_hash.as_ref() == Some(&r.hash);
-    let current = w.current_hash.as_ref() == Some(&r.hash);
+    let current = w.newest_hash() == Some(r.hash.as_str());
     let (part, class, share) = match (stable, current) {
         (true, _) if w.in_flight() => ("stable", "s", Some(100 - share)),
         (true, _) => ("in use", "s", Some(100)),

@@ -5,7 +5,7 @@ use crate::escort::Escort;
 use crate::fence::Announced;
 use crate::observe::{self, Facts};
 use crate::send::{Outcome, path};
-use crate::{Cluster, blue_green, driver, raw};
+use crate::{Cluster, Read, blue_green, driver, raw};
 use model::AttemptId;
 use model::release::KnownGood;
 use model::rollback::{Call, Route, route};
@@ -40,8 +40,8 @@ impl Cluster {
     /// # Errors
     /// [`Error::Unsuited`] when it is not Healthy on one version; else as for any read.
     pub async fn template(&self, key: &Key) -> Result<KnownGood, Error> {
-        let (object, facts, workload) = self.read(key).await?;
-        known_good(&object, &facts, &workload).map_err(Error::Unsuited)
+        let Read { object, entry } = self.read(key).await?;
+        known_good(&object, &entry.facts, &entry.workload).map_err(Error::Unsuited)
     }
 
     /// Where this workload would go back to, without any record of ours: from the note on the object where
@@ -195,7 +195,7 @@ impl Cluster {
     ) -> Result<Taken, Error> {
         // Whatever is amiss there: an abort needs nothing of it.
         let source = self.source(entry).await.ok().flatten();
-        let (driver, seen) = (driver::of(&entry.workload), entry.seen(source.as_deref()));
+        let (driver, seen) = (driver::of(&entry.workload, None), entry.seen(source.as_deref()));
         for call in calls {
             let begun = Instant::now();
             let outcome = match call {
@@ -205,7 +205,7 @@ impl Cluster {
                         None => continue,
                     }
                 }
-                Call::Unpause | Call::Abort | Call::Revert | Call::RevertThroughWindow => {
+                Call::Unpause | Call::Abort | Call::Revert | Call::RevertThroughWindow | Call::Retire => {
                     // The first calls only take away; the revert must not undo what somebody has done since.
                     let reverts = matches!(call, Call::Revert | Call::RevertThroughWindow);
                     let fence = if reverts {
@@ -217,7 +217,7 @@ impl Cluster {
                 }
             };
             failpoint::reach_at("route", call.key());
-            if matches!(call, Call::Revert | Call::RevertThroughWindow) {
+            if matches!(call, Call::Revert | Call::RevertThroughWindow | Call::Retire) {
                 match outcome? {
                     Outcome::Applied { generation, .. } => {
                         done.calls.push((*call, begun.elapsed()));
@@ -228,7 +228,7 @@ impl Cluster {
                 }
                 continue;
             }
-            // Only the revert decides. Whatever else fails must not keep it from being sent.
+            // Only what takes the version away decides. Whatever else fails must not keep it from being sent.
             match outcome {
                 Ok(Outcome::Applied { .. }) => done.calls.push((*call, begun.elapsed())),
                 Ok(Outcome::Refused { why } | Outcome::Unsure { why }) => done.without.push((*call, why)),

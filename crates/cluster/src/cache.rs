@@ -38,12 +38,20 @@ pub enum Change {
 pub(crate) struct Entry {
     pub workload: Arc<Workload>,
     pub facts: Arc<Facts>,
+    /// Of the second Deployment beside it.
+    pub twin: Option<Arc<Facts>>,
 }
 
 impl Entry {
     /// As a driver sees it. `source` is the Deployment that a `workloadRef` names.
     pub(crate) fn seen<'a>(&'a self, source: Option<&'a Facts>) -> Seen<'a> {
-        Seen { workload: &self.workload, facts: &self.facts, source }
+        Seen {
+            workload: &self.workload,
+            facts: &self.facts,
+            twin: self.twin.as_deref(),
+            source,
+            object: None,
+        }
     }
 }
 
@@ -187,6 +195,8 @@ pub(crate) struct NamespaceReport {
 struct World {
     objects: BTreeMap<Key, Arc<Facts>>,
     by_uid: HashMap<String, Key>,
+    /// Second Deployments, by the UID of the one they stand beside.
+    twins: HashMap<Box<str>, Key>,
     sets: HashMap<String, BTreeMap<String, Set>>,
     /// Owner of a ReplicaSet by namespace and name.
     owners: HashMap<(String, String), String>,
@@ -196,6 +206,9 @@ struct World {
 impl World {
     fn object(&mut self, facts: Facts, touched: &mut BTreeSet<Key>) {
         let key = facts.workload.key.clone();
+        if let Some(owner) = &facts.twin_of {
+            self.twins.insert(owner.clone(), key.clone());
+        }
         self.by_uid.insert(facts.workload.uid.clone(), key.clone());
         if let Some(old) = self.objects.insert(key.clone(), Arc::new(facts)) {
             // Deleted and made again under the same name.
@@ -209,6 +222,12 @@ impl World {
     fn object_gone(&mut self, facts: &Facts, touched: &mut BTreeSet<Key>) {
         let key = &facts.workload.key;
         self.by_uid.remove(&facts.workload.uid);
+        if let Some(owner) = &facts.twin_of
+            && self.twins.get(owner) == Some(key)
+        {
+            self.twins.remove(owner);
+            touched.extend(self.by_uid.get(&**owner).cloned());
+        }
         if self.objects.get(key).is_some_and(|o| o.workload.uid == facts.workload.uid) {
             self.objects.remove(key);
             touched.insert(key.clone());
@@ -217,6 +236,9 @@ impl World {
 
     fn objects_all(&mut self, kind: Kind, all: Vec<Facts>, touched: &mut BTreeSet<Key>) {
         let old: Vec<Key> = self.objects.keys().filter(|k| k.kind == kind).cloned().collect();
+        if kind == Kind::Deployment {
+            self.twins.clear();
+        }
         for key in old {
             if let Some(o) = self.objects.remove(&key) {
                 self.by_uid.remove(&o.workload.uid);
@@ -278,12 +300,36 @@ impl World {
 
     fn entry(&self, key: &Key, before: Option<&Workload>, now: DateTime<Utc>) -> Option<Arc<Entry>> {
         let facts = self.objects.get(key)?;
-        let sets = self.sets.get(&facts.workload.uid).into_iter().flat_map(BTreeMap::values);
+        if self.beside(facts).is_some() {
+            // No workload of its own: it is seen in the one it stands beside.
+            return None;
+        }
         let environment = self.environments.get(&key.namespace).map(String::as_str);
         // Another object under an old name has no past.
         let before = before.filter(|b| b.uid == facts.workload.uid);
-        let workload = Arc::new(observe::assemble(facts, sets, environment, before, now));
-        Some(Arc::new(Entry { workload, facts: facts.clone() }))
+        let mut workload = observe::assemble(facts, self.sets_of(facts), environment, before, now);
+        let twin = self.twins.get(facts.workload.uid.as_str()).and_then(|key| self.objects.get(key));
+        if let Some(twin) = twin {
+            let seen = observe::assemble(twin, self.sets_of(twin), environment, None, now);
+            observe::stand_beside(&mut workload, twin, seen);
+        }
+        Some(Arc::new(Entry { workload: Arc::new(workload), facts: facts.clone(), twin: twin.cloned() }))
+    }
+
+    fn sets_of(&self, facts: &Facts) -> impl Iterator<Item = &Set> {
+        self.sets.get(&facts.workload.uid).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// The workload that this second Deployment stands beside.
+    fn beside(&self, facts: &Facts) -> Option<&Key> {
+        self.by_uid.get(&**facts.twin_of.as_ref()?)
+    }
+
+    /// A change of a second Deployment is one of the workload it stands beside.
+    fn add_owners(&self, touched: &mut BTreeSet<Key>) {
+        let owners = |key: &Key| self.objects.get(key).and_then(|facts| self.beside(facts)).cloned();
+        let owners: Vec<Key> = touched.iter().filter_map(owners).collect();
+        touched.extend(owners);
     }
 }
 
@@ -397,6 +443,7 @@ async fn assemble(
         if touched.is_empty() && !first {
             continue;
         }
+        world.add_owners(&mut touched);
         let now = Utc::now();
         let results = touched
             .into_iter()

@@ -7,27 +7,37 @@
 use crate::observe::{ATTEMPT, Facts, RELEASE, ROLLBACK};
 use crate::patch::Patch;
 use crate::send::Part;
-use crate::{deployment, rollout};
+use crate::{deployment, rollout, twin};
 use model::plan::Plan;
 use model::release::KnownGood;
 use model::rollback::Call;
 use model::workload::{Key, Strategy, Workload};
 use model::{AttemptId, ReleaseId};
+use serde_json::Value;
 
 /// One request to the API server.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Request {
     pub key: Key,
-    pub part: Part,
-    pub patch: Patch,
+    pub what: What,
     /// It carries the attempt's id, so that a second one under the same id is told from a first.
     pub marked: bool,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum What {
+    Patch(Part, Patch),
+    /// A new object, which carries the attempt's id.
+    Create(Value),
+    /// Only the object with this UID, which Tidegate made. That it is gone already is as good.
+    Delete(String),
 }
 
 impl Request {
     /// Changes an object and leaves the attempt's mark there.
     pub(crate) fn marked(key: &Key, patch: Patch) -> Self {
-        Self { key: key.clone(), part: Part::Main, patch, marked: true }
+        Self { key: key.clone(), what: What::Patch(Part::Main, patch), marked: true }
     }
 
     pub(crate) fn unmarked(key: &Key, patch: Patch) -> Self {
@@ -36,7 +46,7 @@ impl Request {
 
     /// For `/status`, which has no place for a mark.
     pub(crate) fn status(key: &Key, patch: Patch) -> Self {
-        Self { part: Part::Status, ..Self::unmarked(key, patch) }
+        Self { key: key.clone(), what: What::Patch(Part::Status, patch), marked: false }
     }
 }
 
@@ -48,8 +58,12 @@ pub(crate) type Requests = Result<Vec<Request>, String>;
 pub(crate) struct Seen<'a> {
     pub workload: &'a Workload,
     pub facts: &'a Facts,
+    /// The second Deployment beside it.
+    pub twin: Option<&'a Facts>,
     /// The Deployment that a Rollout's `workloadRef` names.
     pub source: Option<&'a Facts>,
+    /// The whole object, where a version is brought in by a second one like it.
+    pub object: Option<&'a Value>,
 }
 
 /// A version that is to be brought in, and the way back from it.
@@ -104,6 +118,23 @@ pub(crate) trait Driver: Sync {
         self.cannot(seen, "has no steps")
     }
 
+    /// The second Deployment gets another number of pods.
+    fn scale(&self, seen: &Seen<'_>, attempt: &AttemptId, from: i32, to: i32) -> Requests {
+        let _ = (attempt, from, to);
+        self.cannot(seen, "has no second Deployment beside it")
+    }
+
+    /// The user's own Deployment takes over the version that the second one has proven.
+    fn take_over(&self, seen: &Seen<'_>, attempt: &AttemptId, new: &Incoming<'_>) -> Requests {
+        let _ = (attempt, new);
+        self.cannot(seen, "has no second Deployment beside it")
+    }
+
+    /// The second Deployment goes.
+    fn retire(&self, _: &Seen<'_>) -> Requests {
+        Ok(Vec::new())
+    }
+
     /// Puts back what was lent for the release: steps and windows.
     fn restore(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood) -> Requests;
 
@@ -118,6 +149,7 @@ pub(crate) trait Driver: Sync {
             Call::Revert => self.revert(seen, attempt, good, false),
             Call::RevertThroughWindow => self.revert(seen, attempt, good, true),
             Call::PromoteFull => self.promote_full(seen, None),
+            Call::Retire => self.retire(seen),
         }
     }
 
@@ -126,9 +158,12 @@ pub(crate) trait Driver: Sync {
     }
 }
 
-/// The driver for a workload as it is.
-pub(crate) fn of(w: &Workload) -> &'static dyn Driver {
+/// The driver for a workload as it is, and for what the plan asks of it where it is the plan that decides.
+pub(crate) fn of(w: &Workload, plan: Option<&Plan>) -> &'static dyn Driver {
     match w.strategy {
+        Strategy::Rolling if w.twin.is_some() || plan.is_some_and(|p| p.drives() == Strategy::Canary) => {
+            &twin::Beside
+        }
         Strategy::Canary | Strategy::BlueGreen => &rollout::Steps,
         Strategy::Rolling => &deployment::Rolling,
     }

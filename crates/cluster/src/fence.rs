@@ -4,6 +4,7 @@
 //! patch of a release tests the mark (annotation [`ATTEMPT`]) that the object carried when it was decided on, and who
 //! takes an attempt as not done changes the mark first: from then on it cannot be done.
 
+use crate::driver::{Request, What};
 use crate::error::Error;
 use crate::observe::{ATTEMPT, Facts};
 use crate::patch::{Patch, annotation};
@@ -37,14 +38,18 @@ impl<'a> Announced<'a> {
         self.id
     }
 
-    /// The patch with the mark as a precondition.
-    pub(crate) fn fenced(self, facts: &Facts, patch: Patch) -> Patch {
-        match self.mark {
+    /// A change of the workload with the mark as a precondition.
+    pub(crate) fn fenced(self, facts: &Facts, request: Request) -> Request {
+        let What::Patch(part, patch) = request.what else {
+            return request;
+        };
+        let patch = match self.mark {
             Some(Some(mark)) => patch.first_test(&annotation(ATTEMPT), mark),
             Some(None) if facts.annotated => patch.first_test(&annotation(ATTEMPT), Value::Null),
             Some(None) => patch.first_test("/metadata/annotations", Value::Null),
             None => patch,
-        }
+        };
+        Request { what: What::Patch(part, patch), ..request }
     }
 }
 

@@ -23,6 +23,7 @@ mod rehearse;
 mod rollout;
 mod sample;
 mod send;
+mod twin;
 mod watch;
 
 pub use back::RolledBack;
@@ -42,7 +43,7 @@ use driver::{Driver, Incoming, Requests, Seen};
 use http::Method;
 use model::plan::Plan;
 use model::release::KnownGood;
-use model::workload::{Key, Kind, Workload};
+use model::workload::{Key, Kind, Strategy, Twin, Workload};
 use model::{AttemptId, ReleaseId};
 use observe::Facts;
 use send::{Answer, Sender};
@@ -143,7 +144,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::Gone`], or as for any read.
     pub async fn fresh(&self, key: &Key) -> Result<Workload, Error> {
-        self.read(key).await.map(|(_, _, workload)| workload)
+        Ok(self.read(key).await?.entry.workload.as_ref().clone())
     }
 
     /// Waits until what is seen of a workload satisfies `is`; `None` after `at_most`.
@@ -171,7 +172,58 @@ impl Cluster {
     ) -> Result<Outcome, Error> {
         let new = Incoming { plan, good, release };
         let attempt = attempt.into();
-        self.carry_out(key, attempt, |driver, seen| driver.deploy(seen, attempt.id, &new)).await
+        let beside = key.kind == Kind::Deployment && plan.drives() == Strategy::Canary;
+        // A second object like it is made of all that it says.
+        let (entry, object) = if beside {
+            let read = self.read(key).await?;
+            (Arc::new(read.entry), Some(read.object))
+        } else {
+            (self.entry(key).await?, None)
+        };
+        let source = self.source(&entry).await?;
+        let seen = Seen { object: object.as_ref(), ..entry.seen(source.as_deref()) };
+        let requests = driver::of(&entry.workload, Some(plan)).deploy(&seen, attempt.id, &new);
+        self.send_all(&entry, attempt, requests).await
+    }
+
+    /// The canary Deployment gets another number of pods.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn scale<'a>(
+        &self,
+        key: &Key,
+        attempt: impl Into<Announced<'a>>,
+        from: i32,
+        to: i32,
+    ) -> Result<Outcome, Error> {
+        let attempt = attempt.into();
+        self.carry_out(key, attempt, |driver, seen| driver.scale(seen, attempt.id, from, to)).await
+    }
+
+    /// The user's own Deployment takes over what the canary Deployment has proven, as [`Cluster::deploy`] would.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn take_over<'a>(
+        &self,
+        key: &Key,
+        attempt: impl Into<Announced<'a>>,
+        plan: &Plan,
+        good: &KnownGood,
+        release: ReleaseId,
+    ) -> Result<Outcome, Error> {
+        let new = Incoming { plan, good, release };
+        let attempt = attempt.into();
+        self.carry_out(key, attempt, |driver, seen| driver.take_over(seen, attempt.id, &new)).await
+    }
+
+    /// The canary Deployment goes; nothing to do where there is none.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn retire<'a>(&self, key: &Key, attempt: impl Into<Announced<'a>>) -> Result<Outcome, Error> {
+        self.carry_out(key, attempt.into(), |driver, seen| driver.retire(seen)).await
     }
 
     /// Opens the pause at step `from` of the Rollout's steps, and no other: a second call for the same pause
@@ -292,11 +344,12 @@ impl Cluster {
     ) -> Result<Outcome, Error> {
         let entry = self.entry(key).await?;
         let source = self.source(&entry).await?;
-        let requests = requests(driver::of(&entry.workload), &entry.seen(source.as_deref()));
+        let requests = requests(driver::of(&entry.workload, None), &entry.seen(source.as_deref()));
         self.send_all(&entry, attempt, requests).await
     }
 
-    /// One request after the other, as long as nothing else marks the workload. The first that is not taken is the answer; what went before it stays done.
+    /// One request after the other, as long as nothing else marks the workload. The first that is not taken is the
+    /// answer; what went before it stays done.
     async fn send_all(
         &self,
         entry: &Entry,
@@ -311,17 +364,20 @@ impl Cluster {
         let mut done =
             Outcome::Applied { generation: w.generation, resource_version: w.resource_version.clone() };
         for request in requests {
-            let mark = request.marked.then_some(attempt.id);
-            let own = request.key == w.key;
-            let patch = if own { attempt.fenced(&entry.facts, request.patch) } else { request.patch };
-            let outcome = self.sender.patch(&request.key, request.part, mark, patch).await?;
+            let (own, marked) = (request.key == w.key, request.marked);
+            let request = if own { attempt.fenced(&entry.facts, request) } else { request };
+            let outcome = match self.sender.request(request, attempt.id).await {
+                // Another object that was only to be taken away, and is.
+                Err(Error::Gone(_)) if !own && !marked => continue,
+                other => other?,
+            };
             if !outcome.is_applied() {
                 return Ok(outcome);
             }
             // Another object's generation would be taken for the workload's.
             if own {
                 done = outcome;
-                if request.marked {
+                if marked {
                     attempt = attempt.landed();
                 }
             }
@@ -346,16 +402,16 @@ impl Cluster {
     }
 
     async fn fresh_entry(&self, key: &Key) -> Result<Entry, Error> {
-        let (_, facts, workload) = self.read(key).await?;
-        Ok(Entry { workload: Arc::new(workload), facts: Arc::new(facts) })
+        Ok(self.read(key).await?.entry)
     }
 
-    /// The object, what is kept of it, and the workload with its ReplicaSets: read now.
-    async fn read(&self, key: &Key) -> Result<(Value, Facts, Workload), Error> {
+    /// The workload with its ReplicaSets, and whatever stands beside it: read now.
+    async fn read(&self, key: &Key) -> Result<Read, Error> {
         let namespace_uri = format!("/api/v1/namespaces/{}", key.namespace);
-        let (object, namespace) = tokio::try_join!(
+        let (object, namespace, twin) = tokio::try_join!(
             self.sender.get(key),
             self.sender.read(&namespace_uri, "read its namespace", None),
+            self.read_twin(key),
         )?;
         let sets_uri = format!(
             "/apis/apps/v1/namespaces/{}/replicasets?labelSelector={}",
@@ -369,27 +425,56 @@ impl Cluster {
             code: 200,
             reason: format!("an object that cannot be read ({:?})", e.classify()),
         };
+        let deployment = |object: &Value| -> Result<Facts, Error> {
+            let deployment = raw::Deployment::deserialize(object).map_err(unreadable)?;
+            Ok(observe::deployment(&self.name, deployment))
+        };
         let facts = match key.kind {
             Kind::Rollout => {
                 observe::rollout(&self.name, raw::Rollout::deserialize(&object).map_err(unreadable)?)
             }
-            Kind::Deployment => {
-                observe::deployment(&self.name, raw::Deployment::deserialize(&object).map_err(unreadable)?)
-            }
+            Kind::Deployment => deployment(&object)?,
         };
+        let twin = twin.as_ref().map(deployment).transpose()?;
+        let twin = twin.filter(|twin| twin.twin_of.as_deref() == Some(facts.workload.uid.as_str()));
         let list = raw::List::<raw::ReplicaSet>::deserialize(&sets).map_err(unreadable)?;
-        let own: Vec<_> = list
-            .items
-            .into_iter()
-            .filter_map(observe::set)
-            .filter(|s| s.owner == facts.workload.uid)
-            .collect();
+        let sets: Vec<_> = list.items.into_iter().filter_map(observe::set).collect();
+        let own = |facts: &Facts| {
+            let uid = facts.workload.uid.clone();
+            sets.iter().filter(move |s| s.owner == uid)
+        };
         let environment = namespace["metadata"]["labels"][ENVIRONMENT].as_str();
         let known = self.view.entry(key);
         let before = known.as_ref().map(|e| &*e.workload).filter(|b| b.uid == facts.workload.uid);
-        let workload = observe::assemble(&facts, own.iter(), environment, before, Utc::now());
-        Ok((object, facts, workload))
+        let now = Utc::now();
+        let mut workload = observe::assemble(&facts, own(&facts), environment, before, now);
+        if let Some(twin) = &twin {
+            let seen = observe::assemble(twin, own(twin), environment, None, now);
+            observe::stand_beside(&mut workload, twin, seen);
+        }
+        let (workload, facts) = (Arc::new(workload), Arc::new(facts));
+        Ok(Read { object, entry: Entry { workload, facts, twin: twin.map(Arc::new) } })
     }
+
+    /// What is called as a second Deployment beside this one would be.
+    async fn read_twin(&self, key: &Key) -> Result<Option<Value>, Error> {
+        let name = match key.kind {
+            Kind::Deployment => Twin::name_for(&key.name).ok(),
+            Kind::Rollout => None,
+        };
+        let Some(name) = name else { return Ok(None) };
+        match self.sender.get(&Key { name, ..key.clone() }).await {
+            Ok(object) => Ok(Some(object)),
+            Err(Error::Gone(_)) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// What was read past the cache.
+struct Read {
+    object: Value,
+    entry: Entry,
 }
 
 /// The object's `matchLabels` as a query's value; narrows a list that is filtered by owner afterwards in any

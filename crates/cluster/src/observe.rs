@@ -4,7 +4,8 @@
 
 use crate::raw;
 use chrono::{DateTime, Utc};
-use model::workload::{Key, Kind, Phase, Revision, Strategy, Weights, Workload};
+use model::Span;
+use model::workload::{Key, Kind, Phase, Revision, Strategy, Twin, Weights, Workload};
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -17,6 +18,9 @@ pub const RELEASE: &str = "tidegate.dev/release";
 pub const ROLLBACK: &str = "tidegate.dev/rollback";
 /// The `rollbackWindow` that a rollback replaced, as JSON (`null`: there was none); put back afterwards.
 pub(crate) const WINDOW: &str = "tidegate.dev/rollback-window";
+/// Label of a Deployment that Tidegate made beside another, and of its pods: its own name. Nothing without it is ever
+/// deleted.
+pub(crate) const TWIN: &str = "tidegate.dev/beside";
 /// The service a workload belongs to.
 pub const SERVICE: &str = "tidegate.dev/service";
 /// Label of a workload or a namespace.
@@ -39,6 +43,10 @@ pub(crate) struct Facts {
     pub annotated: bool,
     /// Kind and name of `spec.workloadRef`.
     pub reference: Option<Box<(String, String)>>,
+    /// UID of the Deployment beside which Tidegate made this one.
+    pub twin_of: Option<Box<str>>,
+    /// `spec.progressDeadlineSeconds`, by default 600.
+    pub deadline: u32,
     /// The revision annotation's number: the wanted revision, once the controller has made it.
     pub revision: Option<i64>,
 }
@@ -271,6 +279,11 @@ pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
     Facts {
         workload,
         revision: meta.annotation("deployment.kubernetes.io/revision").and_then(|n| n.parse().ok()),
+        deadline: spec.progress_deadline_seconds.unwrap_or(600),
+        twin_of: meta.labels.get(TWIN).filter(|name| **name == meta.name).and_then(|_| {
+            let owner = meta.owner_references.iter().find(|o| o.kind == "Deployment")?;
+            Some(owner.uid.as_str().into())
+        }),
         ..facts(cluster, Kind::Deployment, &meta)
     }
 }
@@ -284,6 +297,8 @@ fn facts(cluster: &str, kind: Kind, meta: &raw::Meta) -> Facts {
         window: None,
         annotated: meta.annotations.is_some(),
         reference: None,
+        twin_of: None,
+        deadline: 600,
         revision: None,
     }
 }
@@ -333,6 +348,7 @@ fn common(cluster: &str, kind: Kind, meta: &raw::Meta, since: Option<DateTime<Ut
         preview_hash: None,
         workload_ref: false,
         dynamic_stable_scale: false,
+        twin: None,
         attempt: meta.annotation(ATTEMPT).map(str::to_owned),
         gitops: meta.labels.contains_key("argocd.argoproj.io/instance")
             || meta.annotation("argocd.argoproj.io/tracking-id").is_some(),
@@ -340,6 +356,22 @@ fn common(cluster: &str, kind: Kind, meta: &raw::Meta, since: Option<DateTime<Ut
         created,
         since: since.unwrap_or(created),
     }
+}
+
+/// Puts the second Deployment into the workload that it stands beside.
+pub(crate) fn stand_beside(w: &mut Workload, facts: &Facts, twin: Workload) {
+    w.twin = Some(Box::new(Twin {
+        name: twin.key.name,
+        desired: twin.replicas,
+        ready: twin.ready,
+        deadline: Span(u64::from(facts.deadline)),
+        phase: twin.phase,
+        message: twin.message,
+        hash: twin.current_hash,
+        images: twin.images,
+        attempt: twin.attempt,
+    }));
+    w.revisions.extend(twin.revisions);
 }
 
 fn filled(text: String) -> Option<String> {

@@ -51,6 +51,8 @@ impl Meta {
 #[serde(default)]
 pub(crate) struct Owner {
     #[serde(deserialize_with = "nil")]
+    pub kind: String,
+    #[serde(deserialize_with = "nil")]
     pub uid: String,
     #[serde(deserialize_with = "nil")]
     pub controller: bool,
@@ -265,13 +267,14 @@ pub(crate) struct Deployment {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct DeploymentSpec {
     pub replicas: Option<i32>,
     #[serde(deserialize_with = "nil")]
     pub paused: bool,
     #[serde(deserialize_with = "nil")]
     pub template: Template,
+    pub progress_deadline_seconds: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -12,7 +12,7 @@ use crate::driver::{self, Requests, Seen};
 use crate::error::Error;
 use crate::observe::Facts;
 use crate::send::Outcome;
-use crate::{Cluster, rollout};
+use crate::{Cluster, Read, rollout};
 use chrono::{DateTime, Utc};
 use model::AttemptId;
 use model::config::{Kept, Reference, State, references};
@@ -40,7 +40,8 @@ impl Cluster {
         now: DateTime<Utc>,
     ) -> Result<Rehearsal, Error> {
         let begun = Instant::now();
-        let (object, facts, w) = self.read(key).await?;
+        let Read { object, entry } = self.read(key).await?;
+        let (facts, w) = (&*entry.facts, &*entry.workload);
         let mut rehearsal = Rehearsal {
             at: now,
             took_ms: 0,
@@ -49,25 +50,25 @@ impl Cluster {
             checks: Vec::new(),
             findings: Vec::new(),
         };
-        match written_down(&object, &facts, &w, images) {
+        match written_down(&object, facts, w, images) {
             Err(why) => rehearsal.checks.push(Check::failed(WAY_BACK, why)),
             Ok((good, words)) => {
                 rehearsal.checks.push(Check::passed(WAY_BACK, words));
-                rehearsal.checks.push(revision(&w, &good));
+                rehearsal.checks.push(revision(w, &good));
                 let wanted = references(&good.template);
                 let (tried, around, config) = tokio::join!(
-                    self.try_patches(&facts, &w, &good),
+                    self.try_patches(facts, w, &good),
                     self.surroundings(&w.key),
                     self.config(&w.key, &wanted)
                 );
                 rehearsal.checks.extend(tried);
-                rehearsal.checks.extend(surroundings::room(&around, &w, &object));
-                rehearsal.findings = findings::findings(&w, &object, &good, images);
+                rehearsal.checks.extend(surroundings::room(&around, w, &object));
+                rehearsal.findings = findings::findings(w, &object, &good, images);
                 let (check, words) = configuration(&wanted, &config);
                 rehearsal.checks.extend(check);
                 rehearsal.findings.extend(words);
-                rehearsal.findings.extend(surroundings::words(&around, &w, &object));
-                let (pace, promoted) = findings::paces(&w, &good.hash);
+                rehearsal.findings.extend(surroundings::words(&around, w, &object));
+                let (pace, promoted) = findings::paces(w, &good.hash);
                 rehearsal.way = Some(WayBack {
                     version: version_of(&good.images),
                     hash: good.hash,
@@ -83,8 +84,8 @@ impl Cluster {
 
     /// Every call a rollback may take, made for the workload as it is: the hashes they test are those of now.
     async fn try_patches(&self, facts: &Facts, w: &Workload, good: &KnownGood) -> Vec<Check> {
-        let (driver, attempt) = (driver::of(w), AttemptId("rehearsal".into()));
-        let seen = Seen { workload: w, facts, source: None };
+        let (driver, attempt) = (driver::of(w, None), AttemptId("rehearsal".into()));
+        let seen = Seen { workload: w, facts, twin: None, source: None, object: None };
         let tries = driver.ways_back().iter().map(|call| {
             let requests = driver.back(*call, &seen, &attempt, good);
             async move {
@@ -102,7 +103,7 @@ impl Cluster {
             Err(why) => last = Outcome::refused(why),
             Ok(requests) => {
                 for request in requests {
-                    last = self.sender.dry_run(&request.key, request.part, request.patch).await?;
+                    last = self.sender.dry_run(request).await?;
                     if !last.is_applied() {
                         break;
                     }
@@ -123,6 +124,7 @@ fn name(call: Call) -> &'static str {
         Call::Revert => "Revert",
         Call::RevertThroughWindow => "Revert past the steps",
         Call::PromoteFull => "Full promotion",
+        Call::Retire => "Removal of the canary Deployment",
     }
 }
 

@@ -14,6 +14,7 @@ use model::release::KnownGood;
 use model::rollback::Call;
 use model::workload::{Key, Kind, Phase, Strategy, Workload};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 const STEPS: &str = "/spec/strategy/canary/steps";
 const ROLLBACK_WINDOW: &str = "/spec/rollbackWindow";
@@ -43,8 +44,7 @@ impl Driver for Steps {
 
     fn unpause(&self, seen: &Seen<'_>, attempt: Option<&AttemptId>) -> Requests {
         let patch = unpause(seen.facts, attempt);
-        let marked = attempt.is_some();
-        Ok(vec![Request { marked, ..Request::unmarked(&seen.workload.key, patch) }])
+        Ok(vec![Request { marked: attempt.is_some(), ..Request::unmarked(&seen.workload.key, patch) }])
     }
 
     fn abort(&self, seen: &Seen<'_>, bad: Option<&str>) -> Requests {
@@ -207,6 +207,19 @@ pub(crate) fn images(mut patch: Patch, w: &Workload, plan: &Plan, good: &KnownGo
         ));
     }
     Ok(patch)
+}
+
+/// A template with other images.
+pub(crate) fn with_images(template: &Value, images: &BTreeMap<String, String>) -> Value {
+    let mut template = template.clone();
+    for list in ["containers", "initContainers"] {
+        for container in template["spec"][list].as_array_mut().into_iter().flatten() {
+            if let Some(image) = container["name"].as_str().and_then(|name| images.get(name)) {
+                container["image"] = image.as_str().into();
+            }
+        }
+    }
+    template
 }
 
 /// The way back as it is kept on the object.

@@ -4,6 +4,7 @@
 //! happens), our field manager, and `test`s as preconditions. It is sent once: nothing here repeats an
 //! effect.
 
+use crate::driver::{self, What};
 use crate::error::{Error, one_line};
 use crate::observe::ATTEMPT;
 use crate::patch::{Patch, annotation};
@@ -103,12 +104,12 @@ fn uri(key: &Key, part: Part) -> String {
 
 impl Sender {
     pub(crate) async fn call(&self, method: Method, uri: &str, body: Option<&Value>) -> Answer {
+        let patches = method == Method::PATCH;
+        let content = if patches { "application/json-patch+json" } else { "application/json" };
         let mut request = Request::builder().method(method).uri(uri);
         if body.is_some() {
             // Only the object's metadata comes back: the rest would be thrown away.
-            request = request
-                .header(header::CONTENT_TYPE, "application/json-patch+json")
-                .header(header::ACCEPT, METADATA);
+            request = request.header(header::CONTENT_TYPE, content).header(header::ACCEPT, METADATA);
         }
         let body = body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
         let request = match request.body(Body::from(body)) {
@@ -202,16 +203,83 @@ impl Sender {
         self.send(&uri(key, part), key, attempt, patch).await
     }
 
+    /// Sends what a driver says.
+    ///
+    /// # Errors
+    /// As [`Sender::patch`].
+    pub(crate) async fn request(
+        &self,
+        request: driver::Request,
+        attempt: &AttemptId,
+    ) -> Result<Outcome, Error> {
+        let mark = request.marked.then_some(attempt);
+        match request.what {
+            What::Patch(part, patch) => self.patch(&request.key, part, mark, patch).await,
+            What::Create(object) => self.create(&request.key, attempt, &object).await,
+            What::Delete(uid) => self.delete(&request.key, &uid).await,
+        }
+    }
+
+    /// Makes an object that carries the attempt's id. Where it is there already it is done, if under the same id.
+    async fn create(&self, key: &Key, attempt: &AttemptId, object: &Value) -> Result<Outcome, Error> {
+        let path = path(key);
+        let all = path.rsplit_once('/').map_or(path.as_str(), |(all, _)| all);
+        let uri = format!("{all}?fieldManager={MANAGER}&fieldValidation=Strict");
+        match self.call(Method::POST, &uri, Some(object)).await {
+            Answer::Ok(value) => Ok(applied(&value)),
+            Answer::Lost(why) => Ok(self.unconfirmed(&why)),
+            Answer::No { code: 409, .. } => {
+                let there = self.get(key).await?;
+                if there.pointer(&annotation(ATTEMPT)).and_then(Value::as_str) == Some(&attempt.0) {
+                    return Ok(applied(&there));
+                }
+                Ok(Outcome::refused(format!(
+                    "{} {} is there already, and not made by this attempt. Delete it, if it is not needed, or give \
+                     it another name.",
+                    key.kind.key(),
+                    key.name
+                )))
+            }
+            Answer::No { code: code @ (422 | 400), reason } => Ok(Outcome::refused(format!(
+                "The cluster refused to make {} {}: {reason} ({code}).",
+                key.kind.key(),
+                key.name
+            ))),
+            answer => Err(self.error(answer, &format!("make {}", key.name))),
+        }
+    }
+
+    /// Deletes the object with this UID and no other of its name.
+    async fn delete(&self, key: &Key, uid: &str) -> Result<Outcome, Error> {
+        let options = serde_json::json!({"apiVersion": "v1", "kind": "DeleteOptions",
+            "propagationPolicy": "Background", "preconditions": {"uid": uid}});
+        match self.call(Method::DELETE, &path(key), Some(&options)).await {
+            Answer::Ok(_) | Answer::No { code: 404 | 409, .. } => {
+                Ok(Outcome::Applied { generation: 0, resource_version: String::new() })
+            }
+            Answer::Lost(why) => Ok(self.unconfirmed(&why)),
+            answer => Err(self.error(answer, &format!("delete {}", key.name))),
+        }
+    }
+
+    fn unconfirmed(&self, why: &str) -> Outcome {
+        let why = format!("The API server of cluster {} did not confirm the change: {why}.", self.cluster);
+        Outcome::Unsure { why }
+    }
+
     /// Has the API server take a patch through everything but storing it: permissions, preconditions, schema and
     /// admission. [`Outcome::Applied`] means that it would be taken.
     ///
     /// # Errors
     /// As [`Sender::patch`].
-    pub(crate) async fn dry_run(&self, key: &Key, part: Part, patch: Patch) -> Result<Outcome, Error> {
-        let mut uri = uri(key, part);
+    pub(crate) async fn dry_run(&self, request: driver::Request) -> Result<Outcome, Error> {
+        let What::Patch(part, patch) = request.what else {
+            return Ok(Outcome::refused("Only a patch can be tried."));
+        };
+        let mut uri = uri(&request.key, part);
         uri.push_str("&dryRun=All");
         // Without the attempt: what is not stored cannot be found again.
-        self.send(&uri, key, None, patch).await
+        self.send(&uri, &request.key, None, patch).await
     }
 
     async fn send(
@@ -224,9 +292,7 @@ impl Sender {
         let body = patch.clone().value();
         match self.call(Method::PATCH, uri, Some(&body)).await {
             Answer::Ok(value) => Ok(applied(&value)),
-            Answer::Lost(why) => Ok(Outcome::Unsure {
-                why: format!("The API server of cluster {} did not confirm the change: {why}.", self.cluster),
-            }),
+            Answer::Lost(why) => Ok(self.unconfirmed(&why)),
             Answer::No { code: 404, .. } => Err(Error::Gone(key.clone())),
             Answer::No { code: code @ (409 | 422 | 400), reason } => {
                 Ok(self.why(key, attempt, &patch, code, reason).await)

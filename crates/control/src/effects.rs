@@ -119,6 +119,9 @@ impl Control {
         let good = &release.known_good;
         match effect {
             Effect::Deploy => cluster.deploy(key, id, plan, good, release.id).await,
+            Effect::Scale { from, to } => cluster.scale(key, id, *from, *to).await,
+            Effect::TakeOver => cluster.take_over(key, id, plan, good, release.id).await,
+            Effect::Retire => cluster.retire(key, id).await,
             Effect::OpenPause { from } => cluster.open_pause(key, id, *from).await,
             Effect::Switch => match release.canary_hash.as_deref() {
                 Some(hash) => cluster.switch(key, id, hash).await,

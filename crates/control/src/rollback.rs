@@ -442,8 +442,9 @@ pub(crate) fn is_overtaken(intent: &Intent, w: &Workload) -> Option<String> {
 /// The version that a rollback to `good` leaves; on the second press of one, the version that the first leaves. `toward`
 /// is where that first one was on its way to.
 fn left(w: &Workload, good: &str, toward: Option<&str>) -> Option<String> {
-    let hashes = || [&w.current_hash, &w.stable_hash].into_iter().flatten().filter(|hash| *hash != good);
-    hashes().find(|hash| Some(hash.as_str()) != toward).or_else(|| hashes().next()).cloned()
+    let newest = [w.newest_hash(), w.current_hash.as_deref(), w.stable_hash.as_deref()];
+    let hashes = || newest.into_iter().flatten().filter(|hash| *hash != good);
+    hashes().find(|hash| Some(*hash) != toward).or_else(|| hashes().next()).map(str::to_owned)
 }
 
 /// Does the way back lead where whoever presses thinks it does?

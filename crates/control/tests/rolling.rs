@@ -91,17 +91,3 @@ async fn a_version_whose_pods_never_start_goes_back_by_itself() {
     let w = world.until(&key, |w| w.phase == Phase::Healthy && !w.in_flight()).await;
     assert_eq!((w.images["app"].as_str(), w.ready), (OLD, 4));
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canary_plan_for_a_deployment_is_refused_with_what_to_write() {
-    let world = World::new().await;
-    world.mailer().await;
-    let replica = world.replica("a");
-    let people = people(&replica.control).await;
-    let plan = world
-        .plan("1.1.0", "[{weight: 50}, {weight: 100}]")
-        .replace("name: web}", "kind: Deployment, name: mailer}");
-    let refused = replica.control.create_plan(&people.manager, &plan).await.unwrap_err();
-    assert_eq!(refused.fields[0].field, "spec.strategy");
-    assert!(refused.fields[0].message.contains("rolling"), "{refused:?}");
-}

@@ -15,6 +15,7 @@ pub(crate) mod sample;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod twin;
 mod words;
 
 pub use apply::{apply, begin};
@@ -42,6 +43,12 @@ pub enum Effect {
     OpenPause { from: i32 },
     /// Opens the pause at which a blue-green update waits: the active Service goes to the new version, with all users.
     Switch,
+    /// The second Deployment beside a user's gets another number of pods; `from` is tested by the patch.
+    Scale { from: i32, to: i32 },
+    /// The user's own Deployment takes over the version that the second one has proven, by its rolling update.
+    TakeOver,
+    /// The second Deployment is scaled to nothing and deleted.
+    Retire,
     /// A Deployment in the middle of a roll-out is held: `spec.paused: true`.
     Pause,
     /// It goes on: `spec.paused: false`.
@@ -63,8 +70,10 @@ impl Effect {
     /// May put more traffic on the new version. Everything else only takes away or tidies up.
     pub fn raises(&self) -> bool {
         match self {
-            Self::Deploy | Self::OpenPause { .. } | Self::Switch | Self::Resume => true,
-            Self::Pause
+            Self::Deploy | Self::OpenPause { .. } | Self::Switch | Self::Resume | Self::TakeOver => true,
+            Self::Scale { from, to } => to > from,
+            Self::Retire
+            | Self::Pause
             | Self::Unpause
             | Self::Abort
             | Self::Revert
@@ -79,6 +88,9 @@ impl Effect {
             Self::Deploy => "deploy",
             Self::OpenPause { .. } => "open_pause",
             Self::Switch => "switch",
+            Self::Scale { .. } => "scale",
+            Self::TakeOver => "take_over",
+            Self::Retire => "retire",
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Unpause => "unpause",

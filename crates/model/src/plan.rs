@@ -1,5 +1,6 @@
 //! A plan: what will be different, by which steps, who must approve it. Its canonical digest is what is approved.
 
+pub mod beside;
 pub mod diff;
 pub mod reach;
 pub mod read;

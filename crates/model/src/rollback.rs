@@ -24,6 +24,8 @@ pub enum Call {
     RevertThroughWindow,
     /// After the revert was observed: `status.promoteFull: true`.
     PromoteFull,
+    /// The second Deployment beside a user's is scaled to nothing and deleted.
+    Retire,
 }
 
 impl Call {
@@ -35,6 +37,7 @@ impl Call {
             Self::Revert => "revert",
             Self::RevertThroughWindow => "revert_through_window",
             Self::PromoteFull => "promote_full",
+            Self::Retire => "retire",
         }
     }
 }
@@ -76,7 +79,27 @@ pub fn route(w: &Workload, good: &str) -> Route {
     let mut calls = Vec::new();
     // Before the controller has seen the newest generation its hashes are about the template before it.
     let settled = w.observed() && !w.abort;
-    if w.current_hash.as_deref() == Some(good) && w.stable_hash.as_deref() == Some(good) && settled {
+    let own = w.current_hash.as_deref() == Some(good) && w.stable_hash.as_deref() == Some(good) && settled;
+    if w.twin.is_some() {
+        calls.push(Call::Retire);
+        if own {
+            return Route {
+                calls,
+                pace: Pace::Seconds,
+                because: "The known-good version has all its pods: the canary Deployment beside it goes."
+                    .into(),
+            };
+        }
+        calls.push(Call::Revert);
+        return Route {
+            calls,
+            pace: Pace::PodStart,
+            because:
+                "The canary Deployment goes at once; the Deployment itself goes back at its rolling pace."
+                    .into(),
+        };
+    }
+    if own {
         return Route {
             calls,
             pace: Pace::Now,
@@ -136,7 +159,7 @@ pub fn route(w: &Workload, good: &str) -> Route {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conductor::sample::{CANARY, GOOD, healthy, plan, promoted, standing, step};
+    use crate::conductor::sample::{CANARY, GOOD, beside, healthy, plan, promoted, standing, step};
     use crate::workload::Kind;
 
     fn canary() -> Workload {
@@ -215,6 +238,14 @@ mod tests {
         w.key.kind = Kind::Deployment;
         w.strategy = Strategy::Rolling;
         assert_eq!(way(&w), (vec![Call::Revert], Pace::PodStart));
+    }
+
+    #[test]
+    fn before_it_takes_over_only_the_canary_deployment_goes() {
+        let mut w = beside(2);
+        assert_eq!(way(&w), (vec![Call::Retire], Pace::Seconds));
+        w.current_hash = Some("taken-over".into());
+        assert_eq!(way(&w), (vec![Call::Retire, Call::Revert], Pace::PodStart));
     }
 
     #[test]

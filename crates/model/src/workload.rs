@@ -1,5 +1,6 @@
 //! A workload as it was last seen in the cluster: what the watch cache keeps, and what every rule reads.
 
+use crate::span::Span;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -113,6 +114,45 @@ pub struct Weights {
     pub stable: u8,
 }
 
+/// A second Deployment, made by Tidegate beside a user's own for the time of a release: its pods run the new version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Twin {
+    pub name: String,
+    /// `spec.replicas`.
+    pub desired: i32,
+    pub ready: i32,
+    /// How long its pods may take to be ready. Its own controller watches over new templates only, not over a scaling.
+    pub deadline: Span,
+    /// As for a workload of its own.
+    pub phase: Phase,
+    pub message: Option<String>,
+    /// Pod template hash, once its controller has made one.
+    pub hash: Option<String>,
+    pub images: BTreeMap<String, String>,
+    /// Annotation `tidegate.dev/attempt`: the attempt that made it, or changed it last.
+    pub attempt: Option<String>,
+}
+
+impl Twin {
+    /// Ends the name of each: `checkout-tidegate`.
+    pub const SUFFIX: &'static str = "-tidegate";
+
+    /// What the one beside a Deployment is called.
+    ///
+    /// # Errors
+    /// In words, when that would be longer than the 63 characters that a label holds.
+    pub fn name_for(deployment: &str) -> Result<String, String> {
+        let name = format!("{deployment}{}", Self::SUFFIX);
+        if name.len() <= 63 {
+            return Ok(name);
+        }
+        Err(format!(
+            "{deployment} is too long a name: the canary Deployment beside it would be called {name}, and 63 \
+             characters are the most. Write `rolling` instead."
+        ))
+    }
+}
+
 /// One workload, compact: five thousand of these must fit in memory easily.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
@@ -161,7 +201,10 @@ pub struct Workload {
     pub attempt: Option<String>,
     /// Owned by Argo CD (tracking label or annotation).
     pub gitops: bool,
-    /// Newest first; owner-filtered.
+    /// For a Deployment: the second one beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twin: Option<Box<Twin>>,
+    /// Newest first; owner-filtered. Those of a second Deployment beside it are the last ones.
     pub revisions: Vec<Revision>,
     pub created: DateTime<Utc>,
     /// When the phase was last seen to change.
@@ -174,11 +217,22 @@ impl Workload {
         self.observed_generation.is_some_and(|o| o >= self.generation)
     }
 
-    /// An update is in flight: the wanted version is not yet the stable one.
+    /// An update is in flight: the wanted version is not yet the stable one, or stands beside it.
     pub fn in_flight(&self) -> bool {
+        if self.twin.is_some() {
+            return true;
+        }
         match (&self.stable_hash, &self.current_hash) {
             (Some(stable), Some(current)) => stable != current,
             _ => false,
+        }
+    }
+
+    /// Hash of the newest version's pods: those of the second Deployment where there is one.
+    pub fn newest_hash(&self) -> Option<&str> {
+        match &self.twin {
+            Some(twin) => twin.hash.as_deref(),
+            None => self.current_hash.as_deref(),
         }
     }
 
@@ -194,9 +248,12 @@ impl Workload {
             return w.canary;
         }
         let (mut canary, mut all) = (0, 0);
+        // In the end the workload itself takes over what the second Deployment has proven.
+        let takes_over = self.twin.as_ref().is_some_and(|t| t.images == self.images);
         for r in &self.revisions {
             all += r.ready;
-            if Some(&r.hash) == self.current_hash.as_ref() {
+            let own = takes_over && Some(&r.hash) == self.current_hash.as_ref();
+            if Some(r.hash.as_str()) == self.newest_hash() || own {
                 canary += r.ready;
             }
         }
@@ -207,9 +264,9 @@ impl Workload {
         self.revisions.iter().find(|r| r.hash == hash)
     }
 
-    /// The version people see: the tag of the container `app`, else of the first container.
+    /// The version people see as the newest: the tag of the container `app`, else of the first container.
     pub fn version(&self) -> String {
-        version_of(&self.images)
+        version_of(self.twin.as_ref().map_or(&self.images, |t| &t.images))
     }
 
     /// The version that carries users' traffic now.
@@ -217,7 +274,7 @@ impl Workload {
         self.stable_hash
             .as_deref()
             .and_then(|h| self.revision(h))
-            .map_or_else(|| self.version(), |r| version_of(&r.images))
+            .map_or_else(|| version_of(&self.images), |r| version_of(&r.images))
     }
 }
 

@@ -97,6 +97,9 @@ pub(crate) fn weight(release: &Release, workload: Option<&Workload>) -> u8 {
         State::RolledBack | State::Cancelled | State::Queued => 0,
         State::Running | State::Waiting | State::Paused | State::RollingBack | State::Failed => {
             let Some(w) = workload else { return 0 };
+            if w.twin.is_some() {
+                return w.canary_share();
+            }
             if release.canary_hash.is_some() && release.canary_hash != w.current_hash {
                 // The template is back already. After a promotion what is in flight now is the known-good version.
                 let promoted = w.stable_hash == release.canary_hash;

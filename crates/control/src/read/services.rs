@@ -310,6 +310,10 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
             }
             // Only where the switch alone does not do it.
             Call::PromoteFull if route.pace == Pace::Seconds => {}
+            Call::Retire => steps.push(format!(
+                "The canary Deployment goes at once: {weight} % to 0 %. {ready} of {desired} pods of {to_version} are \
+                 ready."
+            )),
             Call::PromoteFull => {
                 steps.push(format!("{to_version} takes all traffic when its pods are ready."))
             }

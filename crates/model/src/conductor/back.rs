@@ -28,7 +28,7 @@ pub(super) fn back(i: &Input<'_>) -> Decision {
             format!("The workload {} is gone from the cluster: there is nothing to take back.", r.workload);
         return end(State::Failed, why);
     };
-    if proved(r, w) && returned(r, w) {
+    if proved(r, w) && returned(r, w) && !may_take_over(r) {
         return match r.course {
             Course::Abort => end(State::Cancelled, format!("All traffic is on {}.", r.good_version())),
             Course::RollBack | Course::Forward => {
@@ -59,6 +59,9 @@ fn needed(i: &Input<'_>, w: &Workload) -> Vec<Effect> {
     if w.spec_paused && w.strategy != Strategy::Rolling {
         effects.push(Effect::Unpause);
     }
+    if w.twin.is_some() {
+        effects.push(Effect::Retire);
+    }
     let reverted = reverted(r, w);
     if !reverted {
         // Sent before the new template was observed an abort is lost, so it would only cost time.
@@ -78,7 +81,14 @@ fn needed(i: &Input<'_>, w: &Workload) -> Vec<Effect> {
 
 /// The object wants the known-good template again, and what is seen is not from before the deploy.
 fn reverted(r: &Release, w: &Workload) -> bool {
-    proved(r, w) && good_images(r, w) && (!w.observed() || wants_good(r, w) || sent(r, w))
+    let good = !w.observed() || wants_good(r, w) || sent(r, w);
+    proved(r, w) && good_images(r, w) && good && !may_take_over(r)
+}
+
+/// The user's own Deployment was told to take the new version over, and not yet to go back: it may do so after what
+/// is seen.
+fn may_take_over(r: &Release) -> bool {
+    tried(r, &Effect::TakeOver).is_some() && tried(r, &Effect::Revert).is_none_or(|t| !t.happened)
 }
 
 /// Our own revert is the newest mark: for an instant the controller still names the old hash.
@@ -122,6 +132,9 @@ fn news(r: &Release, w: &Workload) -> Vec<Proof> {
 
 fn waiting_for(r: &Release, w: &Workload) -> String {
     let good = r.good_version();
+    if let Some(twin) = &w.twin {
+        return format!("Going back to {good}: waiting until the canary Deployment {} is gone.", twin.name);
+    }
     if w.workload_ref {
         return "The template lives in the workload that workloadRef names: put the old one back there."
             .into();

@@ -42,6 +42,9 @@ pub(super) fn forward(i: &Input<'_>) -> Decision {
     if let Some(v) = failed(r) {
         return record(Record::TurnBack { why: v.words.clone() });
     }
+    if super::twin::drives(i.plan, w) {
+        return super::twin::forward(i, w);
+    }
     let Some(canary) = r.canary_hash.as_deref() else {
         return naming(i, w);
     };
@@ -109,7 +112,8 @@ pub(super) fn barred(i: &Input<'_>, w: &Workload) -> Option<Decision> {
 
 fn before_deploy(i: &Input<'_>, w: &Workload) -> Decision {
     let r = i.release;
-    if w.strategy != i.plan.drives() || w.workload_ref {
+    let fits = w.strategy == i.plan.drives() || super::twin::drives(i.plan, w);
+    if !fits || w.workload_ref {
         let why = format!("{} is not what the plan's strategy is for, so nothing was changed.", r.workload);
         return end(State::Failed, why);
     }
@@ -189,7 +193,7 @@ fn naming(i: &Input<'_>, w: &Workload) -> Decision {
 }
 
 /// The workload wants something else than this release's version.
-fn changed_outside(r: &Release, w: &Workload) -> Decision {
+pub(super) fn changed_outside(r: &Release, w: &Workload) -> Decision {
     let back = w.current_hash.as_deref() == Some(r.known_good.hash.as_str()) && good_images(r, w);
     if back {
         let why = format!("Somebody put {} back past Tidegate.", r.good_version());

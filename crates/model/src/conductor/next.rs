@@ -120,12 +120,18 @@ pub(super) fn reached(w: &Workload, id: &crate::ids::AttemptId) -> bool {
 /// The object carries the mark of one of the release's own attempts, the deploy being the first of them: what is
 /// seen is certainly from after the deploy reached the cluster.
 pub(super) fn marked(r: &Release, w: &Workload) -> bool {
-    w.attempt.as_deref().is_some_and(|mark| crate::ids::AttemptId::is_of(mark, r.id))
+    let twin = w.twin.as_ref().and_then(|t| t.attempt.as_deref());
+    [w.attempt.as_deref(), twin].into_iter().flatten().any(|mark| crate::ids::AttemptId::is_of(mark, r.id))
 }
 
 /// A deploy that was taken as not done is in the cluster after all.
 pub(super) fn landed_late(r: &Release, w: &Workload) -> bool {
-    !deployed(r) && tried(r, &Effect::Deploy).is_some() && ours(r, w) && (marked(r, w) || w.in_flight())
+    if deployed(r) || tried(r, &Effect::Deploy).is_none() {
+        return false;
+    }
+    let beside = w.twin.as_ref().and_then(|t| t.attempt.as_deref());
+    beside.is_some_and(|mark| crate::ids::AttemptId::is_of(mark, r.id))
+        || ours(r, w) && (marked(r, w) || w.in_flight())
 }
 
 pub(super) fn landed() -> Decision {

@@ -36,7 +36,7 @@ pub(super) fn rolling(i: &Input<'_>, w: &Workload) -> Decision {
 }
 
 /// Pauses and resumes the Deployment as the release is held and resumed. Somebody else's pause is left alone.
-fn held(i: &Input<'_>, w: &Workload) -> Option<Decision> {
+pub(super) fn held(i: &Input<'_>, w: &Workload) -> Option<Decision> {
     let r = i.release;
     let act = |effect: Effect, why: &str| match ready(r, &effect, i.now) {
         Ok(()) => Decision::Act(effect),
@@ -57,6 +57,6 @@ fn paused_by_us(r: &Release) -> bool {
     at(&Effect::Pause).is_some_and(|paused| at(&Effect::Resume).is_none_or(|resumed| resumed <= paused))
 }
 
-fn on_new(w: &Workload) -> i32 {
+pub(super) fn on_new(w: &Workload) -> i32 {
     w.current_hash.as_deref().and_then(|h| w.revision(h)).map_or(0, |r| r.ready)
 }

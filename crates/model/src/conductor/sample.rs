@@ -8,7 +8,7 @@ use crate::plan::{
 use crate::release::{Course, KnownGood, Release, State, Tried};
 use crate::span::Span;
 use crate::verdict::{Class, Limits, Side, Verdict};
-use crate::workload::{Key, Kind, Phase, Revision, Strategy, Weights, Workload};
+use crate::workload::{Key, Kind, Phase, Revision, Strategy, Twin, Weights, Workload};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -151,10 +151,39 @@ pub(crate) fn healthy() -> Workload {
         dynamic_stable_scale: false,
         attempt: None,
         gitops: false,
+        twin: None,
         revisions: vec![revision(GOOD, OLD_IMAGE, 41, 8)],
         created: at(-1000),
         since: at(-1000),
     }
+}
+
+/// A Deployment of eight pods, healthy on the known-good version.
+pub(crate) fn deployment() -> Workload {
+    let mut w = healthy();
+    w.key.kind = Kind::Deployment;
+    w.strategy = Strategy::Rolling;
+    (w.router, w.weights, w.step_index, w.step_count) = (None, None, None, 0);
+    w
+}
+
+/// The same with so many ready pods of a canary Deployment beside it.
+pub(crate) fn beside(pods: i32) -> Workload {
+    let mut w = deployment();
+    w.attempt = Some("r318-1".into());
+    w.revisions.push(revision(CANARY, NEW_IMAGE, 1, pods));
+    w.twin = Some(Box::new(Twin {
+        name: "checkout-tidegate".into(),
+        desired: pods,
+        ready: pods,
+        deadline: Span(60),
+        phase: Phase::Healthy,
+        message: None,
+        hash: Some(CANARY.into()),
+        images: images(NEW_IMAGE),
+        attempt: Some("r318-1".into()),
+    }));
+    w
 }
 
 pub(crate) fn revision(hash: &str, image: &str, number: i64, pods: i32) -> Revision {

@@ -32,7 +32,13 @@ pub(super) fn pending(i: &Input<'_>) -> Option<Decision> {
 fn moot(r: &Release, effect: &Effect) -> bool {
     let raise = matches!(
         effect,
-        Effect::OpenPause { .. } | Effect::Switch | Effect::Pause | Effect::Resume | Effect::RestoreSteps
+        Effect::OpenPause { .. }
+            | Effect::Switch
+            | Effect::Scale { .. }
+            | Effect::TakeOver
+            | Effect::Pause
+            | Effect::Resume
+            | Effect::RestoreSteps
     );
     raise && r.course != Course::Forward
 }
@@ -53,6 +59,12 @@ fn visible(i: &Input<'_>, attempt: &Attempt, w: &Workload) -> bool {
     let r = i.release;
     let promoted = w.current_hash.is_some() && w.current_hash == w.stable_hash;
     match attempt.effect {
+        Effect::Deploy if super::twin::drives(i.plan, w) => {
+            w.twin.as_ref().is_some_and(|t| t.attempt.as_deref() == Some(attempt.id.0.as_str()))
+        }
+        Effect::Scale { to, .. } => w.twin.as_ref().is_none_or(|t| t.desired == to),
+        Effect::TakeOver => reached(w, &attempt.id),
+        Effect::Retire => w.twin.is_none(),
         Effect::Deploy => reached(w, &attempt.id) || walked(i) && our_steps(i, w) && ours(r, w),
         Effect::OpenPause { from } => opened(r, w, from, promoted),
         Effect::Switch => {

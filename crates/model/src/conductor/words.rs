@@ -5,7 +5,7 @@ use crate::plan::{BlueGreen, Plan};
 use crate::release::{Release, State};
 use crate::rollback::Proof;
 use crate::span::Span;
-use crate::workload::Strategy;
+use crate::workload::{Kind, Strategy};
 
 /// What an effect is about to do, in one sentence.
 pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
@@ -17,6 +17,14 @@ pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
         Effect::Deploy if plan.drives() == Strategy::BlueGreen => {
             format!("{new} comes up behind the preview Service; users stay on {good} until its gates open.")
         }
+        Effect::Deploy if release.workload.kind == Kind::Deployment => {
+            format!("A canary Deployment is made for {new}; {} stays as it is.", release.workload.name)
+        }
+        Effect::Scale { from, to } => format!("The canary Deployment is scaled from {from} to {to} pods."),
+        Effect::TakeOver => {
+            format!("{} takes {new} over by its own rolling update.", release.workload.name)
+        }
+        Effect::Retire => "The canary Deployment is scaled to nothing and deleted.".into(),
         Effect::Deploy => {
             let first = plan.steps().first().map_or(0, |s| s.weight);
             format!("{new} starts at {first} %, and stands there until its gates open.")
@@ -158,6 +166,12 @@ fn settled(effect: &Effect, happened: bool) -> &'static str {
         (Effect::OpenPause { .. }, false) => "release.weight.not_raised",
         (Effect::Switch, true) => "release.switched",
         (Effect::Switch, false) => "release.switch.not_done",
+        (Effect::Scale { .. }, true) => "release.canary.scaled",
+        (Effect::Scale { .. }, false) => "release.canary.not_scaled",
+        (Effect::TakeOver, true) => "release.deployment.taken_over",
+        (Effect::TakeOver, false) => "release.deployment.not_taken_over",
+        (Effect::Retire, true) => "release.canary.retired",
+        (Effect::Retire, false) => "release.canary.not_retired",
         (Effect::Pause, true) => "release.deployment.paused",
         (Effect::Pause, false) => "release.deployment.not_paused",
         (Effect::Resume, true) => "release.deployment.resumed",

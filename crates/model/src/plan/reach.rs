@@ -16,6 +16,11 @@ pub fn check(plan: &Plan, workload: &Workload) -> (Vec<FieldError>, Vec<FieldErr
         return (errors, warnings);
     }
     images(plan, workload, &mut errors, &mut warnings);
+    if workload.strategy == Strategy::Rolling && plan.drives() == Strategy::Canary {
+        let (unreachable, inexact) = super::beside::check(plan, workload);
+        errors.extend(unreachable);
+        warnings.extend(inexact);
+    }
     if workload.router.is_none() && workload.strategy == Strategy::Canary {
         weights(plan, workload.replicas, &mut errors, &mut warnings);
     }
@@ -32,13 +37,10 @@ fn undrivable(plan: &Plan, w: &Workload) -> Option<FieldError> {
     let name = &w.key.name;
     let fault = |field: &str, words: String| Some(FieldError::new(field, words));
     let refused = match (w.strategy, plan.drives()) {
-        (Strategy::Rolling, Strategy::Canary | Strategy::BlueGreen) => {
-            let said = if plan.drives() == Strategy::Canary { "canary" } else { "blueGreen" };
-            Some(format!(
-                "{name} is a Deployment, which knows no weights. Write `rolling: {{bake: 5m}}` instead of `{said}`, or \
-                 turn it into a Rollout."
-            ))
-        }
+        (Strategy::Rolling, Strategy::BlueGreen) => Some(format!(
+            "{name} is a Deployment, and Tidegate does not drive blue-green there yet. Write `canary` with its steps \
+             or `rolling: {{bake: 5m}}`, or turn it into a Rollout."
+        )),
         (Strategy::Canary, Strategy::BlueGreen | Strategy::Rolling) => {
             Some(format!("{name} is a canary Rollout. Write `canary` with its steps."))
         }
@@ -47,7 +49,7 @@ fn undrivable(plan: &Plan, w: &Workload) -> Option<FieldError> {
         )),
         (Strategy::Canary, Strategy::Canary)
         | (Strategy::BlueGreen, Strategy::BlueGreen)
-        | (Strategy::Rolling, Strategy::Rolling) => None,
+        | (Strategy::Rolling, Strategy::Canary | Strategy::Rolling) => None,
     };
     if let Some(words) = refused {
         return fault("spec.strategy", words);
@@ -121,7 +123,7 @@ fn weights(plan: &Plan, replicas: i32, errors: &mut Vec<FieldError>, warnings: &
     }
 }
 
-fn count(n: i32, what: &str) -> String {
+pub(super) fn count(n: i32, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
@@ -185,7 +187,8 @@ pub fn describe(w: &Workload) -> String {
         );
     }
     if w.strategy == Strategy::Rolling {
-        return format!("A Deployment of {replicas}: new pods replace old ones at its own pace");
+        let beside = super::beside::describe(w);
+        return format!("A Deployment of {replicas}: new pods replace old ones at its own pace{beside}");
     }
     if let Some(router) = &w.router {
         return format!("{replicas} behind {router}: every weight can be reached");
@@ -328,7 +331,6 @@ mod tests {
             assert_eq!(errors.len(), 1);
             assert_eq!(errors[0].field, field);
         };
-        refused(|w| w.strategy = Strategy::Rolling, "spec.strategy");
         refused(|w| w.workload_ref = true, "metadata.service");
         refused(|w| w.strategy = Strategy::BlueGreen, "spec.strategy");
         refused(|w| w.images.clear(), "spec.change.images.app");

@@ -34,7 +34,7 @@ pub(crate) fn proofs(r: &Release, w: &Workload) -> Vec<Proof> {
         hash.is_some_and(|h| h == good) || wants_good(r, w) && hash == w.current_hash.as_deref()
     };
     let stable = is_good(w.stable_hash.as_deref());
-    let wanted = w.observed() && wants_good(r, w);
+    let wanted = w.observed() && wants_good(r, w) && w.twin.is_none();
     let mut all = Vec::new();
     if stable && nobody_on_the_other(r, w, is_good(w.active_hash.as_deref())) {
         all.push(Proof::Traffic);
@@ -60,7 +60,7 @@ fn nobody_on_the_other(r: &Release, w: &Workload, active_is_good: bool) -> bool 
         return w.weights.is_none_or(|x| x.canary == 0);
     }
     let left = r.canary_hash.as_deref().and_then(|h| w.revision(h));
-    left.is_none_or(|l| l.ready == 0)
+    left.is_none_or(|l| l.ready == 0) && w.twin.as_ref().is_none_or(|t| t.ready == 0)
 }
 
 /// The wanted revision is the known-good one: its hash, or its images where the hash was lost with the old

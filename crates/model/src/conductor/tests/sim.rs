@@ -145,7 +145,9 @@ impl Sim {
                 self.opened.push(0);
             }
             // Only for Deployments, which are not simulated here.
-            Effect::Pause | Effect::Resume => return false,
+            Effect::Pause | Effect::Resume | Effect::Scale { .. } | Effect::TakeOver | Effect::Retire => {
+                return false;
+            }
             Effect::Unpause => self.set_paused(false),
             Effect::Abort => {
                 if self.current == GOOD {

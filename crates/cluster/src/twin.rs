@@ -1,0 +1,133 @@
+//! A canary Deployment: a second one of ours beside a user's own. Pure.
+//!
+//! It has the same spec with the new images, a name and a label of its own, and the user's Deployment as its owner, so
+//! that it is deleted with it. Its pods carry all labels of the user's pods: whatever selects those (a Service, a
+//! NetworkPolicy, a PodDisruptionBudget) selects these, too. The two controllers do not touch each other's pods, since
+//! each has only those that its own ReplicaSets own.
+//!
+//! The user's Deployment keeps its pods and its template until the version is proven. Only what carries our label and
+//! its name is ever deleted.
+
+use crate::deployment;
+use crate::driver::{Driver, Incoming, Request, Requests, Seen, What, mark};
+use crate::observe::{ATTEMPT, Facts, RELEASE, TWIN};
+use crate::patch::{Patch, annotation};
+use crate::rollout::{images, with_images};
+use model::AttemptId;
+use model::release::KnownGood;
+use model::rollback::Call;
+use model::workload::{Key, Kind, Twin};
+use serde_json::{Value, json};
+
+/// Drives a Deployment by a second one beside it.
+#[derive(Debug)]
+pub(crate) struct Beside;
+
+impl Driver for Beside {
+    fn name(&self) -> &'static str {
+        "a Deployment"
+    }
+
+    /// First the marks on the user's Deployment, as long as its template is the way back; then the second one.
+    fn deploy(&self, seen: &Seen<'_>, attempt: &AttemptId, new: &Incoming<'_>) -> Requests {
+        let (w, facts) = (seen.workload, seen.facts);
+        if w.spec_paused {
+            return Err(format!("{} is paused in the cluster (spec.paused). Resume it first.", w.key.name));
+        }
+        let key = Key { kind: Kind::Deployment, name: Twin::name_for(&w.key.name)?, ..w.key.clone() };
+        let object = seen.object.ok_or("The Deployment was not read.")?;
+        // For its refusals: a container that is not there, nothing new.
+        images(Patch::new(), w, new.plan, new.good)?;
+        let twin = made(object, &key.name, attempt, new);
+        let note = Patch::new().test("/spec/template", new.good.template.clone());
+        Ok(vec![
+            Request::marked(&w.key, mark(note, facts, attempt, new)?),
+            Request { key, what: What::Create(twin), marked: true },
+        ])
+    }
+
+    fn pause(&self, seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
+        deployment::Rolling.pause(seen, attempt)
+    }
+
+    fn unpause(&self, seen: &Seen<'_>, attempt: Option<&AttemptId>) -> Requests {
+        deployment::Rolling.unpause(seen, attempt)
+    }
+
+    fn revert(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood, window: bool) -> Requests {
+        deployment::Rolling.revert(seen, attempt, good, window)
+    }
+
+    fn scale(&self, seen: &Seen<'_>, attempt: &AttemptId, from: i32, to: i32) -> Requests {
+        let twin = seen.twin.ok_or("The canary Deployment is gone.")?;
+        // Its own mark is tested as well: what comes late finds another one.
+        let mark = twin.workload.attempt.as_deref().map_or(Value::Null, Value::from);
+        let patch = ours(twin).test(&annotation(ATTEMPT), mark).test("/spec/replicas", from);
+        let patch = patch.replace("/spec/replicas", to);
+        let patch = patch.annotate(twin.annotated, &[(ATTEMPT, &attempt.0)]);
+        Ok(vec![Request::marked(&twin.workload.key, patch)])
+    }
+
+    fn take_over(&self, seen: &Seen<'_>, attempt: &AttemptId, new: &Incoming<'_>) -> Requests {
+        deployment::Rolling.deploy(seen, attempt, new)
+    }
+
+    /// Scaled first: its pods leave at once, however long the deletion takes to reach them.
+    fn retire(&self, seen: &Seen<'_>) -> Requests {
+        let Some(twin) = seen.twin else {
+            return Ok(Vec::new());
+        };
+        let key = &twin.workload.key;
+        let nothing = ours(twin).add("/spec/replicas", 0);
+        let delete = What::Delete(twin.workload.uid.clone());
+        Ok(vec![Request::unmarked(key, nothing), Request { key: key.clone(), what: delete, marked: false }])
+    }
+
+    fn restore(&self, _: &Seen<'_>, _: &AttemptId, _: &KnownGood) -> Requests {
+        Ok(Vec::new())
+    }
+
+    fn ways_back(&self) -> &'static [Call] {
+        deployment::Rolling.ways_back()
+    }
+}
+
+/// Holds only on what Tidegate made.
+fn ours(twin: &Facts) -> Patch {
+    let label = annotation(TWIN).replace("/metadata/annotations/", "/metadata/labels/");
+    Patch::new().test(&label, twin.workload.key.name.as_str())
+}
+
+/// The second Deployment, without pods yet: a request that comes late, after the release has turned back, brings
+/// nobody to the new version. Its pods come with the patch that scales it.
+fn made(own: &Value, name: &str, attempt: &AttemptId, new: &Incoming<'_>) -> Value {
+    let mut template = with_images(&new.good.template, &new.plan.spec.change.images);
+    template["metadata"]["labels"][TWIN] = name.into();
+    let mut selector = own["spec"]["selector"].clone();
+    selector["matchLabels"][TWIN] = name.into();
+    let mut spec = json!({"replicas": 0, "selector": selector, "template": template});
+    for field in ["strategy", "minReadySeconds", "progressDeadlineSeconds"] {
+        if !own["spec"][field].is_null() {
+            spec[field] = own["spec"][field].clone();
+        }
+    }
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        // None of its owner's own labels: by them it would be taken for something that a tool has to prune.
+        "metadata": {
+            "name": name,
+            "namespace": own["metadata"]["namespace"],
+            "labels": {TWIN: name},
+            "annotations": {ATTEMPT: attempt.0, RELEASE: new.release.to_string()},
+            "ownerReferences": [{
+                "apiVersion": "apps/v1", "kind": "Deployment", "controller": true,
+                "name": own["metadata"]["name"], "uid": own["metadata"]["uid"],
+            }],
+        },
+        "spec": spec,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Forward with a canary Deployment: a second Deployment of ours beside the user's own.
+//!
+//! Its pods stand beside the user's, which keep their number: so the way back is that ours go. The share is that of
+//! our pods among all. At the end the user's own Deployment takes the version over by its rolling update, ours goes,
+//! and what is left is what a plain update would have left.
+
+use super::forward::{barred, changed_outside, gates};
+use super::next::{after, end, good_images, its_words, ours, passed, ready, record, stand, tried, wait};
+use super::rolling::{held, on_new};
+use super::{Decision, Effect, Input, Record};
+use crate::plan::beside::pods;
+use crate::plan::{Plan, Step, Strategy};
+use crate::release::{Release, State};
+use crate::workload::{Kind, Phase, Twin, Workload};
+use chrono::TimeDelta;
+
+/// How long the watch may need to show a Deployment that the API server has taken.
+const SETTLING: TimeDelta = TimeDelta::seconds(10);
+
+/// This plan is carried out on this workload by a second Deployment.
+pub(super) fn drives(plan: &Plan, w: &Workload) -> bool {
+    w.key.kind == Kind::Deployment && matches!(plan.spec.strategy, Strategy::Canary(_))
+}
+
+pub(super) fn forward(i: &Input<'_>, w: &Workload) -> Decision {
+    let r = i.release;
+    if !w.observed() || w.phase == Phase::Unknown {
+        return wait(None, "The controller has not yet seen the newest change of the workload.");
+    }
+    if w.phase == Phase::Degraded {
+        return turn_back(format!("The controller says the Deployment is degraded{}", its_words(w)));
+    }
+    let last = i.plan.steps().len().saturating_sub(1);
+    let at_last = r.passed.len() >= last;
+    if ours(r, w) {
+        if !at_last {
+            let why = "Somebody brought the new version into the Deployment itself, further than the plan allows. Abort or \
+                       roll back.";
+            return stand(r, State::Paused, None, why);
+        }
+        return taking_over(i, w, last);
+    }
+    if !good_images(r, w) {
+        return changed_outside(r, w);
+    }
+    let Some(twin) = &w.twin else {
+        return missing(i, w);
+    };
+    if let Some(decision) = amiss(r, twin) {
+        return decision;
+    }
+    match i.plan.steps().get(r.passed.len()) {
+        Some(step) if !at_last => self::step(i, w, twin, step),
+        _ => take_over(i, w),
+    }
+}
+
+fn turn_back(why: String) -> Decision {
+    record(Record::TurnBack { why })
+}
+
+/// Our Deployment is not there: the watch lags, or somebody deleted it.
+fn missing(i: &Input<'_>, w: &Workload) -> Decision {
+    let deploy = tried(i.release, &Effect::Deploy);
+    if let Some(t) = deploy.filter(|t| i.release.canary_hash.is_none() && !passed(t.at, SETTLING, i.now)) {
+        return wait(Some(after(t.at, SETTLING)), "Waiting to see the canary Deployment.");
+    }
+    if i.release.canary_hash.is_none() {
+        // The process ended after its mark on the user's Deployment and before ours was made.
+        let again = || act(i, Effect::Deploy, "Waiting to see the canary Deployment.");
+        return barred(i, w).unwrap_or_else(again);
+    }
+    turn_back("Somebody deleted the canary Deployment past Tidegate.".into())
+}
+
+/// What keeps our Deployment from being the canary that was asked for.
+fn amiss(r: &Release, twin: &Twin) -> Option<Decision> {
+    let wants_ours = r.images.iter().all(|(name, image)| twin.images.get(name) == Some(image));
+    if twin.phase == Phase::Degraded {
+        let words = twin.message.as_deref().map_or_else(|| ".".to_owned(), |m| format!(": {m}"));
+        return Some(turn_back(format!("The controller says the canary Deployment is degraded{words}")));
+    }
+    let Some(hash) = twin.hash.as_deref() else {
+        return Some(wait(None, "Waiting for the controller to name the new pods."));
+    };
+    match r.canary_hash.as_deref() {
+        None if wants_ours => Some(record(Record::CanaryNamed(hash.to_owned()))),
+        Some(known) if wants_ours && known == hash => None,
+        Some(_) | None => Some(stand(
+            r,
+            State::Paused,
+            None,
+            "Somebody changed the canary Deployment past Tidegate. Nothing goes on; abort or roll back.",
+        )),
+    }
+}
+
+/// At, or on the way to, a step below the last.
+fn step(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step) -> Decision {
+    let (r, done) = (i.release, i.release.passed.len());
+    let wanted = pods(step.weight, w.replicas);
+    let scale = Effect::Scale { from: twin.desired, to: wanted };
+    // The user's Deployment has become smaller: the share is more than the plan allows, whoever holds the release.
+    if twin.desired > wanted {
+        return act(i, scale, "Fewer pods, so that the share stays what the plan allows.");
+    }
+    let stands = twin.desired == wanted && twin.ready >= wanted && twin.phase == Phase::Healthy && wanted > 0;
+    if r.step_since.is_none() && !stands && overdue(i, twin, wanted) {
+        let why = format!(
+            "{} of {wanted} pods of the canary Deployment were ready {} after it was scaled.",
+            twin.ready, twin.deadline
+        );
+        return turn_back(why);
+    }
+    // A fact: the analysis must watch it even while the release is held.
+    if stands && r.step_since.is_none() {
+        return record(Record::StepReached { step: done, weight: w.canary_share() });
+    }
+    if let Some(decision) = barred(i, w) {
+        return decision;
+    }
+    if twin.desired < wanted {
+        return act(i, scale, "Scaling the canary Deployment.");
+    }
+    if wanted == 0 {
+        let why = format!(
+            "{} has {} replicas: {} % of them is no pod. Scale it up, abort or roll back.",
+            w.key.name, w.replicas, step.weight
+        );
+        return stand(r, State::Paused, None, why);
+    }
+    if !stands {
+        let why = format!(
+            "{} of {wanted} pods of the canary Deployment are ready for {} %.",
+            twin.ready, step.weight
+        );
+        let scaled = tried(r, &scale).map(|t| after(t.at, twin.deadline.delta()));
+        return stand(r, State::Running, scaled.filter(|at| *at > i.now), why);
+    }
+    gates(i, done, step)
+}
+
+/// Scaled to what is wanted, and long ago.
+fn overdue(i: &Input<'_>, twin: &Twin, wanted: i32) -> bool {
+    let so = |effect: &Effect| matches!(effect, Effect::Scale { to, .. } if *to == wanted);
+    let scaled = i.release.tried.iter().rev().find(|t| t.happened && so(&t.effect));
+    twin.desired == wanted && scaled.is_some_and(|t| passed(t.at, twin.deadline.delta(), i.now))
+}
+
+fn act(i: &Input<'_>, effect: Effect, why: &str) -> Decision {
+    match ready(i.release, &effect, i.now) {
+        Ok(()) => Decision::Act(effect),
+        Err(until) => wait(Some(until), why),
+    }
+}
+
+/// Every step below the last has passed: the version is proven, and the user's own Deployment gets it.
+fn take_over(i: &Input<'_>, w: &Workload) -> Decision {
+    if let Some(decision) = barred(i, w) {
+        return decision;
+    }
+    act(i, Effect::TakeOver, "The Deployment takes the new version over.")
+}
+
+/// The user's own Deployment wants the new version.
+fn taking_over(i: &Input<'_>, w: &Workload, last: usize) -> Decision {
+    let r = i.release;
+    let done = w.stable_hash == w.current_hash && w.phase == Phase::Healthy;
+    if !done {
+        if let Some(decision) = held(i, w) {
+            return decision;
+        }
+        let why = format!("{} of {} pods of {} run {}.", on_new(w), w.replicas, w.key.name, r.version());
+        return stand(r, State::Running, None, why);
+    }
+    // From here on its own pods are those that are watched, and that a rollback leaves.
+    if let Some(hash) = w.current_hash.as_deref().filter(|h| r.canary_hash.as_deref() != Some(*h)) {
+        return record(Record::CanaryNamed(hash.to_owned()));
+    }
+    if w.twin.is_some() {
+        return act(i, Effect::Retire, "The canary Deployment goes: its work is done.");
+    }
+    if r.step_since.is_none() {
+        return record(Record::StepReached { step: last, weight: 100 });
+    }
+    if let Some(decision) = barred(i, w) {
+        return decision;
+    }
+    match i.plan.steps().get(last).filter(|_| r.passed.len() <= last) {
+        Some(step) => gates(i, last, step),
+        None => end(State::Succeeded, format!("{} runs on all pods, and is healthy.", r.version())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Which weights a Deployment can carry by a second one beside it.
+//!
+//! The user's own Deployment keeps its pods; those of the canary come on top. Of 4 replicas one more pod is 20 % of 5.
+//! More than half would take more pods than the workload has, so the last step below 100 % is at most 50 %.
+
+use super::Plan;
+use crate::problem::FieldError;
+use crate::workload::{Twin, Workload};
+
+/// Highest weight that is made of pods beside the workload's own: as many again.
+const MOST: u8 = 50;
+
+/// Pods of the canary Deployment for a weight: as many as keep its share of all pods at or below it.
+pub fn pods(weight: u8, replicas: i32) -> i32 {
+    let (weight, replicas) = (i64::from(weight.min(MOST)), i64::from(replicas.max(0)));
+    i32::try_from(replicas * weight / (100 - weight)).unwrap_or(i32::MAX)
+}
+
+/// Percent of all pods, rounded up: the lowest weight that allows so many.
+fn share(pods: i32, replicas: i32) -> u8 {
+    let (pods, all) = (i64::from(pods), (i64::from(pods) + i64::from(replicas)).max(1));
+    u8::try_from((pods * 100 + all - 1) / all).unwrap_or(100)
+}
+
+/// Errors and warnings about the steps, at their fields.
+pub(super) fn check(plan: &Plan, w: &Workload) -> (Vec<FieldError>, Vec<FieldError>) {
+    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    if let Err(words) = Twin::name_for(&w.key.name) {
+        errors.push(FieldError::new("spec.strategy", words));
+    }
+    let steps = plan.steps();
+    if steps.len() < 2 {
+        let words = format!(
+            "{} is a Deployment: a canary needs a step below 100 %. Add one, or write `rolling`.",
+            w.key.name
+        );
+        errors.push(FieldError::new("spec.strategy.canary.steps", words));
+    }
+    if w.replicas <= 0 {
+        let words = "The workload has no replicas now: no weight can be reached. Scale it up first.";
+        warnings.push(FieldError::new("spec.strategy.canary.steps", words));
+        return (errors, warnings);
+    }
+    let mut before: Option<(u8, i32)> = None;
+    for (i, step) in steps.iter().enumerate().filter(|(_, step)| step.weight < 100) {
+        let field = format!("spec.strategy.canary.steps[{i}].weight");
+        let pods = self::pods(step.weight, w.replicas);
+        let words = if step.weight > MOST {
+            Some(format!(
+                "{} % would take more pods beside {} than it has itself. At most {MOST} %, then 100 %: the Deployment takes \
+                 over by its rolling update.",
+                step.weight, w.key.name
+            ))
+        } else if pods == 0 {
+            Some(format!(
+                "{} % of {} is less than 1 pod beside them, which is {} %. {}",
+                step.weight,
+                super::reach::count(w.replicas, "replica"),
+                share(1, w.replicas),
+                remedy(w.replicas)
+            ))
+        } else {
+            before.filter(|(_, p)| *p == pods).map(|(lower, _)| {
+                format!(
+                    "{lower} % and {} % of {} are both {}: this step would change nothing. {}",
+                    step.weight,
+                    super::reach::count(w.replicas, "replica"),
+                    super::reach::count(pods, "pod"),
+                    remedy(w.replicas)
+                )
+            })
+        };
+        let really = share(pods, w.replicas);
+        if let Some(words) = words {
+            errors.push(FieldError::new(field, words));
+        } else if really != step.weight {
+            let words = format!(
+                "{} % of {} is {} beside them: {really} %.",
+                step.weight,
+                super::reach::count(w.replicas, "replica"),
+                super::reach::count(pods, "pod")
+            );
+            warnings.push(FieldError::new(field, words));
+        }
+        before = Some((step.weight, pods));
+    }
+    (errors, warnings)
+}
+
+fn remedy(replicas: i32) -> String {
+    let shown: Vec<_> = reachable(replicas).iter().take(3).map(ToString::to_string).collect();
+    format!("Use {}.", shown.join(", "))
+}
+
+/// Weights that pods beside this many replicas make, rising, below 100.
+fn reachable(replicas: i32) -> Vec<u8> {
+    let mut all: Vec<u8> =
+        (1..=replicas.clamp(0, 1000)).map(|p| share(p, replicas)).filter(|w| *w > 0).collect();
+    all.dedup();
+    all
+}
+
+/// `A Deployment of 4 replicas: new pods replace old ones at its own pace; as a canary beside it: 20 %, 34 %, …`.
+pub(super) fn describe(w: &Workload) -> String {
+    let shown: Vec<_> = reachable(w.replicas).iter().take(5).map(|w| format!("{w} %")).collect();
+    if shown.is_empty() {
+        return String::new();
+    }
+    let more = if reachable(w.replicas).len() > shown.len() { ", …" } else { "" };
+    format!("; by a canary Deployment beside it: {}{more}", shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conductor::sample::{deployment, plan, step};
+
+    fn check_of(weights: &[u8], replicas: i32) -> (Vec<String>, Vec<String>) {
+        let mut w = deployment();
+        w.replicas = replicas;
+        let plan = plan(weights.iter().map(|w| step(*w, 60, &[])).collect());
+        let told = |all: Vec<FieldError>| all.iter().map(ToString::to_string).collect();
+        let (errors, warnings) = super::super::reach::check(&plan, &w);
+        (told(errors), told(warnings))
+    }
+
+    #[test]
+    fn a_share_is_never_above_the_weight_nor_short_of_it_by_a_whole_pod() {
+        for replicas in 1..200 {
+            for weight in 1..=50 {
+                let pods = pods(weight, replicas);
+                let share = |pods: i32| f64::from(pods) * 100.0 / f64::from(pods + replicas);
+                assert!(share(pods) <= f64::from(weight) + 1e-9, "{weight} % of {replicas}: {pods}");
+                assert!(share(pods + 1) > f64::from(weight), "{weight} % of {replicas}: {pods} is too few");
+            }
+        }
+    }
+
+    #[test]
+    fn the_weights_offered_are_really_made() {
+        for replicas in 1..200 {
+            for weight in reachable(replicas) {
+                assert_eq!(share(pods(weight, replicas), replicas), weight, "{weight} % of {replicas}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_pods_beside_it_make_is_taken() {
+        assert_eq!(check_of(&[20, 50, 100], 4), (vec![], vec![]));
+        let (errors, warnings) = check_of(&[25, 100], 4);
+        assert_eq!(errors, Vec::<String>::new());
+        assert!(warnings[0].contains("25 % of 4 replicas is 1 pod beside them: 20 %"), "{warnings:?}");
+    }
+
+    #[test]
+    fn what_they_cannot_make_is_refused_at_its_step() {
+        let (errors, _) = check_of(&[5, 100], 4);
+        assert!(
+            errors[0].contains("less than 1 pod beside them, which is 20 %. Use 20, 34, 43"),
+            "{errors:?}"
+        );
+        let (errors, _) = check_of(&[20, 25, 100], 4);
+        assert!(errors[0].contains("20 % and 25 % of 4 replicas are both 1 pod"), "{errors:?}");
+        let (errors, _) = check_of(&[20, 75, 100], 4);
+        assert!(errors[0].contains("At most 50 %, then 100 %"), "{errors:?}");
+        assert!(check_of(&[100], 4).0[0].contains("needs a step below 100 %"));
+    }
+
+    #[test]
+    fn a_name_too_long_for_a_second_one_is_said() {
+        let mut w = deployment();
+        w.key.name = "n".repeat(55);
+        let (errors, _) = super::super::reach::check(&plan(vec![step(20, 0, &[]), step(100, 0, &[])]), &w);
+        assert!(errors[0].message.contains("63 characters"), "{errors:?}");
+    }
+}
