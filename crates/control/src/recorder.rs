@@ -103,7 +103,13 @@ impl Control {
                     }
                 }
             }
-            self.record_known_good(&found).await?;
+            // What somebody put back is told by itself, not as one of many.
+            let put_back = |(due, _): &(&Due, KnownGood)| matches!(due.came, Came::Back { .. });
+            let (back, deployed): (Vec<_>, Vec<_>) = found.into_iter().partition(put_back);
+            self.record_known_good(&deployed).await?;
+            for one in &back {
+                self.record_known_good(std::slice::from_ref(one)).await?;
+            }
         }
         Ok(())
     }
