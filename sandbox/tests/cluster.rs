@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use kube::{
     Api, Client,
     api::{DynamicObject, ListParams, Patch, PatchParams},
@@ -64,16 +64,19 @@ async fn tidegate_reads_and_patches_releases_and_nothing_more() {
     Api::<Pod>::namespaced(tidegate.clone(), &namespace).list(&list).await.unwrap();
     let flags = ListParams::default().fields("metadata.name=feature-flags");
     Api::<ConfigMap>::all(tidegate.clone()).list(&flags).await.unwrap();
+    // By name, as a version's template names it; a list stays shut.
+    Api::<ConfigMap>::namespaced(tidegate.clone(), &namespace).get("kube-root-ca.crt").await.unwrap();
 
     assert!(forbidden(Api::<Secret>::namespaced(tidegate.clone(), &namespace).list(&list).await));
     assert!(forbidden(Api::<Secret>::all(tidegate.clone()).list(&list).await));
     assert!(forbidden(Api::<ConfigMap>::namespaced(tidegate.clone(), &namespace).list(&list).await));
-    assert!(forbidden(
-        Api::<ConfigMap>::namespaced(tidegate.clone(), &namespace).get("kube-root-ca.crt").await
-    ));
-    let pods: Api<Pod> = Api::namespaced(tidegate, &namespace);
+    assert!(forbidden(Api::<Secret>::namespaced(tidegate.clone(), &namespace).get("web").await));
+    let pods: Api<Pod> = Api::namespaced(tidegate.clone(), &namespace);
     assert!(forbidden(pods.delete("web", &Default::default()).await));
     assert!(forbidden(api.delete("web", &Default::default()).await));
+    assert!(forbidden(
+        Api::<Service>::namespaced(tidegate, &namespace).delete("web", &Default::default()).await
+    ));
 }
 
 #[tokio::test]

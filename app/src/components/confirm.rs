@@ -1,5 +1,6 @@
 //! ROLL BACK with its consequences: a panel over the page, and a page of its own for browsers without panels.
 
+use super::common::percent;
 use super::icon::icon;
 use super::post;
 use leptos::prelude::*;
@@ -17,6 +18,14 @@ pub(crate) struct Rollback {
     pub(crate) keep: String,
     /// Where the other button leads on the page of its own.
     pub(crate) back: String,
+}
+
+/// What leaving a release where it is means. With no traffic or all of it the new version is no canary.
+pub(crate) fn keep(weight: u8) -> String {
+    match weight {
+        0 | 100 => "Leave it as it is".to_owned(),
+        _ => format!("Keep the canary at {}", percent(weight)),
+    }
 }
 
 /// Name of the panel in the document.

@@ -2,7 +2,7 @@
 //! where a browser knows no panels.
 
 use crate::api;
-use crate::components::common::{nothing, percent, service_path};
+use crate::components::common::{nothing, service_path};
 use crate::components::confirm::{self, Rollback};
 use crate::components::load::page;
 use crate::components::tone::{self, badge, of_release};
@@ -30,7 +30,7 @@ fn release_asked(p: &ReleasePage, to: &str) -> AnyView {
         preview: p.live.rollback.clone(),
         hidden: vec![("release", p.id.to_string()), ("to", to.to_owned())],
         keep: if to.is_empty() {
-            format!("Keep the canary at {}", percent(p.live.weight))
+            confirm::keep(p.live.weight)
         } else {
             format!("Go on to {}", p.from_version)
         },

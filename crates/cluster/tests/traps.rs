@@ -73,3 +73,25 @@ async fn a_way_back_whose_answers_are_lost_is_carried_on_by_pressing_again() {
     assert_eq!(pressed.calls, [], "nothing is left to do");
     assert_eq!(world.cluster.fresh(&key).await.unwrap().generation, home.generation);
 }
+
+/// A patch that lost against another writer did nothing: a raise is refused, a way back looks again and goes on.
+#[tokio::test]
+async fn a_patch_that_lost_against_another_writer_is_decided_anew() {
+    let sandbox = sandbox::Sandbox::shared().await.unwrap();
+    let gate = Gate::new(sandbox.tidegate().await.unwrap()).await;
+    let world = World::through("conflict", &gate.kubeconfig).await;
+    let key = world.rollout("web", 2, ROUTED).await;
+    let (good, w) = world.in_flight(&key).await;
+
+    gate.conflict(1);
+    let lost = world.cluster.open_pause(&key, &attempt("open"), 1).await.unwrap();
+    assert!(matches!(lost, Outcome::Refused { .. }), "{lost:?}");
+    let stands = world.cluster.fresh(&key).await.unwrap();
+    assert_eq!((stands.step_index, stands.pauses.len()), (Some(1), 1), "{stands:?}");
+
+    // Both calls of the way back in turn.
+    gate.conflict(2);
+    let done = world.cluster.roll_back(&key, &attempt("back"), &good, &route(&w, &good.hash)).await.unwrap();
+    assert!(done.generation > 0, "{done:?}");
+    world.home(&key, &good).await;
+}

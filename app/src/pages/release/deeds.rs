@@ -1,7 +1,7 @@
 //! What can be done with a release: in the head, in panels, in the phone's bottom bar.
 
 use super::Seen;
-use crate::components::common::{nothing, percent};
+use crate::components::common::nothing;
 use crate::components::confirm::{self, Rollback};
 use crate::components::icon::icon;
 use crate::components::post;
@@ -241,7 +241,7 @@ pub(super) fn panels(p: &ReleasePage, seen: Seen) -> AnyView {
             service: service.clone(),
             preview,
             hidden: vec![("release", id.to_string())],
-            keep: format!("Keep the canary at {}", percent(weight)),
+            keep: confirm::keep(weight),
             back: format!("/releases/{id}"),
         })
     };

@@ -3,11 +3,11 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
@@ -27,6 +27,8 @@ struct Door {
     mode: watch::Sender<Mode>,
     /// Asks the next watches for a version the API server no longer has.
     stale: AtomicBool,
+    /// So many patches are answered 409 and get no further.
+    conflicts: AtomicUsize,
     requests: Mutex<Vec<String>>,
     /// The paths whose watch was answered 410.
     gone: watch::Sender<BTreeSet<String>>,
@@ -47,6 +49,7 @@ impl Gate {
             client,
             mode: watch::Sender::new(Mode::Open),
             stale: AtomicBool::new(false),
+            conflicts: AtomicUsize::new(0),
             requests: Mutex::default(),
             gone: watch::Sender::default(),
         });
@@ -73,6 +76,12 @@ impl Gate {
     /// The watches that come next ask for a version that the API server has long forgotten.
     pub(crate) fn forget(&self) {
         self.door.stale.store(true, Ordering::SeqCst);
+    }
+
+    /// The patches that come next lose against somebody else's: as the API server answers when an object changes faster
+    /// than it can try a patch on it.
+    pub(crate) fn conflict(&self, patches: usize) {
+        self.door.conflicts.store(patches, Ordering::SeqCst);
     }
 
     /// Waits until the API server has answered the watches of so many kinds with 410.
@@ -102,6 +111,15 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
     let mut uri = parts.uri.path_and_query().unwrap().to_string();
     let path = parts.uri.path().to_owned();
     door.requests.lock().unwrap().push(format!("{} {uri}", parts.method));
+    let one_less = |n: usize| n.checked_sub(1);
+    if parts.method == Method::PATCH
+        && door.conflicts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
+    {
+        let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Conflict",
+            "code": 409, "message": "Operation cannot be fulfilled on rollouts.argoproj.io \"web\": the object has been \
+                                     modified; please apply your changes to the latest version and try again"});
+        return (StatusCode::CONFLICT, axum::Json(status)).into_response();
+    }
     let stale = door.stale.load(Ordering::SeqCst) && uri.contains("watch=true");
     if stale {
         let (head, _) = uri.split_once("resourceVersion=").unwrap();
