@@ -4,7 +4,7 @@
 mod common;
 
 use cluster::Outcome;
-use common::{RELEASE, World, attempt, image};
+use common::{RELEASE, World, attempt, image, plan_by};
 use model::plan::Plan;
 use model::release::KnownGood;
 use model::rollback::{Call, Pace, route};
@@ -14,13 +14,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 fn plan(version: u32) -> Plan {
-    serde_json::from_value(json!({
-        "apiVersion": "tidegate.dev/v1", "kind": "Plan",
-        "metadata": {"name": format!("web-1-{version}-0"), "service": "web", "environment": "production"},
-        "spec": {"change": {"images": {"app": image(version)}},
-            "strategy": {"blueGreen": {"preview": {"bake": "1m"}, "after": {"bake": "10m"}}}},
-    }))
-    .unwrap()
+    plan_by(json!({"blueGreen": {"preview": {"bake": "1m"}, "after": {"bake": "10m"}}}), version)
 }
 
 /// What its owner wrote: it would promote itself at once, and keep nothing for long.

@@ -4,7 +4,7 @@
 mod common;
 
 use cluster::{Announced, Outcome, Voided};
-use common::{RELEASE, World, attempt, image, plan};
+use common::{RELEASE, World, attempt, image, plan, plan_by};
 use model::workload::{Kind, Phase};
 use sandbox::Strategy;
 use serde_json::json;
@@ -96,7 +96,8 @@ async fn a_deployments_pause_and_resume_that_come_late_change_nothing() {
     let key = world.key_of(Kind::Deployment, "mailer");
     let good = world.deployment(&key, 3).await;
     let cluster = &world.cluster;
-    assert!(cluster.deploy(&key, &attempt("deploy"), &plan(2), &good, RELEASE).await.unwrap().is_applied());
+    let rolling = plan_by(json!({"rolling": {}}), 2);
+    assert!(cluster.deploy(&key, &attempt("deploy"), &rolling, &good, RELEASE).await.unwrap().is_applied());
     let ids = [attempt("pause"), attempt("resume"), attempt("again")];
     let deployed = Some("test-deploy");
     assert!(cluster.pause(&key, Announced::after(&ids[0], deployed)).await.unwrap().is_applied());

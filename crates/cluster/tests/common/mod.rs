@@ -168,10 +168,15 @@ pub(crate) fn plan(version: u32) -> Plan {
 }
 
 pub(crate) fn plan_of(steps: Value, version: u32) -> Plan {
+    plan_by(json!({"canary": {"steps": steps}}), version)
+}
+
+/// With another strategy: `{"rolling": {}}`.
+pub(crate) fn plan_by(strategy: Value, version: u32) -> Plan {
     serde_json::from_value(json!({
         "apiVersion": "tidegate.dev/v1", "kind": "Plan",
         "metadata": {"name": format!("web-1-{version}-0"), "service": "web", "environment": "production"},
-        "spec": {"change": {"images": {"app": image(version)}}, "strategy": {"canary": {"steps": steps}}},
+        "spec": {"change": {"images": {"app": image(version)}}, "strategy": strategy},
     }))
     .unwrap()
 }
