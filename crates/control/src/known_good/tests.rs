@@ -55,22 +55,22 @@ fn what_this_process_recorded_while_it_read_is_not_lost() {
 }
 
 #[test]
-fn documents_are_kept_of_the_two_versions_on_top_alone() {
+fn documents_are_kept_of_the_three_versions_on_top_alone() {
     let (cache, key) = (Cache::default(), key("a"));
     cache.put(&key, vec![], vec![]);
-    for (id, hash) in [(1, "A"), (2, "B"), (3, "C")] {
+    for (id, hash) in [(1, "A"), (2, "B"), (3, "C"), (4, "D")] {
         cache.append(&key, forward(id, hash), text(hash));
     }
-    let kept = || (1..=4).filter(|id| cache.document(&key, *id).is_some()).collect::<Vec<_>>();
+    let kept = || (1..=5).filter(|id| cache.document(&key, *id).is_some()).collect::<Vec<_>>();
+    assert_eq!(kept(), [2, 3, 4]);
+    assert_eq!(read_lock(&cache.held).bytes, 3);
+    // D is taken back: C is on top, and below it A as well, whose document is read when it is wanted.
+    cache.append(&key, record(5, "C", Came::Back { from: Some("D".into()) }), text("C"));
     assert_eq!(kept(), [2, 3]);
-    assert_eq!(read_lock(&cache.held).bytes, 2);
-    // C is taken back: B is on top, and below it A, whose document is read when it is wanted.
-    cache.append(&key, record(4, "B", Came::Back { from: Some("C".into()) }), text("B"));
-    assert_eq!(kept(), [2]);
     let records = cache.records(&key).unwrap().to_vec();
-    assert_eq!(wanted(&records), [2, 1]);
+    assert_eq!(wanted(&records), [3, 2, 1]);
     cache.put(&key, records, vec![(1, text("A"))]);
-    assert_eq!(kept(), [1, 2]);
+    assert_eq!(kept(), [1, 2, 3]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How far a release is on its way back: what proves it, piece by piece.
 
-use crate::recovery::WATCHED;
+use crate::recovery::{WATCHED, watched_from};
+use chrono::{DateTime, Utc};
 use judge::rate_of;
 use model::release::{Course, Release, State};
 use model::rollback::Proof;
@@ -16,6 +17,7 @@ pub(super) fn back(
     seen: Option<&Workload>,
     errors: Option<String>,
     limits: &Limits,
+    now: DateTime<Utc>,
 ) -> Option<BackView> {
     let since = release.back_since().filter(|_| release.course != Course::Forward)?;
     release.canary_hash.as_ref()?;
@@ -26,18 +28,19 @@ pub(super) fn back(
     });
     let ended = matches!(release.state, State::RolledBack | State::Cancelled);
     let confirmed = release.proved.values().copied().chain(release.ended).max().filter(|_| ended);
-    let proofs = proofs.chain([recovered(release, errors, limits)]).collect();
+    let proofs = proofs.chain([recovered(release, errors, limits, now)]).collect();
     Some(BackView { since, to_version: release.good_version(), confirmed, proofs })
 }
 
 /// The error rate: what was measured, or why it is not known to be back.
-fn recovered(release: &Release, seen: Option<String>, limits: &Limits) -> ProofView {
+fn recovered(release: &Release, seen: Option<String>, limits: &Limits, now: DateTime<Utc>) -> ProofView {
     let words = match (&release.recovered, seen) {
         (Some(r), _) => rate_of(r.requests, r.errors),
         (None, Some(words)) => words,
-        (None, None) if release.state.ended() => {
+        (None, None) if watched_from(release).is_some_and(|from| now >= from + WATCHED) => {
             format!("not seen under it within {} min", WATCHED.num_minutes())
         }
+        (None, None) if release.state.ended() => "not measured yet".to_owned(),
         (None, None) => "measured once nobody is left on the other version".to_owned(),
     };
     ProofView { name: crate::recovery::name(limits), at: release.recovered.map(|r| r.at), words }
