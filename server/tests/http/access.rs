@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 fn asks_for(operation: &str) -> Option<Action> {
     Some(match operation {
         "listPlans" | "readPlan" | "listReleases" | "readRelease" | "followRelease" | "listWorkloads"
-        | "readAudit" | "verifyAudit" => Action::See,
+        | "listKnownGood" | "readAudit" | "verifyAudit" => Action::See,
         "createPlan" | "editPlan" => Action::WritePlan,
         "decideOnPlan" | "revokeApproval" => Action::Approve,
         "startRelease" => Action::Start,
