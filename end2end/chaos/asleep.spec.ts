@@ -1,14 +1,14 @@
 /**
  * SIGSTOP of the replica that drives a release, beyond its lease, while another takes over. It is stopped by its own hand
- * between announcing an effect and sending it, the worst moment there is. Then it wakes and sends what it had in hand:
- * the API server refuses it, and nothing has happened twice.
+ * between announcing an effect and sending it, the worst moment there is. Then it wakes, and nothing has happened twice:
+ * what it still sends the API server refuses (`crates/cluster/tests/fence.rs` sends each such patch for certain), and where
+ * its watch has caught up by then it sends nothing.
  */
 import { Crash, kept, together } from '../lib/crash.ts';
 import type { Service } from '../lib/service.ts';
 import { expect, test } from '../lib/test.ts';
 import { until } from '../lib/until.ts';
 import type { World } from '../lib/world.ts';
-import { effectOf, writes } from '../lib/writes.ts';
 
 test.describe.configure({ timeout: 240_000 });
 
@@ -57,12 +57,6 @@ async function sleeps(world: World, web: Service, sleep: Sleep): Promise<void> {
     await wake();
     await until('the sleeper has ended its turn', async () => (await lag(one.url)) < (Date.now() - woken) / 1000, 40);
     expect(other.changes(), 'what the sleeper had in hand changed something').toEqual(quiet);
-    if (sleep.place.startsWith('sending')) {
-      // It did send it: it was the API server that kept it from happening.
-      const { namespace, name } = web;
-      const refused = writes(world.auditLog, { namespace, name, tidegate: true, refused: true });
-      expect(refused.filter((w) => w.stored > woken).map(effectOf).length).toBeGreaterThan(0);
-    }
     await sleep.then?.(other);
     await begun;
     expect(kept(await web.settledOn(sleep.tag))).toEqual(before);

@@ -23,8 +23,6 @@ export interface Wanted {
   resource?: string;
   /** Only writes by Tidegate's own service account. */
   tidegate?: boolean;
-  /** Those that the API server refused, instead of those that it took. */
-  refused?: boolean;
 }
 
 const TIDEGATE = 'system:serviceaccount:tidegate:tidegate';
@@ -34,7 +32,7 @@ function milliseconds(time: string): number {
   return Date.parse(time) + Number(`0.${/\.\d{3}(\d+)/.exec(time)?.[1] ?? 0}`);
 }
 
-/** Every write that was taken (or refused, where that is wanted) and matches, oldest first. */
+/** Every write that was taken and matches, oldest first. */
 export function writes(auditLog: string, wanted: Wanted): Write[] {
   const found: Write[] = [];
   for (const line of readFileSync(auditLog, 'utf8').split('\n')) {
@@ -58,7 +56,7 @@ export function writes(auditLog: string, wanted: Wanted): Write[] {
       code: event.responseStatus?.code ?? 0,
       body: event.requestObject,
     };
-    if (write.code >= 300 !== (wanted.refused ?? false) || event.stage !== 'ResponseComplete') continue;
+    if (write.code >= 300 || event.stage !== 'ResponseComplete') continue;
     if (wanted.namespace && write.namespace !== wanted.namespace) continue;
     if (wanted.name && write.name !== wanted.name) continue;
     if (wanted.resource && write.resource !== wanted.resource) continue;
