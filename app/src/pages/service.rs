@@ -287,7 +287,7 @@ fn recovery(p: &ServicePage) -> AnyView {
     let tone = if r.at.is_some() { tone::HEALTHY } else { tone::PROGRESSING };
     let when = r.at.map(|when| view! { ", seen "{ago(p.age.now, when)} });
     view! {
-        <p class="note box" data-s=tone.s role="status">
+        <p class="note box mt" data-s=tone.s role="status">
             {icon(tone.icon)}<span><b>{format!("Rolled back. {}: ", r.name)}</b>{r.words.clone()}{when}</span>
         </p>
     }

@@ -46,9 +46,9 @@ fn proofs(seen: Seen) -> AnyView {
     sect("rb-h", "The way back", right.into_any(), list.into_any())
 }
 
-/// `0.4 s`, `12 s`, `3:20`.
+/// `0.4 s`, `12 s`, `3:20`; never no time at all.
 fn took(since: DateTime<Utc>, at: DateTime<Utc>) -> String {
-    let millis = (at - since).num_milliseconds().max(0);
+    let millis = (at - since).num_milliseconds().max(100);
     match millis {
         ..10_000 => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
         10_000..100_000 => format!("{} s", millis / 1000),

@@ -150,6 +150,7 @@ pub(crate) fn words(release: &Release, plan: &Plan) -> String {
         }
         (_, Some(i)) if release.step_since.is_some() => match plan.steps().get(i).map(|s| s.weight) {
             Some(0) => format!("Users are on {}, and not on the preview.", release.good_version()),
+            Some(weight @ 1..100) => format!("At {weight} %; {} carries the rest.", release.good_version()),
             weight => format!("At {} %.", weight.unwrap_or(0)),
         },
         (_, Some(i)) => match plan.steps().get(i).map(|s| s.weight) {

@@ -97,7 +97,8 @@ impl Control {
             (None, _) => way.map(|way| {
                 let mut preview = preview(&workload, &way.good, None);
                 preview.steps.extend(origin(&workload, &way));
-                if let Some(at) = way.further {
+                // Where it stands there already, nothing goes further back.
+                if let Some(at) = way.further.filter(|_| preview.route.pace != Pace::Now) {
                     preview.cannot_undo.insert(
                         0,
                         format!(
