@@ -3,17 +3,17 @@
 //! A rollback puts the template back, not the ConfigMaps and Secrets that it names: what is missing or different is told
 //! before the press, and keeps nobody from pressing.
 
-use crate::{Control, read_lock, write_lock};
+use crate::Control;
+use crate::glance::Glances;
 use chrono::TimeDelta;
 use model::config::{Kept, State, changes, references};
 use model::known_good::{carries_all, path};
 use model::release::KnownGood;
 use model::view::ConfigView;
 use model::workload::{Key, Workload, version_of};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Time between two looks for versions whose configuration is not kept yet.
 const EVERY: Duration = Duration::from_secs(2);
@@ -21,15 +21,9 @@ const EVERY: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 20;
 /// A record this young speaks of the configuration that is there.
 const JUST: TimeDelta = TimeDelta::seconds(30);
-/// How long a comparison is shown before it is made again.
-const FRESH: Duration = Duration::from_secs(10);
-/// How long a page waits for one.
-const WITHIN: Duration = Duration::from_millis(700);
-/// Comparisons remembered.
-const MOST: usize = 2000;
 
-/// By workload and hash: when it was made, and what came out.
-pub(crate) type Compared = HashMap<(Key, String), (Instant, Option<ConfigView>)>;
+/// Comparisons by workload and hash.
+pub(crate) type Compared = Glances<(Key, String), Option<ConfigView>>;
 
 impl Control {
     pub(crate) async fn run_config(&self) {
@@ -83,18 +77,7 @@ impl Control {
     /// is not known within a moment.
     pub(crate) async fn config_view(&self, w: &Workload, good: &KnownGood) -> Option<ConfigView> {
         let at = (w.key.clone(), good.hash.clone());
-        let known = read_lock(&self.inner.compared).get(&at).cloned();
-        if let Some((_, view)) = known.filter(|(when, _)| when.elapsed() < FRESH) {
-            return view;
-        }
-        // What takes too long is not asked for again at once: pages are read often.
-        let view = tokio::time::timeout(WITHIN, self.compare(w, good)).await.unwrap_or_default();
-        let mut compared = write_lock(&self.inner.compared);
-        if compared.len() > MOST {
-            compared.clear();
-        }
-        compared.insert(at, (Instant::now(), view.clone()));
-        view
+        self.inner.compared.at(at, self.compare(w, good)).await
     }
 
     async fn compare(&self, w: &Workload, good: &KnownGood) -> Option<ConfigView> {

@@ -12,6 +12,7 @@ mod config;
 mod demo;
 mod effects;
 mod error;
+mod glance;
 mod identity;
 pub mod journal;
 mod known_good;
@@ -104,7 +105,9 @@ struct Inner {
     /// What is seen of the error rate after a rollback, until it is back under its limit.
     recovering: RwLock<recovery::Watched>,
     /// Configuration of known-good versions, lately compared.
-    compared: RwLock<config::Compared>,
+    compared: config::Compared,
+    /// What stands around workloads that plans are written for.
+    around: glance::Glances<model::workload::Key, Vec<String>>,
     /// What keeps rollbacks without a release from getting on.
     stalled: RwLock<HashMap<model::workload::Key, model::stall::Stall>>,
     /// Postgres answered when it was last asked.
@@ -137,7 +140,8 @@ impl Control {
             pressed: Mutex::default(),
             stalls: RwLock::default(),
             recovering: RwLock::default(),
-            compared: RwLock::default(),
+            compared: config::Compared::default(),
+            around: glance::Glances::default(),
             stalled: RwLock::default(),
             database: AtomicBool::new(false),
             passed: RwLock::default(),

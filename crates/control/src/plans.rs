@@ -41,6 +41,23 @@ impl Control {
         Ok(read)
     }
 
+    /// As [`Self::read_plan`], with what stands around the workload among the warnings: autoscalers, disruption budgets,
+    /// quotas, its own surge. A cluster that is slow to tell them keeps no plan from being written.
+    pub(crate) async fn read_plan_around(&self, text: &str) -> Result<read::Read, Problem> {
+        let mut read = self.read_plan(text)?;
+        let workload = self.workload_for(&read.plan)?;
+        let cluster = self.cluster(&workload.key.cluster)?;
+        let ask = async {
+            cluster.around(&workload.key).await.unwrap_or_else(|error| {
+                tracing::debug!(%error, key = %workload.key, "what stands around it is not told");
+                Vec::new()
+            })
+        };
+        let words = self.inner.around.at(workload.key.clone(), ask).await;
+        read.warnings.extend(words.into_iter().map(|words| FieldError::new("metadata.service", words)));
+        Ok(read)
+    }
+
     /// The one workload a plan is for.
     ///
     /// # Errors
@@ -104,7 +121,7 @@ impl Control {
             // Before the document is read: a refusal should not depend on what it says.
             actor.require(Action::WritePlan, "any environment")?;
         }
-        let read::Read { plan, warnings } = self.read_plan(text)?;
+        let read::Read { plan, warnings } = self.read_plan_around(text).await?;
         actor.require(Action::WritePlan, &plan.metadata.environment)?;
         let (digest, now) = (plan.digest(), self.now_utc());
         let m = &plan.metadata;
@@ -136,7 +153,7 @@ impl Control {
     ) -> Result<Created, Problem> {
         let old = self.store().plan(id).await.or_problem()?;
         actor.require(Action::WritePlan, &old.environment)?;
-        let read::Read { plan, warnings } = self.read_plan(text)?;
+        let read::Read { plan, warnings } = self.read_plan_around(text).await?;
         actor.require(Action::WritePlan, &plan.metadata.environment)?;
         let mut fixed = Vec::new();
         let names = [

@@ -1,7 +1,8 @@
 //! What stands around a workload and has a say in its pods: quotas, autoscalers, disruption budgets, and its own
-//! surge. Read when a rollback is rehearsed; what Tidegate may not read is left out.
+//! surge. Read while a plan is written and when its rollback is rehearsed; what Tidegate may not read is left out.
 
-use crate::Cluster;
+use crate::error::Error;
+use crate::{Cluster, Read};
 use model::rehearsal::Check;
 use model::workload::{Key, Kind, Strategy, Workload};
 use serde_json::Value;
@@ -18,6 +19,20 @@ pub(super) struct Surroundings {
 }
 
 impl Cluster {
+    /// What somebody who plans a release should know of what stands around a workload now, in sentences: an autoscaler
+    /// that sets its replicas, a disruption budget that is used up, a surge that resolves badly, a quota without room.
+    ///
+    /// # Errors
+    /// When the workload cannot be read. What else Tidegate may not read is left out.
+    pub async fn around(&self, key: &Key) -> Result<Vec<String>, Error> {
+        let (read, around) = tokio::join!(self.read(key), self.surroundings(key));
+        let Read { object, entry } = read?;
+        let w = &*entry.workload;
+        let mut found = words(&around, w, &object);
+        found.extend(room(&around, w, &object).filter(|check| !check.passed).map(|check| check.words));
+        Ok(found)
+    }
+
     pub(super) async fn surroundings(&self, key: &Key) -> Surroundings {
         let list = |group: &'static str, plural: &'static str| {
             let uri = format!("/{group}/namespaces/{}/{plural}", key.namespace);

@@ -80,7 +80,10 @@ impl Control {
         // What has been released says nothing about the next time any more.
         let warnings = match current {
             Some(_) => Vec::new(),
-            None => self.read_plan(&record.plan.to_yaml()).map_or_else(|p| p.fields, |r| r.warnings),
+            None => {
+                let read = self.read_plan_around(&record.plan.to_yaml()).await;
+                read.map_or_else(|p| p.fields, |r| r.warnings)
+            }
         };
         let mine = approvals.iter().any(|a| {
             Some(a.person) == actor.person && approval_state(a, &record, now) == ApprovalState::Approved
@@ -195,7 +198,7 @@ impl Control {
     /// 403. What is wrong with the document is in the answer.
     pub async fn check_plan(&self, actor: &Actor, text: &str) -> Result<PlanCheck, Problem> {
         see(actor)?;
-        Ok(match self.read_plan(text) {
+        Ok(match self.read_plan_around(text).await {
             Ok(read) => PlanCheck {
                 errors: Vec::new(),
                 warnings: read.warnings,
