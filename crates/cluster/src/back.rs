@@ -144,6 +144,8 @@ impl Cluster {
                 }
             }
             match self.take(&entry, attempt, good, &calls, &mut done).await? {
+                // The Deployment beside which ours stood was told to take the version over perhaps a moment ago: look.
+                Taken::Back if calls == [Call::Retire] => calls.clear(),
                 Taken::Back => {
                     if key.kind == Kind::Rollout {
                         tokio::spawn(self.escort(&entry.workload, good, done.generation).see_home());

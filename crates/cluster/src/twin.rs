@@ -58,14 +58,16 @@ impl Driver for Beside {
         deployment::Rolling.revert(seen, attempt, good, window)
     }
 
+    /// First the mark on the user's Deployment, as for everything else: only there is it seen that a call comes late,
+    /// since the canary Deployment of the next release has the same name.
     fn scale(&self, seen: &Seen<'_>, attempt: &AttemptId, from: i32, to: i32) -> Requests {
         let twin = seen.twin.ok_or("The canary Deployment is gone.")?;
-        // Its own mark is tested as well: what comes late finds another one.
+        let note = Patch::new().annotate(seen.facts.annotated, &[(ATTEMPT, &attempt.0)]);
         let mark = twin.workload.attempt.as_deref().map_or(Value::Null, Value::from);
         let patch = ours(twin).test(&annotation(ATTEMPT), mark).test("/spec/replicas", from);
         let patch = patch.replace("/spec/replicas", to);
         let patch = patch.annotate(twin.annotated, &[(ATTEMPT, &attempt.0)]);
-        Ok(vec![Request::marked(&twin.workload.key, patch)])
+        Ok(vec![Request::marked(&seen.workload.key, note), Request::marked(&twin.workload.key, patch)])
     }
 
     fn take_over(&self, seen: &Seen<'_>, attempt: &AttemptId, new: &Incoming<'_>) -> Requests {

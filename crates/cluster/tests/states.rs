@@ -42,10 +42,10 @@ impl World {
     }
 }
 
-/// Mid-flight, without a router: the controller gives up on pods that do not start, and says so.
+/// Mid-flight: the controller gives up on pods that do not start, and says so.
 #[tokio::test]
 async fn degraded_by_its_deadline() {
-    for strategy in [CANARY, ROUTED] {
+    for strategy in [CANARY, ROUTED, Strategy::BlueGreen] {
         let world = World::new("deadline").await;
         let key = world.rollout("web", 2, strategy).await;
         world.arranged(&key, json!({"spec": {"progressDeadlineSeconds": 2}})).await;
@@ -85,11 +85,69 @@ async fn in_the_middle_of_an_analysis() {
     world.home(&key, &good).await;
 }
 
+/// The same of a blue-green Rollout: before the switch, and on a way back that would wait with the switch itself.
+#[tokio::test]
+async fn in_the_middle_of_an_analysis_before_the_switch() {
+    let world = World::new("before-switch").await;
+    let key = world.rollout("web", 2, Strategy::BlueGreen).await;
+    let good = world.cluster.template(&key).await.unwrap();
+    world.slow_analysis().await;
+    let before = json!({"autoPromotionEnabled": true, "prePromotionAnalysis": {"templates": [{"templateName": "slow"}]}});
+    world.arranged(&key, json!({"spec": {"strategy": {"blueGreen": before}}})).await;
+    world.deployed_elsewhere(&key, 2).await;
+    let w = world
+        .seen(&key, "up, and in its analysis", |w| {
+            let ready = w.current_hash.as_deref().and_then(|h| w.revision(h)).map(|r| r.ready);
+            w.observed() && w.in_flight() && ready == Some(2)
+        })
+        .await;
+    assert_eq!(w.active_hash.as_deref(), Some(good.hash.as_str()), "users are where they were");
+    assert_eq!(world.roll_back(&key, &good).await, [Call::Abort, Call::Revert]);
+    world.home(&key, &good).await;
+    world.brought(&key, 3).await;
+    world.roll_back(&key, &good).await;
+    world.home(&key, &good).await;
+}
+
+#[tokio::test]
+async fn aborted_before_and_after_the_switch() {
+    let world = World::new("bg-aborted").await;
+    let key = world.rollout("web", 2, Strategy::BlueGreen).await;
+    let good = world.cluster.template(&key).await.unwrap();
+    world.slow_analysis().await;
+    for (version, switches) in [(2, false), (3, true)] {
+        if switches {
+            let after = json!({"templates": [{"templateName": "slow"}]});
+            let blue_green = json!({"autoPromotionEnabled": true, "postPromotionAnalysis": after});
+            world.arranged(&key, json!({"spec": {"strategy": {"blueGreen": blue_green}}})).await;
+        }
+        world.deployed_elsewhere(&key, version).await;
+        let there = |w: &Workload| {
+            let switched = w.active_hash.is_some() && w.active_hash == w.current_hash;
+            w.in_flight() && if switches { switched } else { !w.pauses.is_empty() }
+        };
+        let w = world.seen(&key, "there", |w| w.observed() && there(w)).await;
+        let bad = w.current_hash.clone().unwrap();
+        assert!(world.cluster.abort(&key, &attempt("abort"), bad.as_str()).await.unwrap().is_applied());
+        world.seen(&key, "aborted", |w| w.abort && w.phase == Phase::Degraded).await;
+        assert_eq!(world.roll_back(&key, &good).await, [Call::Revert]);
+        assert_eq!(world.home(&key, &good).await.active_hash.as_deref(), Some(good.hash.as_str()));
+    }
+}
+
 #[tokio::test]
 async fn scaled_to_zero() {
+    for strategy in [CANARY, ROUTED, Strategy::BlueGreen] {
+        scaled_to_zero_by(strategy).await;
+    }
+}
+
+async fn scaled_to_zero_by(strategy: Strategy) {
     let world = World::new("zero").await;
-    let key = world.rollout("web", 2, ROUTED).await;
-    let (good, _) = world.in_flight(&key).await;
+    let key = world.rollout("web", 2, strategy).await;
+    let good = world.cluster.template(&key).await.unwrap();
+    world.deployed_elsewhere(&key, 2).await;
+    world.seen(&key, "paused in flight", |w| w.in_flight() && !w.pauses.is_empty()).await;
     world.elsewhere(&key, json!({"spec": {"replicas": 0}})).await;
     world.seen(&key, "without pods", |w| w.observed() && w.replicas == 0 && w.ready == 0).await;
     world.roll_back(&key, &good).await;
@@ -121,12 +179,27 @@ async fn two_quick_releases_one_after_another() {
     }
 }
 
-/// Two people press in the same moment, and one once more.
 #[tokio::test]
 async fn a_rollback_during_a_rollback() {
+    for strategy in [CANARY, ROUTED, Strategy::BlueGreen] {
+        for promoted in [false, true] {
+            pressed_twice(strategy, promoted).await;
+        }
+    }
+}
+
+/// Two people press in the same moment, and one once more.
+async fn pressed_twice(strategy: Strategy, promoted: bool) {
     let world = World::new("twice").await;
-    let key = world.rollout("web", 3, ROUTED).await;
-    let (good, w) = world.in_flight(&key).await;
+    let key = world.rollout("web", 3, strategy).await;
+    let good = world.cluster.template(&key).await.unwrap();
+    if promoted {
+        world.brought(&key, 2).await;
+    } else {
+        world.deployed_elsewhere(&key, 2).await;
+        world.seen(&key, "in flight", |w| w.in_flight() && !w.pauses.is_empty()).await;
+    }
+    let w = world.cluster.workload(&key).unwrap();
     let r = route(&w, &good.hash);
     let ids = [attempt("one"), attempt("two")];
     let (one, two) = tokio::join!(
@@ -139,11 +212,17 @@ async fn a_rollback_during_a_rollback() {
     world.home(&key, &good).await;
 }
 
-/// Taken back, and the taking back taken back: neither walks the steps.
 #[tokio::test]
 async fn a_rollback_of_a_rollback() {
+    for strategy in [CANARY, ROUTED, Strategy::BlueGreen] {
+        there_and_back(strategy).await;
+    }
+}
+
+/// Taken back, and the taking back taken back: neither walks the steps, or waits with the switch.
+async fn there_and_back(strategy: Strategy) {
     let world = World::new("again").await;
-    let key = world.rollout("web", 3, ROUTED).await;
+    let key = world.rollout("web", 3, strategy).await;
     let first = world.cluster.template(&key).await.unwrap();
     world.brought(&key, 2).await;
     let second = world.cluster.template(&key).await.unwrap();
@@ -264,8 +343,9 @@ async fn a_deployment_in_each_state() {
         };
         world.seen(&key, name, |w| w.observed() && state.is_none_or(|s| w.phase == s)).await;
         assert_eq!(world.roll_back(&key, &good).await, [Call::Revert]);
-        let home = world.home(&key, &good).await;
-        assert_eq!(home.ready, if name == "zero" { 0 } else { 3 });
+        world.home(&key, &good).await;
+        let pods = if name == "zero" { 0 } else { 3 };
+        world.seen(&key, "with its pods", |w| w.ready == pods).await;
     }
 }
 
