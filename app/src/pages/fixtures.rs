@@ -358,6 +358,7 @@ pub(super) fn service() -> ServicePage {
         active_hash: None,
         preview_hash: None,
         workload_ref: false,
+        source: None,
         dynamic_stable_scale: false,
         attempt: None,
         gitops: true,

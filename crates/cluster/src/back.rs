@@ -195,9 +195,7 @@ impl Cluster {
         calls: &[Call],
         done: &mut RolledBack,
     ) -> Result<Taken, Error> {
-        // Whatever is amiss there: an abort needs nothing of it.
-        let source = self.source(entry).await.ok().flatten();
-        let (driver, seen) = (driver::of(&entry.workload, None), entry.seen(source.as_deref()));
+        let (driver, seen) = (driver::of(&entry.workload, None), entry.seen());
         for call in calls {
             let begun = Instant::now();
             let outcome = match call {
@@ -244,7 +242,7 @@ impl Cluster {
 /// What a Healthy workload would go back to. Pure.
 ///
 /// # Errors
-/// In words, when it is not Healthy on one version, or its template is another object's.
+/// In words, when it is not Healthy on one version, or its template is that of an object which was not seen.
 pub(crate) fn known_good(object: &Value, facts: &Facts, w: &Workload) -> Result<KnownGood, String> {
     let name = &w.key.name;
     let settled = w.phase == Phase::Healthy && w.stable_hash == w.current_hash;
@@ -259,10 +257,8 @@ pub(crate) fn known_good(object: &Value, facts: &Facts, w: &Workload) -> Result<
              until it is, or roll it back."
         )
     })?;
-    if w.workload_ref {
-        return Err(format!(
-            "{name} takes its template from another object (spec.workloadRef); Tidegate does not drive it yet."
-        ));
+    if w.workload_ref && w.source.is_none() {
+        return Err(w.source_unfit().unwrap_or_default());
     }
     Ok(KnownGood {
         template: object["spec"]["template"].clone(),

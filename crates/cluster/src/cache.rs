@@ -7,6 +7,7 @@
 use crate::driver::Seen;
 use crate::observe::{self, ENVIRONMENT, Facts, Set};
 use crate::raw;
+use crate::reference;
 use crate::watch::{Life, News, Watch};
 use chrono::{DateTime, Utc};
 use kube::Client;
@@ -40,16 +41,18 @@ pub(crate) struct Entry {
     pub facts: Arc<Facts>,
     /// Of the second Deployment beside it.
     pub twin: Option<Arc<Facts>>,
+    /// Of the Deployment that a `workloadRef` names.
+    pub source: Option<Arc<Facts>>,
 }
 
 impl Entry {
-    /// As a driver sees it. `source` is the Deployment that a `workloadRef` names.
-    pub(crate) fn seen<'a>(&'a self, source: Option<&'a Facts>) -> Seen<'a> {
+    /// As a driver sees it.
+    pub(crate) fn seen(&self) -> Seen<'_> {
         Seen {
             workload: &self.workload,
             facts: &self.facts,
             twin: self.twin.as_deref(),
-            source,
+            source: self.source.as_deref(),
             object: None,
         }
     }
@@ -197,6 +200,8 @@ struct World {
     by_uid: HashMap<String, Key>,
     /// Second Deployments, by the UID of the one they stand beside.
     twins: HashMap<Box<str>, Key>,
+    /// Rollouts, by the Deployment that they take their template from.
+    referring: BTreeMap<Key, BTreeSet<Key>>,
     sets: HashMap<String, BTreeMap<String, Set>>,
     /// Owner of a ReplicaSet by namespace and name.
     owners: HashMap<(String, String), String>,
@@ -210,13 +215,32 @@ impl World {
             self.twins.insert(owner.clone(), key.clone());
         }
         self.by_uid.insert(facts.workload.uid.clone(), key.clone());
+        if let Some(source) = reference::key(&facts) {
+            touched.insert(source.clone());
+            self.referring.entry(source).or_default().insert(key.clone());
+        }
         if let Some(old) = self.objects.insert(key.clone(), Arc::new(facts)) {
             // Deleted and made again under the same name.
             if self.objects.get(&key).is_some_and(|new| new.workload.uid != old.workload.uid) {
                 self.by_uid.remove(&old.workload.uid);
             }
+            self.refers_no_more(&old, touched);
         }
         touched.insert(key);
+    }
+
+    /// Forgets what an object referred to, unless it does so still.
+    fn refers_no_more(&mut self, old: &Facts, touched: &mut BTreeSet<Key>) {
+        let key = &old.workload.key;
+        let now = self.objects.get(key).and_then(|facts| reference::key(facts));
+        let Some(source) = reference::key(old).filter(|source| now.as_ref() != Some(source)) else { return };
+        if let Some(all) = self.referring.get_mut(&source) {
+            all.remove(key);
+            if all.is_empty() {
+                self.referring.remove(&source);
+            }
+        }
+        touched.insert(source);
     }
 
     fn object_gone(&mut self, facts: &Facts, touched: &mut BTreeSet<Key>) {
@@ -229,8 +253,11 @@ impl World {
             touched.extend(self.by_uid.get(&**owner).cloned());
         }
         if self.objects.get(key).is_some_and(|o| o.workload.uid == facts.workload.uid) {
-            self.objects.remove(key);
+            let old = self.objects.remove(key);
             touched.insert(key.clone());
+            if let Some(old) = old {
+                self.refers_no_more(&old, touched);
+            }
         }
     }
 
@@ -242,6 +269,7 @@ impl World {
         for key in old {
             if let Some(o) = self.objects.remove(&key) {
                 self.by_uid.remove(&o.workload.uid);
+                self.refers_no_more(&o, touched);
             }
             touched.insert(key);
         }
@@ -300,20 +328,23 @@ impl World {
 
     fn entry(&self, key: &Key, before: Option<&Workload>, now: DateTime<Utc>) -> Option<Arc<Entry>> {
         let facts = self.objects.get(key)?;
-        if self.beside(facts).is_some() {
-            // No workload of its own: it is seen in the one it stands beside.
+        if self.beside(facts).is_some() || self.referring.contains_key(key) && facts.workload.replicas == 0 {
+            // No workload of its own: it is seen in the one it stands beside, or gives its template to.
             return None;
         }
         let environment = self.environments.get(&key.namespace).map(String::as_str);
         // Another object under an old name has no past.
         let before = before.filter(|b| b.uid == facts.workload.uid);
-        let mut workload = observe::assemble(facts, self.sets_of(facts), environment, before, now);
+        let source = reference::key(facts).and_then(|key| self.objects.get(&key));
+        let sets = self.sets_of(facts);
+        let mut workload = observe::assemble(facts, sets, source.map(|s| &**s), environment, before, now);
         let twin = self.twins.get(facts.workload.uid.as_str()).and_then(|key| self.objects.get(key));
         if let Some(twin) = twin {
-            let seen = observe::assemble(twin, self.sets_of(twin), environment, None, now);
+            let seen = observe::assemble(twin, self.sets_of(twin), None, environment, None, now);
             observe::stand_beside(&mut workload, twin, seen);
         }
-        Some(Arc::new(Entry { workload: Arc::new(workload), facts: facts.clone(), twin: twin.cloned() }))
+        let (twin, source) = (twin.cloned(), source.cloned());
+        Some(Arc::new(Entry { workload: Arc::new(workload), facts: facts.clone(), twin, source }))
     }
 
     fn sets_of(&self, facts: &Facts) -> impl Iterator<Item = &Set> {
@@ -325,10 +356,12 @@ impl World {
         self.by_uid.get(&**facts.twin_of.as_ref()?)
     }
 
-    /// A change of a second Deployment is one of the workload it stands beside.
+    /// A change of a second Deployment is one of the workload it stands beside; one of a template is one of the Rollouts
+    /// that take it.
     fn add_owners(&self, touched: &mut BTreeSet<Key>) {
         let owners = |key: &Key| self.objects.get(key).and_then(|facts| self.beside(facts)).cloned();
-        let owners: Vec<Key> = touched.iter().filter_map(owners).collect();
+        let mut owners: Vec<Key> = touched.iter().filter_map(owners).collect();
+        owners.extend(touched.iter().filter_map(|key| self.referring.get(key)).flatten().cloned());
         touched.extend(owners);
     }
 }

@@ -75,7 +75,7 @@ fn paused(facts: &Facts, paused: bool, attempt: &AttemptId) -> Patch {
 }
 
 /// The known-good template, and no pause.
-pub(crate) fn revert(facts: &Facts, attempt: &AttemptId, good: &KnownGood) -> Patch {
+fn revert(facts: &Facts, attempt: &AttemptId, good: &KnownGood) -> Patch {
     let mut patch = Patch::new();
     if let Some(revision) = facts.revision {
         // Nobody else has deployed since this was looked at.

@@ -7,7 +7,7 @@
 use crate::observe::{ATTEMPT, Facts, RELEASE, ROLLBACK};
 use crate::patch::Patch;
 use crate::send::Part;
-use crate::{deployment, rollout, twin};
+use crate::{deployment, reference, rollout, twin};
 use model::plan::Plan;
 use model::release::KnownGood;
 use model::rollback::Call;
@@ -124,7 +124,8 @@ pub(crate) trait Driver: Sync {
         self.cannot(seen, "has no second Deployment beside it")
     }
 
-    /// The user's own Deployment takes over the version that the second one has proven.
+    /// The user's own Deployment takes over the version that the second one has proven, or that a Rollout is to take
+    /// from it.
     fn take_over(&self, seen: &Seen<'_>, attempt: &AttemptId, new: &Incoming<'_>) -> Requests {
         let _ = (attempt, new);
         self.cannot(seen, "has no second Deployment beside it")
@@ -164,6 +165,7 @@ pub(crate) fn of(w: &Workload, plan: Option<&Plan>) -> &'static dyn Driver {
         Strategy::Rolling if w.twin.is_some() || plan.is_some_and(|p| p.drives() == Strategy::Canary) => {
             &twin::Beside
         }
+        Strategy::Canary | Strategy::BlueGreen if w.workload_ref => &reference::Referring,
         Strategy::Canary | Strategy::BlueGreen => &rollout::Steps,
         Strategy::Rolling => &deployment::Rolling,
     }

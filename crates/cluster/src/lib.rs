@@ -19,6 +19,7 @@ mod observe;
 mod patch;
 mod prometheus;
 mod raw;
+mod reference;
 mod rehearse;
 mod rollout;
 mod sample;
@@ -180,8 +181,7 @@ impl Cluster {
         } else {
             (self.entry(key).await?, None)
         };
-        let source = self.source(&entry).await?;
-        let seen = Seen { object: object.as_ref(), ..entry.seen(source.as_deref()) };
+        let seen = Seen { object: object.as_ref(), ..entry.seen() };
         let requests = driver::of(&entry.workload, Some(plan)).deploy(&seen, attempt.id, &new);
         self.send_all(&entry, attempt, requests).await
     }
@@ -201,7 +201,8 @@ impl Cluster {
         self.carry_out(key, attempt, |driver, seen| driver.scale(seen, attempt.id, from, to)).await
     }
 
-    /// The user's own Deployment takes over what the canary Deployment has proven, as [`Cluster::deploy`] would.
+    /// The user's own Deployment gets the new version, as [`Cluster::deploy`] would bring it in: what the canary
+    /// Deployment has proven, or what a Rollout is to take from it. There the attempt's mark is the Deployment's.
     ///
     /// # Errors
     /// As for any call.
@@ -215,7 +216,13 @@ impl Cluster {
     ) -> Result<Outcome, Error> {
         let new = Incoming { plan, good, release };
         let attempt = attempt.into();
-        self.carry_out(key, attempt, |driver, seen| driver.take_over(seen, attempt.id, &new)).await
+        let entry = self.entry(key).await?;
+        let requests = driver::of(&entry.workload, None).take_over(&entry.seen(), attempt.id, &new);
+        let requests = match &entry.source {
+            Some(source) => requests.map(|all| all.into_iter().map(|r| attempt.fenced(source, r)).collect()),
+            None => requests,
+        };
+        self.send_all(&entry, attempt, requests).await
     }
 
     /// The canary Deployment goes; nothing to do where there is none.
@@ -343,8 +350,7 @@ impl Cluster {
         requests: impl FnOnce(&dyn Driver, &Seen<'_>) -> Requests,
     ) -> Result<Outcome, Error> {
         let entry = self.entry(key).await?;
-        let source = self.source(&entry).await?;
-        let requests = requests(driver::of(&entry.workload, None), &entry.seen(source.as_deref()));
+        let requests = requests(driver::of(&entry.workload, None), &entry.seen());
         self.send_all(&entry, attempt, requests).await
     }
 
@@ -385,14 +391,6 @@ impl Cluster {
         Ok(done)
     }
 
-    /// The Deployment that a Rollout takes its template from; `None` where the template is its own.
-    async fn source(&self, entry: &Entry) -> Result<Option<Arc<Facts>>, Error> {
-        match rollout::source(&entry.facts) {
-            Some(key) => Ok(Some(self.entry(&key).await?.facts.clone())),
-            None => Ok(None),
-        }
-    }
-
     /// From the cache; from the API server where the cache does not have it.
     async fn entry(&self, key: &Key) -> Result<Arc<Entry>, Error> {
         match self.view.entry(key) {
@@ -408,7 +406,7 @@ impl Cluster {
     /// The workload with its ReplicaSets, and whatever stands beside it: read now.
     async fn read(&self, key: &Key) -> Result<Read, Error> {
         let namespace_uri = format!("/api/v1/namespaces/{}", key.namespace);
-        let (object, namespace, twin) = tokio::try_join!(
+        let (mut object, namespace, twin) = tokio::try_join!(
             self.sender.get(key),
             self.sender.read(&namespace_uri, "read its namespace", None),
             self.read_twin(key),
@@ -435,6 +433,11 @@ impl Cluster {
             }
             Kind::Deployment => deployment(&object)?,
         };
+        let source = self.read_source(&facts).await?;
+        if let Some(source) = &source {
+            reference::with_template(&mut object, source);
+        }
+        let source = source.as_ref().map(deployment).transpose()?;
         let twin = twin.as_ref().map(deployment).transpose()?;
         let twin = twin.filter(|twin| twin.twin_of.as_deref() == Some(facts.workload.uid.as_str()));
         let list = raw::List::<raw::ReplicaSet>::deserialize(&sets).map_err(unreadable)?;
@@ -447,13 +450,24 @@ impl Cluster {
         let known = self.view.entry(key);
         let before = known.as_ref().map(|e| &*e.workload).filter(|b| b.uid == facts.workload.uid);
         let now = Utc::now();
-        let mut workload = observe::assemble(&facts, own(&facts), environment, before, now);
+        let mut workload = observe::assemble(&facts, own(&facts), source.as_ref(), environment, before, now);
         if let Some(twin) = &twin {
-            let seen = observe::assemble(twin, own(twin), environment, None, now);
+            let seen = observe::assemble(twin, own(twin), None, environment, None, now);
             observe::stand_beside(&mut workload, twin, seen);
         }
         let (workload, facts) = (Arc::new(workload), Arc::new(facts));
-        Ok(Read { object, entry: Entry { workload, facts, twin: twin.map(Arc::new) } })
+        let (twin, source) = (twin.map(Arc::new), source.map(Arc::new));
+        Ok(Read { object, entry: Entry { workload, facts, twin, source } })
+    }
+
+    /// The Deployment that it takes its template from.
+    async fn read_source(&self, facts: &Facts) -> Result<Option<Value>, Error> {
+        let Some(key) = reference::key(facts) else { return Ok(None) };
+        match self.sender.get(&key).await {
+            Ok(object) => Ok(Some(object)),
+            Err(Error::Gone(_)) => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     /// What is called as a second Deployment beside this one would be.
@@ -473,6 +487,7 @@ impl Cluster {
 
 /// What was read past the cache.
 struct Read {
+    /// With its template, wherever that stands.
     object: Value,
     entry: Entry,
 }

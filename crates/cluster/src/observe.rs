@@ -2,10 +2,10 @@
 //!
 //! Source: Argo Rollouts' own rules for reading a Rollout's status, and Deployment's conditions.
 
-use crate::raw;
+use crate::{raw, reference};
 use chrono::{DateTime, Utc};
 use model::Span;
-use model::workload::{Key, Kind, Phase, Revision, Strategy, Twin, Weights, Workload};
+use model::workload::{Key, Kind, Phase, Revision, Source, Strategy, Twin, Weights, Workload};
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -43,6 +43,8 @@ pub(crate) struct Facts {
     pub annotated: bool,
     /// Kind and name of `spec.workloadRef`.
     pub reference: Option<Box<(String, String)>>,
+    /// The generation of that object which the controller has acted on.
+    pub reference_observed: Option<i64>,
     /// UID of the Deployment beside which Tidegate made this one.
     pub twin_of: Option<Box<str>>,
     /// `spec.progressDeadlineSeconds`, by default 600.
@@ -61,17 +63,17 @@ pub(crate) struct Set {
     pub revision: Revision,
 }
 
-/// Reads a Rollout or Deployment with its ReplicaSets, as JSON.
+/// Reads a Rollout or Deployment with its ReplicaSets, as JSON, and with the Deployment that it takes its template from.
 ///
-/// `sets` may hold other owners' ReplicaSets: a Rollout with a `workloadRef` shares its labels with the
-/// Deployment's own, so they are told apart by owner.
+/// `around` may hold other owners' ReplicaSets, and other Deployments: a Rollout with a `workloadRef` shares its labels
+/// with the Deployment's own, so they are told apart by owner.
 ///
 /// # Errors
 /// In words, when `object` is not of these kinds or cannot be read.
 pub fn observe(
     cluster: &str,
     object: &Value,
-    sets: &[Value],
+    around: &[Value],
     namespace_labels: &BTreeMap<String, String>,
     now: DateTime<Utc>,
 ) -> Result<Workload, String> {
@@ -84,20 +86,34 @@ pub fn observe(
             return Err(format!("`{}` is neither Rollout nor Deployment", other.unwrap_or("nothing")));
         }
     };
+    let referred = reference::key(&facts);
+    let is_source = |o: &&Value| {
+        o["kind"] == "Deployment" && referred.as_ref().is_some_and(|key| o["metadata"]["name"] == *key.name)
+    };
+    let source = around.iter().find(is_source).map(raw::Deployment::deserialize).transpose();
+    let source = source.map_err(|e| e.to_string())?.map(|source| deployment(cluster, source));
     let mut own = Vec::new();
-    for set in sets {
+    for set in around.iter().filter(|o| o["kind"] != "Deployment") {
         let set = raw::ReplicaSet::deserialize(set).map_err(|e| e.to_string())?;
         own.extend(self::set(set));
     }
     own.retain(|s| s.owner == facts.workload.uid);
-    Ok(assemble(&facts, own.iter(), namespace_labels.get(ENVIRONMENT).map(String::as_str), None, now))
+    Ok(assemble(
+        &facts,
+        own.iter(),
+        source.as_ref(),
+        namespace_labels.get(ENVIRONMENT).map(String::as_str),
+        None,
+        now,
+    ))
 }
 
-/// Puts a workload together from its parts. `before` is what was known, for the time of the last change of
-/// phase.
+/// Puts a workload together from its parts. `source` is the Deployment that its template is taken from; `before` is
+/// what was known, for the time of the last change of phase.
 pub(crate) fn assemble<'a>(
     facts: &Facts,
     sets: impl Iterator<Item = &'a Set>,
+    source: Option<&Facts>,
     namespace_environment: Option<&str>,
     before: Option<&Workload>,
     now: DateTime<Utc>,
@@ -116,6 +132,9 @@ pub(crate) fn assemble<'a>(
             // The ReplicaSet may be reported a moment after its Rollout.
             let images = current.map(|r| &r.images).or_else(|| before.map(|b| &b.images));
             w.images = images.cloned().unwrap_or_default();
+            if let Some(source) = source {
+                take_from(&mut w, facts, source);
+            }
         }
         Kind::Rollout => {}
     }
@@ -123,6 +142,24 @@ pub(crate) fn assemble<'a>(
         w.since = if before.phase == w.phase { before.since } else { now };
     }
     w
+}
+
+/// The wanted version stands in the Deployment that the template is taken from. Until the controller has acted on that
+/// one's newest generation its status is about the version before, whatever it says.
+fn take_from(w: &mut Workload, facts: &Facts, source: &Facts) {
+    let from = &source.workload;
+    w.images.clone_from(&from.images);
+    w.gitops |= from.gitops;
+    if facts.reference_observed != Some(from.generation) {
+        w.observed_generation = None;
+        w.phase = Phase::Unknown;
+        w.message = None;
+    }
+    w.source = Some(Box::new(Source {
+        name: from.key.name.clone(),
+        replicas: from.replicas,
+        attempt: from.attempt.clone(),
+    }));
 }
 
 /// A Deployment has no word for its hashes: the wanted one is of the revision its annotation names, the
@@ -232,6 +269,7 @@ pub(crate) fn rollout(cluster: &str, r: raw::Rollout) -> Facts {
         workload,
         window: spec.rollback_window.map(Box::new),
         reference: spec.workload_ref.map(|r| Box::new((r.kind, r.name))),
+        reference_observed: status.workload_observed_generation.parse().ok(),
         revision: meta.annotation("rollout.argoproj.io/revision").and_then(|n| n.parse().ok()),
         ..facts(cluster, Kind::Rollout, &meta)
     }
@@ -297,6 +335,7 @@ fn facts(cluster: &str, kind: Kind, meta: &raw::Meta) -> Facts {
         window: None,
         annotated: meta.annotations.is_some(),
         reference: None,
+        reference_observed: None,
         twin_of: None,
         deadline: 600,
         revision: None,
@@ -347,6 +386,7 @@ fn common(cluster: &str, kind: Kind, meta: &raw::Meta, since: Option<DateTime<Ut
         active_hash: None,
         preview_hash: None,
         workload_ref: false,
+        source: None,
         dynamic_stable_scale: false,
         twin: None,
         attempt: meta.annotation(ATTEMPT).map(str::to_owned),

@@ -8,6 +8,7 @@ mod findings;
 mod surroundings;
 
 use crate::back::known_good;
+use crate::cache::Entry;
 use crate::driver::{self, Requests, Seen};
 use crate::error::Error;
 use crate::observe::Facts;
@@ -57,7 +58,7 @@ impl Cluster {
                 rehearsal.checks.push(revision(w, &good));
                 let wanted = references(&good.template);
                 let (tried, around, config) = tokio::join!(
-                    self.try_patches(facts, w, &good),
+                    self.try_patches(&entry, &good),
                     self.surroundings(&w.key),
                     self.config(&w.key, &wanted)
                 );
@@ -83,9 +84,9 @@ impl Cluster {
     }
 
     /// Every call a rollback may take, made for the workload as it is: the hashes they test are those of now.
-    async fn try_patches(&self, facts: &Facts, w: &Workload, good: &KnownGood) -> Vec<Check> {
-        let (driver, attempt) = (driver::of(w, None), AttemptId("rehearsal".into()));
-        let seen = Seen { workload: w, facts, twin: None, source: None, object: None };
+    async fn try_patches(&self, entry: &Entry, good: &KnownGood) -> Vec<Check> {
+        let (driver, attempt) = (driver::of(&entry.workload, None), AttemptId("rehearsal".into()));
+        let seen = Seen { twin: None, ..entry.seen() };
         let tries = driver.ways_back().iter().map(|call| {
             let requests = driver.back(*call, &seen, &attempt, good);
             async move {

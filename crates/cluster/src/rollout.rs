@@ -4,15 +4,15 @@
 //! patch is for the spec. `resourceVersion` would not do: the controller writes status all the time. Source:
 //! the operations seen on the real controller, Argo Rollouts v1.10.1.
 
+use crate::blue_green;
 use crate::driver::{Driver, Incoming, Request, Requests, Seen, mark};
 use crate::observe::{ATTEMPT, Facts, WINDOW};
 use crate::patch::{Patch, annotation};
-use crate::{blue_green, deployment};
 use model::AttemptId;
 use model::plan::{Plan, Strategy as PlanStrategy};
 use model::release::KnownGood;
 use model::rollback::Call;
-use model::workload::{Key, Kind, Phase, Strategy, Workload};
+use model::workload::{Phase, Strategy, Workload};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -54,9 +54,6 @@ impl Driver for Steps {
 
     fn revert(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood, window: bool) -> Requests {
         let (w, facts) = (seen.workload, seen.facts);
-        if w.workload_ref {
-            return revert_elsewhere(seen, attempt, good, window);
-        }
         let patch = revert(facts, w.revisions.len(), attempt, good, window)?;
         Ok(vec![Request::marked(&w.key, patch)])
     }
@@ -80,37 +77,6 @@ fn newest<'a>(seen: &Seen<'a>, given: Option<&'a str>, what: &str) -> Result<&'a
         .ok_or_else(|| format!("{} has no revision yet that could be {what}.", seen.workload.key.name))
 }
 
-/// Reverts a Rollout whose template is a Deployment's: there. Written onto the Rollout it would take its
-/// pods away. The window is the Rollout's, and must be there first.
-fn revert_elsewhere(seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood, window: bool) -> Requests {
-    let (key, facts) = (&seen.workload.key, seen.facts);
-    let (kind, name) = match facts.reference.as_deref() {
-        Some((kind, name)) => (kind.as_str(), name.as_str()),
-        None => ("nothing", ""),
-    };
-    let Some(source) = seen.source else {
-        let why = if kind == "Deployment" { "cannot be read" } else { "Tidegate does not change" };
-        return Err(format!(
-            "{} takes its template from {kind} {name} (spec.workloadRef), which {why}. Put the old template \
-             back there.",
-            key.name
-        ));
-    };
-    let mut requests = Vec::new();
-    if window {
-        requests.push(Request::unmarked(key, open_window(facts, seen.workload.revisions.len())));
-    }
-    requests.push(Request::marked(&source.workload.key, deployment::revert(source, attempt, good)));
-    Ok(requests)
-}
-
-/// The Deployment that a Rollout takes its template from.
-pub(crate) fn source(facts: &Facts) -> Option<Key> {
-    let (kind, name) = facts.reference.as_deref()?;
-    let deployment = || Key { kind: Kind::Deployment, name: name.clone(), ..facts.workload.key.clone() };
-    (kind == "Deployment").then(deployment)
-}
-
 /// The plan's steps as the controller walks them: each weight followed by a pause that only Tidegate opens,
 /// so that the canary stands still when Tidegate does. The last weight, 100, is followed by one only where it
 /// must hold.
@@ -129,12 +95,6 @@ pub fn steps(plan: &Plan) -> Value {
 /// Why this Rollout cannot be deployed to now; `None` when it can.
 fn unfit(w: &Workload) -> Option<String> {
     let name = &w.key.name;
-    if w.workload_ref {
-        return Some(format!(
-            "{name} takes its template from another object (spec.workloadRef). Tidegate does not deploy to such \
-             a Rollout yet: change the object it refers to."
-        ));
-    }
     if w.spec_paused {
         return Some(format!("{name} is paused in the cluster (spec.paused). Resume it first."));
     }
@@ -145,11 +105,12 @@ fn unfit(w: &Workload) -> Option<String> {
 }
 
 /// The new images, the plan's steps (or, for a blue-green one, that it waits with the switch) and the way back, in one
-/// patch: the release starts at the plan's first step.
+/// patch: the release starts at the plan's first step. Where the template is another object's all that without the
+/// images, which starts nothing yet.
 ///
 /// # Errors
 /// In words, when this Rollout, or this plan on it, is not to be deployed.
-fn deploy(facts: &Facts, attempt: &AttemptId, new: &Incoming<'_>) -> Result<Patch, String> {
+pub(crate) fn deploy(facts: &Facts, attempt: &AttemptId, new: &Incoming<'_>) -> Result<Patch, String> {
     let (w, plan, good) = (&facts.workload, new.plan, new.good);
     if let Some(why) = unfit(w) {
         return Err(why);
@@ -162,10 +123,15 @@ fn deploy(facts: &Facts, attempt: &AttemptId, new: &Incoming<'_>) -> Result<Patc
     }
     let mut patch = Patch::new()
         .test("/status/stableRS", good.hash.as_str())
-        .test("/status/currentPodHash", good.hash.as_str())
+        .test("/status/currentPodHash", good.hash.as_str());
+    if w.workload_ref {
+        // For its refusals: a container that is not there, nothing new.
+        images(Patch::new(), w, plan, good)?;
+    } else {
         // Exactly what was recorded as the way back is what the new images are put into.
-        .test("/spec/template", good.template.clone());
-    patch = images(patch, w, plan, good)?;
+        patch = patch.test("/spec/template", good.template.clone());
+        patch = images(patch, w, plan, good)?;
+    }
     patch = match &plan.spec.strategy {
         PlanStrategy::BlueGreen(both) => {
             // Users are where the way back leads.
@@ -315,20 +281,40 @@ fn revert(
             w.key.name
         ));
     }
-    let mut patch = Patch::new();
+    let patch = as_seen(w, good).replace("/spec/template", good.template.clone());
+    Ok(windowed(own(patch, w, good), facts, revisions, attempt, window))
+}
+
+/// For a Rollout whose template is another object's: the mark, and the window with `window`. Its own steps go back
+/// later: beside a template that is not back yet they would start the update anew.
+pub(crate) fn revert_marks(
+    facts: &Facts,
+    revisions: usize,
+    attempt: &AttemptId,
+    good: &KnownGood,
+    window: bool,
+) -> Patch {
+    windowed(as_seen(&facts.workload, good), facts, revisions, attempt, window)
+}
+
+/// Holds as long as the hashes are those that the way back was chosen by.
+fn as_seen(w: &Workload, good: &KnownGood) -> Patch {
+    let patch = Patch::new();
     if w.stable_hash.as_deref() == Some(&good.hash) {
-        patch = patch.test("/status/stableRS", good.hash.as_str());
-    } else if let Some(bad) = w.current_hash.as_deref().filter(|h| *h != good.hash) {
-        patch = patch.test("/status/currentPodHash", bad);
+        return patch.test("/status/stableRS", good.hash.as_str());
     }
-    patch = patch.replace("/spec/template", good.template.clone());
-    patch = own(patch, w, good);
+    match w.current_hash.as_deref().filter(|h| *h != good.hash) {
+        Some(bad) => patch.test("/status/currentPodHash", bad),
+        None => patch,
+    }
+}
+
+fn windowed(patch: Patch, facts: &Facts, revisions: usize, attempt: &AttemptId, window: bool) -> Patch {
     let mark = [(ATTEMPT, attempt.0.as_str())];
-    Ok(if window {
-        with_window(patch, facts, revisions, &mark)
-    } else {
-        own_window(patch, facts).annotate(facts.annotated, &mark)
-    })
+    if window {
+        return with_window(patch, facts, revisions, &mark);
+    }
+    own_window(patch, facts).annotate(facts.annotated, &mark)
 }
 
 /// Puts the Rollout's own steps (and its rollbackWindow) back. Only while Healthy on one version: changing
@@ -367,16 +353,6 @@ fn own_window(patch: Patch, facts: &Facts) -> Patch {
     };
     // Another look may have taken it away already.
     patch.clear(&annotation(WINDOW))
-}
-
-/// For a Rollout whose template is another object's: the window alone, before that object is changed.
-fn open_window(facts: &Facts, revisions: usize) -> Patch {
-    let w = &facts.workload;
-    let mut patch = Patch::new();
-    if let Some(bad) = &w.current_hash {
-        patch = patch.test("/status/currentPodHash", bad.as_str());
-    }
-    with_window(patch, facts, revisions, &[])
 }
 
 /// Adds a window wide enough, notes on the object what it replaces, and sets the other annotations.

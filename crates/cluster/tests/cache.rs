@@ -41,12 +41,20 @@ async fn listed(world: &World) -> BTreeMap<Key, Workload> {
         };
         list.items.into_iter().map(with_kind).collect()
     };
-    let sets = list("apps", "v1", "ReplicaSet", "replicasets").await;
+    let sets: Vec<Value> = list("apps", "v1", "ReplicaSet", "replicasets").await;
     let mut objects = list("argoproj.io", "v1alpha1", "Rollout", "rollouts").await;
-    objects.extend(list("apps", "v1", "Deployment", "deployments").await);
+    let deployments = list("apps", "v1", "Deployment", "deployments").await;
+    objects.extend(deployments.clone());
+    let around = [sets, deployments].concat();
     let read =
-        |o: Value| cluster::observe("sandbox", &o, &sets, &BTreeMap::new(), Default::default()).unwrap();
-    objects.into_iter().map(read).map(|w| (w.key.clone(), timeless(w))).collect()
+        |o: Value| cluster::observe("sandbox", &o, &around, &BTreeMap::new(), Default::default()).unwrap();
+    let all: Vec<_> = objects.into_iter().map(read).collect();
+    // What only gives its template to a Rollout is no workload of its own.
+    let gives = |w: &Workload| {
+        let to = |r: &Workload| r.source.as_ref().is_some_and(|s| s.name == w.key.name);
+        w.key.kind == Kind::Deployment && w.replicas == 0 && all.iter().any(to)
+    };
+    all.iter().filter(|w| !gives(w)).map(|w| (w.key.clone(), timeless(w.clone()))).collect()
 }
 
 fn cached(world: &World) -> BTreeMap<Key, Workload> {
@@ -227,27 +235,22 @@ async fn a_namespaces_label_gives_the_environment_and_the_workloads_own_wins() {
 #[tokio::test]
 async fn a_workload_with_a_workload_ref_is_read_from_its_own_replica_sets() {
     let world = World::new("ref").await;
-    let pods = json!({"metadata": {"labels": {"app": "web"}},
-        "spec": {"containers": [{"name": "app", "image": image(1)}]}});
-    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"name": "web", "namespace": world.ns},
-        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": pods}});
-    let rollout = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
-        "metadata": {"name": "web", "namespace": world.ns},
-        "spec": {"replicas": 2, "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
-            "strategy": {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}}}});
-    world.sandbox.apply_yaml(&format!("{deployment}\n---\n{rollout}")).await.unwrap();
-    let key = world.key("web");
-    let w = world
-        .seen(&key, "healthy", |w| w.phase == Phase::Healthy && w.ready == 2 && !w.revisions.is_empty())
-        .await;
+    let (key, there) = world.referring().await;
+    let w = world.cluster.workload(&key).unwrap();
     assert!(w.workload_ref);
+    assert_eq!(w.source.as_ref().map(|s| (s.name.as_str(), s.replicas)), Some(("web", 0)));
     assert_eq!(w.images["app"], image(1));
     assert_eq!(w.revisions.len(), 1, "the Deployment's own ReplicaSet is not one of it: {:?}", w.revisions);
     equals_a_fresh_list(&world).await;
 
-    let error = world.cluster.template(&key).await.unwrap_err();
-    assert!(error.to_string().contains("workloadRef"), "{error}");
+    assert_eq!(world.cluster.workload(&there), None, "no workload of its own while it runs nothing");
+    let good = world.cluster.template(&key).await.unwrap();
+    assert_eq!(good.template["spec"]["containers"][0]["image"], image(1));
+    assert_eq!(good.images["app"], image(1));
+
+    world.elsewhere(&there, json!({"spec": {"replicas": 1}})).await;
+    world.seen(&there, "a workload of its own", |w| w.replicas == 1).await;
+    world.seen(&key, "told of its pods", |w| w.source.as_ref().is_some_and(|s| s.replicas == 1)).await;
 }
 
 #[tokio::test]

@@ -180,41 +180,6 @@ async fn a_revert_of_the_conductors_leaves_its_window_until_the_steps_are_restor
 }
 
 #[tokio::test]
-async fn a_rollout_with_a_workload_ref_goes_back_by_the_object_it_refers_to() {
-    let world = World::new("elsewhere").await;
-    let (key, there) = (world.key("web"), world.key_of(Kind::Deployment, "web"));
-    let pods = json!({"metadata": {"labels": {"app": "web"}},
-        "spec": {"containers": [{"name": "app", "image": image(1)}]}});
-    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"name": "web", "namespace": world.ns},
-        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": pods}});
-    let rollout = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
-        "metadata": {"name": "web", "namespace": world.ns},
-        "spec": {"replicas": 2, "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
-            "strategy": {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}}}});
-    world.sandbox.apply_yaml(&format!("{deployment}\n---\n{rollout}")).await.unwrap();
-    let first = world.seen(&key, "healthy", |w| w.phase == Phase::Healthy && w.ready == 2).await;
-
-    // In flight, then after promotion.
-    for promoted in [false, true] {
-        world.deployed_elsewhere(&there, 2).await;
-        world.seen(&key, "in flight", |w| w.in_flight() && w.phase == Phase::Paused).await;
-        if promoted {
-            assert!(world.cluster.promote_full(&key, &attempt("full"), None).await.unwrap().is_applied());
-            world.seen(&key, "promoted", |w| !w.in_flight() && w.phase == Phase::Healthy).await;
-        }
-        let good = world.cluster.way_back(&key).await.unwrap().unwrap();
-        assert_eq!(Some(&good.hash), first.current_hash.as_ref());
-        world.roll_back(&key, &good).await;
-        let home = world.home(&key, &good).await;
-        assert_eq!(home.images["app"], image(1));
-        assert_eq!(home.ready, 2);
-        world.window(&key, serde_json::Value::Null).await;
-        assert_eq!(world.object(&key).await["spec"].get("template"), None);
-    }
-}
-
-#[tokio::test]
 async fn an_aborted_rollout_goes_back_by_its_template_alone() {
     let world = World::new("aborted").await;
     let key = world.rollout("web", 2, Strategy::Canary { nginx: true }).await;

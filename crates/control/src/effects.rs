@@ -9,7 +9,7 @@ use model::conductor::{Effect, Record, announce, begin};
 use model::plan::Plan;
 use model::release::Release;
 use model::rollback::{Call, route};
-use model::workload::Workload;
+use model::workload::{Key, Kind, Workload};
 use model::{Actor, AttemptId, Problem};
 use std::time::{Duration, Instant};
 use store::Epoch;
@@ -86,8 +86,9 @@ impl Control {
         Ok(())
     }
 
-    /// The mark on the object that the effect is decided on. As the watch shows it; if this effect has just failed, the
-    /// watch may lag, and the object itself is asked.
+    /// The mark on the object that the effect is decided on: the Deployment's, where a template is written that a Rollout
+    /// takes from there. As the watch shows it; if this effect has just failed, the watch may lag, and the object itself
+    /// is asked.
     async fn mark_of(
         &self,
         release: &Release,
@@ -95,12 +96,18 @@ impl Control {
         seen: Option<&Workload>,
     ) -> Result<Option<String>, Problem> {
         let failed = release.tried.iter().any(|t| t.effect == *effect && !t.happened);
-        match seen {
-            Some(_) if failed => {
-                self.cluster(&release.workload.cluster)?.mark(&release.workload).await.or_problem()
-            }
-            seen => Ok(seen.and_then(|w| w.attempt.clone())),
+        let Some(w) = seen else { return Ok(None) };
+        let source = w.source.as_ref().filter(|_| *effect == Effect::TakeOver);
+        if failed {
+            let holder = match source {
+                Some(source) => {
+                    Key { kind: Kind::Deployment, name: source.name.clone(), ..release.workload.clone() }
+                }
+                None => release.workload.clone(),
+            };
+            return self.cluster(&holder.cluster)?.mark(&holder).await.or_problem();
         }
+        Ok(source.map_or_else(|| w.attempt.clone(), |source| source.attempt.clone()))
     }
 
     async fn carry_out_effect(

@@ -131,8 +131,7 @@ impl Control {
         let seen: Vec<_> =
             self.clusters().iter().filter(|c| c.synced().is_some()).map(|c| c.workloads()).collect();
         for w in seen.iter().flat_map(|workloads| workloads.iter()) {
-            // A template that is another object's is not read yet.
-            if w.workload_ref || driven.contains(&w.key) || journalled.contains(&w.key) {
+            if driven.contains(&w.key) || journalled.contains(&w.key) {
                 continue;
             }
             let Some(records) = self.inner.known.records(&w.key) else { continue };

@@ -9,6 +9,7 @@ mod blue_green;
 mod forward;
 mod next;
 mod press;
+mod reference;
 mod rolling;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -45,7 +46,8 @@ pub enum Effect {
     Switch,
     /// The second Deployment beside a user's gets another number of pods; `from` is tested by the patch.
     Scale { from: i32, to: i32 },
-    /// The user's own Deployment takes over the version that the second one has proven, by its rolling update.
+    /// A user's own Deployment gets the new version: the one that the second Deployment has proven, by its rolling
+    /// update; or, where a Rollout takes its template from there, the one that the Rollout is to begin with.
     TakeOver,
     /// The second Deployment is scaled to nothing and deleted.
     Retire,

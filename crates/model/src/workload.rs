@@ -153,6 +153,17 @@ impl Twin {
     }
 }
 
+/// The Deployment that a Rollout takes its template from (`spec.workloadRef`). Argo Rollouts runs the pods; the
+/// Deployment is there for its template.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    pub name: String,
+    /// `spec.replicas`: pods that the Deployment runs itself, beside the Rollout's.
+    pub replicas: i32,
+    /// Annotation `tidegate.dev/attempt`: the attempt that changed its template last.
+    pub attempt: Option<String>,
+}
+
 /// One workload, compact: five thousand of these must fit in memory easily.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
@@ -175,7 +186,7 @@ pub struct Workload {
     pub ready: i32,
     pub updated: i32,
     pub available: i32,
-    /// `spec.template`'s images by container name: the *wanted* version.
+    /// The template's images by container name, wherever the template stands: the *wanted* version.
     pub images: BTreeMap<String, String>,
     /// Somebody set `spec.paused`.
     pub spec_paused: bool,
@@ -196,6 +207,9 @@ pub struct Workload {
     pub preview_hash: Option<String>,
     /// `spec.workloadRef` is set: the template lives elsewhere, never patch it here.
     pub workload_ref: bool,
+    /// Where it lives, if that is a Deployment that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Box<Source>>,
     pub dynamic_stable_scale: bool,
     /// Annotation `tidegate.dev/attempt`: the last attempt that reached the object.
     pub attempt: Option<String>,
@@ -225,6 +239,26 @@ impl Workload {
         match (&self.stable_hash, &self.current_hash) {
             (Some(stable), Some(current)) => stable != current,
             _ => false,
+        }
+    }
+
+    /// Why nothing can be brought into the template that lives elsewhere, in words; `None` where it can, or where the
+    /// template is the workload's own.
+    pub fn source_unfit(&self) -> Option<String> {
+        let name = &self.key.name;
+        match &self.source {
+            _ if !self.workload_ref => None,
+            None => Some(format!(
+                "{name} takes its template from another object (workloadRef), and that is no Deployment that Tidegate \
+                 sees. Refer to a Deployment of the same namespace, or move the template into the Rollout."
+            )),
+            Some(source) if source.replicas > 0 => Some(format!(
+                "{name} takes its template from the Deployment {}, which runs {} of its own: they would get a new \
+                 version at once, past the canary. Scale that Deployment to 0 first.",
+                source.name,
+                if source.replicas == 1 { "1 pod".to_owned() } else { format!("{} pods", source.replicas) }
+            )),
+            Some(_) => None,
         }
     }
 

@@ -276,10 +276,10 @@ fn argo_cds_objects_are_told() {
 #[test]
 fn the_time_of_a_phase_is_kept_until_it_changes() {
     let facts = |o: &Value| rollout("east", raw::Rollout::deserialize(o).unwrap());
-    let first = assemble(&facts(&healthy()), [].iter(), None, None, at("2026-03-01T00:00:00Z"));
-    let again = assemble(&facts(&healthy()), [].iter(), None, Some(&first), at(NOW));
+    let first = assemble(&facts(&healthy()), [].iter(), None, None, None, at("2026-03-01T00:00:00Z"));
+    let again = assemble(&facts(&healthy()), [].iter(), None, None, Some(&first), at(NOW));
     assert_eq!(again.since, first.since);
-    let paused = assemble(&facts(&at_first_pause()), [].iter(), None, Some(&again), at(NOW));
+    let paused = assemble(&facts(&at_first_pause()), [].iter(), None, None, Some(&again), at(NOW));
     assert_eq!(paused.since, at(NOW));
 }
 

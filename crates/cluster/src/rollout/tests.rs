@@ -114,7 +114,6 @@ fn what_cannot_be_deployed_is_said() {
     refused(&[], &same, "runs exactly these images already");
     refused(&[("/spec/paused", json!(true))], &two(), "spec.paused");
     refused(&[("/status/abort", json!(true))], &two(), "still stands aborted");
-    refused(&[("/spec/workloadRef", json!({"kind": "Deployment", "name": "x"}))], &two(), "spec.workloadRef");
     refused(&[("/spec/strategy", json!({"blueGreen": {}}))], &two(), "another strategy than the plan");
 }
 

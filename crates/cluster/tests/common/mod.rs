@@ -69,6 +69,27 @@ impl World {
         self.cluster.template(key).await.unwrap()
     }
 
+    /// A Rollout `web` of two pods on version 1, Healthy, and the Deployment of the same name that it takes its
+    /// template from.
+    pub(crate) async fn referring(&self) -> (Key, Key) {
+        let pods = json!({"metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "app", "image": image(1)}]}});
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": self.ns},
+            "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": pods}});
+        let rollout = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "web", "namespace": self.ns},
+            "spec": {"replicas": 2, "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+                "strategy": {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}}}});
+        self.sandbox.apply_yaml(&format!("{deployment}\n---\n{rollout}")).await.unwrap();
+        let key = self.key("web");
+        self.seen(&key, "healthy", |w| {
+            w.phase == Phase::Healthy && w.ready == 2 && w.source.is_some() && !w.revisions.is_empty()
+        })
+        .await;
+        (key, self.key_of(Kind::Deployment, "web"))
+    }
+
     /// An AnalysisTemplate `slow` that passes, and takes minutes for it.
     pub(crate) async fn slow_analysis(&self) {
         let prometheus = json!({"address": self.sandbox.info.prometheus_url, "query": "vector(1)"});

@@ -171,11 +171,6 @@ impl Control {
         let mut chosen: Option<std::sync::Arc<Workload>> = None;
         for cluster in self.clusters() {
             for w in cluster.workloads().iter() {
-                // A Deployment without pods is mostly the template of a Rollout that refers to it.
-                let template_only = w.strategy == Strategy::Rolling && w.replicas == 0;
-                if w.workload_ref || template_only {
-                    continue;
-                }
                 if chosen.is_none() && service.is_none_or(|s| s == w.service || s == w.key.name) {
                     chosen = Some(w.clone());
                 }

@@ -29,6 +29,9 @@ pub(super) fn back(i: &Input<'_>) -> Decision {
         return end(State::Failed, why);
     };
     if proved(r, w) && returned(r, w) && !may_take_over(r) {
+        if let Some(decision) = super::reference::tidy(i, w) {
+            return decision;
+        }
         return match r.course {
             Course::Abort => end(State::Cancelled, format!("All traffic is on {}.", r.good_version())),
             Course::RollBack | Course::Forward => {
@@ -69,8 +72,8 @@ fn needed(i: &Input<'_>, w: &Workload) -> Vec<Effect> {
         if aborts && w.observed() && w.in_flight() && !wants_good(r, w) {
             effects.push(Effect::Abort);
         }
-        // The template lives elsewhere: a patch here would orphan the pods. People put that one back.
-        if !w.workload_ref {
+        // Where nobody knows the object that holds the template, people put it back.
+        if !w.workload_ref || w.source.is_some() {
             effects.push(Effect::Revert);
         }
     } else if walks(r, w) {
@@ -86,7 +89,7 @@ fn reverted(r: &Release, w: &Workload) -> bool {
 }
 
 /// The user's own Deployment was told to take the new version over, and not yet to go back: it may do so after what
-/// is seen.
+/// is seen. So where a Rollout takes its template from it, it gets the old one and a new mark in any case.
 fn may_take_over(r: &Release) -> bool {
     tried(r, &Effect::TakeOver).is_some() && tried(r, &Effect::Revert).is_none_or(|t| !t.happened)
 }
@@ -135,7 +138,7 @@ fn waiting_for(r: &Release, w: &Workload) -> String {
     if let Some(twin) = &w.twin {
         return format!("Going back to {good}: waiting until the canary Deployment {} is gone.", twin.name);
     }
-    if w.workload_ref {
+    if w.workload_ref && w.source.is_none() {
         return "The template lives in the workload that workloadRef names: put the old one back there."
             .into();
     }

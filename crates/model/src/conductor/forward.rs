@@ -19,9 +19,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// How long the controller may need to see a new template before its silence means something.
 const SETTLING: TimeDelta = TimeDelta::seconds(10);
 /// So many failures in a row to write the change (about three minutes) end a release that has changed nothing.
-const DEPLOYS: u32 = 10;
+pub(super) const DEPLOYS: u32 = 10;
 /// Putting the Rollout's own steps back is a courtesy: after so many failures the release ends without it.
-const RESTORES: u32 = 3;
+pub(super) const RESTORES: u32 = 3;
 
 pub(super) fn forward(i: &Input<'_>) -> Decision {
     let r = i.release;
@@ -46,7 +46,7 @@ pub(super) fn forward(i: &Input<'_>) -> Decision {
         return super::twin::forward(i, w);
     }
     let Some(canary) = r.canary_hash.as_deref() else {
-        return naming(i, w);
+        return super::reference::bring_in(i, w).unwrap_or_else(|| naming(i, w));
     };
     if !w.observed() || w.phase == Phase::Unknown {
         return wait(None, "The controller has not yet seen the newest change of the workload.");
@@ -113,9 +113,12 @@ pub(super) fn barred(i: &Input<'_>, w: &Workload) -> Option<Decision> {
 fn before_deploy(i: &Input<'_>, w: &Workload) -> Decision {
     let r = i.release;
     let fits = w.strategy == i.plan.drives() || super::twin::drives(i.plan, w);
-    if !fits || w.workload_ref {
+    if !fits {
         let why = format!("{} is not what the plan's strategy is for, so nothing was changed.", r.workload);
         return end(State::Failed, why);
+    }
+    if let Some(why) = w.source_unfit() {
+        return end(State::Failed, format!("Nothing was changed. {why}"));
     }
     if w.stable_hash.as_deref() != Some(r.known_good.hash.as_str()) {
         let why = format!(
@@ -168,7 +171,8 @@ fn before_deploy(i: &Input<'_>, w: &Workload) -> Decision {
 /// Deployed, and the controller has not yet named the new pods.
 fn naming(i: &Input<'_>, w: &Workload) -> Decision {
     let r = i.release;
-    let deploy = tried(r, &Effect::Deploy);
+    // Where the template is a Deployment's the controller has seen nothing new before that one got it.
+    let deploy = tried(r, &Effect::TakeOver).or_else(|| tried(r, &Effect::Deploy));
     let long = deploy.is_none_or(|t| passed(t.at, SETTLING, i.now));
     let until = deploy.filter(|_| !long).map(|t| after(t.at, SETTLING));
     let over = marked(r, w) && !ours(r, w) && w.observed();

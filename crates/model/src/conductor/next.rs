@@ -118,10 +118,19 @@ pub(super) fn reached(w: &Workload, id: &crate::ids::AttemptId) -> bool {
 }
 
 /// The object carries the mark of one of the release's own attempts, the deploy being the first of them: what is
-/// seen is certainly from after the deploy reached the cluster.
+/// seen is certainly from after the deploy reached the cluster. Where the template is a Deployment's, that one's mark
+/// tells as soon as the template may have been changed.
 pub(super) fn marked(r: &Release, w: &Workload) -> bool {
+    if w.workload_ref && tried(r, &Effect::TakeOver).is_some() {
+        return source_mark(w).is_some_and(|mark| crate::ids::AttemptId::is_of(mark, r.id));
+    }
     let twin = w.twin.as_ref().and_then(|t| t.attempt.as_deref());
     [w.attempt.as_deref(), twin].into_iter().flatten().any(|mark| crate::ids::AttemptId::is_of(mark, r.id))
+}
+
+/// The mark on the Deployment that the template is taken from.
+pub(super) fn source_mark(w: &Workload) -> Option<&str> {
+    w.source.as_ref()?.attempt.as_deref()
 }
 
 /// A deploy that was taken as not done is in the cluster after all.
@@ -131,6 +140,8 @@ pub(super) fn landed_late(r: &Release, w: &Workload) -> bool {
     }
     let beside = w.twin.as_ref().and_then(|t| t.attempt.as_deref());
     beside.is_some_and(|mark| crate::ids::AttemptId::is_of(mark, r.id))
+        // Only the steps are there by then, not yet the images.
+        || w.workload_ref && marked(r, w)
         || ours(r, w) && (marked(r, w) || w.in_flight())
 }
 

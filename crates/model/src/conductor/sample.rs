@@ -148,6 +148,7 @@ pub(crate) fn healthy() -> Workload {
         active_hash: None,
         preview_hash: None,
         workload_ref: false,
+        source: None,
         dynamic_stable_scale: false,
         attempt: None,
         gitops: false,

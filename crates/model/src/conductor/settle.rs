@@ -2,7 +2,8 @@
 //! cluster does.
 
 use super::next::{
-    UNSEEN, after, at_pause, at_switch, ours, passed, pause_of, reached, record, switched, wait, wants_good,
+    UNSEEN, after, at_pause, at_switch, ours, passed, pause_of, reached, record, source_mark, switched, wait,
+    wants_good,
 };
 use super::{Decision, Effect, Input, Record};
 use crate::ids::AttemptId;
@@ -63,7 +64,7 @@ fn visible(i: &Input<'_>, attempt: &Attempt, w: &Workload) -> bool {
             w.twin.as_ref().is_some_and(|t| t.attempt.as_deref() == Some(attempt.id.0.as_str()))
         }
         Effect::Scale { to, .. } => w.twin.as_ref().is_none_or(|t| t.desired == to),
-        Effect::TakeOver => reached(w, &attempt.id),
+        Effect::TakeOver => template_reached(w, &attempt.id),
         Effect::Retire => w.twin.is_none(),
         Effect::Deploy => reached(w, &attempt.id) || walked(i) && our_steps(i, w) && ours(r, w),
         Effect::OpenPause { from } => opened(r, w, from, promoted),
@@ -76,11 +77,16 @@ fn visible(i: &Input<'_>, attempt: &Attempt, w: &Workload) -> bool {
         Effect::Abort => w.abort || promoted || w.weights.is_some_and(|s| s.canary == 0),
         // The known-good hash alone proves nothing before the canary was ever seen: the cache may be older still.
         Effect::Revert => {
-            reached(w, &attempt.id) || r.canary_hash.is_some() && wants_good(r, w) && w.observed()
+            template_reached(w, &attempt.id) || r.canary_hash.is_some() && wants_good(r, w) && w.observed()
         }
         Effect::PromoteFull => w.promote_full || promoted,
         Effect::RestoreSteps => reached(w, &attempt.id) || walked(i) && w.step_count != steps_of_plan(i),
     }
+}
+
+/// The object that holds the template carries the attempt's mark.
+fn template_reached(w: &Workload, id: &AttemptId) -> bool {
+    if w.workload_ref { source_mark(w) == Some(id.0.as_str()) } else { reached(w, id) }
 }
 
 /// A pause counts as open when the controller is past it, or when it stands there and its condition is gone.
@@ -102,6 +108,6 @@ fn steps_of_plan(i: &Input<'_>) -> i32 {
     pause_of(steps.len()).saturating_sub(1 + unheld)
 }
 
-fn our_steps(i: &Input<'_>, w: &Workload) -> bool {
+pub(super) fn our_steps(i: &Input<'_>, w: &Workload) -> bool {
     w.step_count == steps_of_plan(i)
 }

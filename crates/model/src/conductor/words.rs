@@ -21,6 +21,9 @@ pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
             format!("A canary Deployment is made for {new}; {} stays as it is.", release.workload.name)
         }
         Effect::Scale { from, to } => format!("The canary Deployment is scaled from {from} to {to} pods."),
+        Effect::TakeOver if release.workload.kind == Kind::Rollout => {
+            format!("The template that {} refers to gets {new}.", release.workload.name)
+        }
         Effect::TakeOver => {
             format!("{} takes {new} over by its own rolling update.", release.workload.name)
         }

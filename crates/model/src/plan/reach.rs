@@ -54,14 +54,7 @@ fn undrivable(plan: &Plan, w: &Workload) -> Option<FieldError> {
     if let Some(words) = refused {
         return fault("spec.strategy", words);
     }
-    if w.workload_ref {
-        let words = format!(
-            "{name} takes its template from another object (workloadRef). Plans cannot change that yet: move the \
-             template into the Rollout."
-        );
-        return fault("metadata.service", words);
-    }
-    None
+    w.source_unfit().map(|words| FieldError::new("metadata.service", words))
 }
 
 fn images(plan: &Plan, w: &Workload, errors: &mut Vec<FieldError>, warnings: &mut Vec<FieldError>) {

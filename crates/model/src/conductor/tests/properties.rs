@@ -10,7 +10,7 @@ use crate::ids::AttemptId;
 use crate::release::{Course, Hold, Release, State, Tried};
 use crate::span::Span;
 use crate::verdict::Class;
-use crate::workload::{Phase, Strategy as Way, Weights, Workload};
+use crate::workload::{Phase, Source, Strategy as Way, Weights, Workload};
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
@@ -19,6 +19,7 @@ fn any_effect() -> impl Strategy<Value = Effect> {
         Just(Effect::Deploy),
         (-3i32..12).prop_map(|from| Effect::OpenPause { from }),
         Just(Effect::Switch),
+        Just(Effect::TakeOver),
         Just(Effect::Unpause),
         Just(Effect::Abort),
         Just(Effect::Revert),
@@ -60,7 +61,7 @@ prop_compose! {
         observed in any::<bool>(), phase in 0usize..5, ours in any::<bool>(), spec_paused in any::<bool>(),
         abort in any::<bool>(), promote_full in any::<bool>(), pauses in 0usize..4, index in proptest::option::of(-2i32..12),
         count in 0i32..12, stable in any_hash(), current in any_hash(), weight in proptest::option::of(0u8..=100),
-        way in 0usize..3, mark in 0usize..3, active in any_hash(), workload_ref in any::<bool>(), router in any::<bool>(), replicas in 0i32..9,
+        way in 0usize..3, mark in 0usize..3, active in any_hash(), workload_ref in 0i32..5, router in any::<bool>(), replicas in 0i32..9,
     ) -> Workload {
         let mut w = healthy();
         w.observed_generation = if observed { Some(5) } else { Some(4) };
@@ -78,7 +79,11 @@ prop_compose! {
         w.strategy = [Way::Canary, Way::BlueGreen, Way::Rolling][way];
         w.attempt = [None, Some("r318-1".to_owned()), Some("r318-2".to_owned())][mark].clone();
         w.active_hash = active;
-        w.workload_ref = workload_ref;
+        w.workload_ref = workload_ref > 0;
+        if workload_ref > 1 {
+            let attempt = [None, Some("r318-1".to_owned()), Some("r318-2".to_owned())][mark].clone();
+            w.source = Some(Box::new(Source { name: "checkout".into(), replicas: workload_ref - 2, attempt }));
+        }
         w.router = router.then(|| "nginx".to_owned());
         w.replicas = replicas;
         w.revisions = vec![revision(CANARY, NEW_IMAGE, 2, replicas), revision(GOOD, OLD_IMAGE, 1, 8)];
@@ -138,7 +143,7 @@ proptest! {
                     prop_assert!(approved && r.hold.is_none());
                     prop_assert!(r.verdict.as_ref().is_none_or(|v| v.class != Class::Fail));
                     prop_assert_eq!(plan.digest(), r.digest.clone());
-                    prop_assert!(w.as_ref().is_some_and(|w| w.observed() && !w.spec_paused && !w.workload_ref || r.canary_hash.is_some()));
+                    prop_assert!(w.as_ref().is_some_and(|w| w.observed() && !w.spec_paused && w.source_unfit().is_none() || r.canary_hash.is_some()));
                 }
                 if *effect == Effect::Switch {
                     prop_assert!(!r.passed.is_empty(), "before the gates of the preview passed");
@@ -149,7 +154,7 @@ proptest! {
                     prop_assert!(w.as_ref().is_some_and(|w| w.current_hash.as_deref() == Some(GOOD) || w.images == images(OLD_IMAGE)));
                 }
                 if *effect == Effect::Revert {
-                    prop_assert!(!w.as_ref().is_some_and(|w| w.workload_ref));
+                    prop_assert!(!w.as_ref().is_some_and(|w| w.workload_ref && w.source.is_none()));
                 }
             }
             Decision::Record(record) => {
