@@ -29,6 +29,23 @@ pub async fn service(
     control.service_to(&actor, &key, to.as_deref()).await.or_fault()
 }
 
+/// Puts back the automatic sync of the Argo CD application that a workload belongs to.
+#[server(prefix = "/do", endpoint = "resume-sync")]
+pub async fn resume_sync(
+    cluster: String,
+    namespace: String,
+    kind: Kind,
+    name: String,
+    #[server(default)] reason: Option<String>,
+) -> Result<(), Fault> {
+    use super::door::{self, OrFault as _};
+    let (control, actor) = door::enter()?;
+    let key = model::workload::Key { cluster, namespace, kind, name };
+    control.resume_sync(&actor, &key, reason).await.or_fault()?;
+    door::go(&format!("/services/{key}"));
+    Ok(())
+}
+
 /// Back to the known-good version of a workload, whether a release drives it or not.
 #[server(prefix = "/do", endpoint = "rollback-workload")]
 pub async fn roll_back_workload(

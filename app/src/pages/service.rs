@@ -7,7 +7,7 @@ use crate::components::confirm::{self, Rollback};
 use crate::components::icon::icon;
 use crate::components::load::{self, followed};
 use crate::components::tone::{self, Tone, badge};
-use crate::components::{gate, rows};
+use crate::components::{gate, post, rows};
 use crate::pages::release::{facts_of_rollback, ready_to_roll_back, stalled};
 use crate::pages::rollback::{hidden, keep};
 use crate::{Fault, api, when};
@@ -15,7 +15,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 use model::Problem;
-use model::view::{KnownGoodRow, ServicePage, Standing};
+use model::view::{KnownGoodRow, ServicePage, Standing, SyncView};
 use model::workload::{Kind, Phase, Revision, Strategy, Workload, version_of};
 
 pub(crate) fn page() -> AnyView {
@@ -86,9 +86,10 @@ pub(super) fn view(p: &ServicePage) -> AnyView {
             {sentence(p)}
             {stall(p)}
             {recovery(p)}
+            {suspended(p)}
             <div class="cols two">
                 <div>{workload(p)}{history(p)}</div>
-                <div>{way_back(p)}{config(p)}{known_good(p)}{contents(&p.workload)}</div>
+                <div>{way_back(p)}{config(p)}{known_good(p)}{contents(&p.workload, p.sync.as_ref())}</div>
             </div>
         </main>
         {panel}
@@ -294,6 +295,33 @@ fn recovery(p: &ServicePage) -> AnyView {
     .into_any()
 }
 
+/// Argo CD's sync was suspended for a release or a rollback: the reminder to put it back.
+fn suspended(p: &ServicePage) -> AnyView {
+    let Some((s, words)) = p.sync.as_ref().and_then(|s| Some((s, s.sync.reminder()?))) else {
+        return nothing();
+    };
+    let key = &p.row.key;
+    let hidden = vec![
+        ("cluster", key.cluster.clone()),
+        ("namespace", key.namespace.clone()),
+        ("kind", key.kind.key().to_owned()),
+        ("name", key.name.clone()),
+    ];
+    let label = if s.sync.automated { "Take this note away" } else { "Put the automatic sync back" };
+    let act = if s.resume.allowed {
+        let press = post::button("btn", "undo", label.to_owned(), "Putting it back…", true);
+        post::form("/do/resume-sync", "acts mt", hidden, press)
+    } else {
+        let why = s.resume.why_not.clone().unwrap_or_default();
+        view! { <p class="xs ink2 mt">{why}</p> }.into_any()
+    };
+    let tone = if s.sync.agrees == Some(true) { "progressing" } else { "waiting" };
+    view! {
+        <div class="say mt" data-s=tone role="status"><div><p>{words}</p>{act}</div></div>
+    }
+    .into_any()
+}
+
 /// Versions that carried all traffic: each can be gone back to by name.
 fn known_good(p: &ServicePage) -> AnyView {
     if p.known_good.is_empty() {
@@ -337,7 +365,7 @@ fn known_good(p: &ServicePage) -> AnyView {
     sect("k-h", "Known-good versions", nothing(), content.into_any())
 }
 
-fn contents(w: &Workload) -> AnyView {
+fn contents(w: &Workload, sync: Option<&SyncView>) -> AnyView {
     let images = w
         .images
         .iter()
@@ -355,8 +383,19 @@ fn contents(w: &Workload) -> AnyView {
         (None, Strategy::Canary) => "none: pods make the weight".to_owned(),
         (None, _) => "none".to_owned(),
     };
-    let gitops =
-        w.gitops.then(|| fact_text("Owned by", "Argo CD: what is changed here, git may change back"));
+    let gitops = w.gitops.as_ref().map(|app| {
+        let words = match sync {
+            Some(s) if s.sync.self_heal => {
+                format!("Argo CD's application {}, which syncs by itself and heals", s.sync.app)
+            }
+            Some(s) if s.sync.automated => {
+                format!("Argo CD's application {}, which syncs by itself", s.sync.app)
+            }
+            Some(s) => format!("Argo CD's application {}, synced by hand", s.sync.app),
+            None => format!("Argo CD's application {app}: what is changed here, git may change back"),
+        };
+        fact_text("Owned by", words)
+    });
     let content = view! {
         <dl class="facts">
             {images}

@@ -4,6 +4,7 @@
 //! What is guaranteed: no object's content reaches a log or a message; an effect is sent once, and what
 //! became of it is an [`Outcome`]; after any gap in a watch the cache equals a fresh list.
 
+mod application;
 mod back;
 mod blue_green;
 mod cache;
@@ -27,6 +28,7 @@ mod send;
 mod twin;
 mod watch;
 
+pub use application::Application;
 pub use back::RolledBack;
 pub use cache::Change;
 pub use error::Error;

@@ -5,6 +5,7 @@
 use crate::{raw, reference};
 use chrono::{DateTime, Utc};
 use model::Span;
+use model::gitops::{App, INSTANCE, TRACKING};
 use model::workload::{Key, Kind, Phase, Revision, Source, Strategy, Twin, Weights, Workload};
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -149,7 +150,7 @@ pub(crate) fn assemble<'a>(
 fn take_from(w: &mut Workload, facts: &Facts, source: &Facts) {
     let from = &source.workload;
     w.images.clone_from(&from.images);
-    w.gitops |= from.gitops;
+    w.gitops = w.gitops.take().or_else(|| from.gitops.clone());
     if facts.reference_observed != Some(from.generation) {
         w.observed_generation = None;
         w.phase = Phase::Unknown;
@@ -390,12 +391,19 @@ fn common(cluster: &str, kind: Kind, meta: &raw::Meta, since: Option<DateTime<Ut
         dynamic_stable_scale: false,
         twin: None,
         attempt: meta.annotation(ATTEMPT).map(str::to_owned),
-        gitops: meta.labels.contains_key("argocd.argoproj.io/instance")
-            || meta.annotation("argocd.argoproj.io/tracking-id").is_some(),
+        gitops: owner(kind, meta),
         revisions: Vec::new(),
         created,
         since: since.unwrap_or(created),
     }
+}
+
+/// The Argo CD application that keeps an object as git says.
+fn owner(kind: Kind, meta: &raw::Meta) -> Option<App> {
+    let tracked = meta.annotation(TRACKING);
+    tracked
+        .and_then(|id| App::tracked(id, kind.key(), &meta.namespace, &meta.name))
+        .or_else(|| meta.labels.get(INSTANCE).and_then(|name| App::named(name)))
 }
 
 /// Puts the second Deployment into the workload that it stands beside.

@@ -179,7 +179,7 @@ impl Sender {
         }
     }
 
-    fn error(&self, answer: Answer, action: &str) -> Error {
+    pub(crate) fn error(&self, answer: Answer, action: &str) -> Error {
         let (cluster, action) = (self.cluster.clone(), action.to_owned());
         match answer {
             Answer::No { code: 401 | 403, reason } => Error::Denied { cluster, action, reason },

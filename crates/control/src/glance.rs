@@ -43,6 +43,13 @@ impl<K: Eq + Hash, V: Clone + Default> Glances<K, V> {
     }
 }
 
+impl<K: Eq + Hash, V> Glances<K, V> {
+    /// What is remembered of it no longer holds.
+    pub(crate) fn forget(&self, about: &K) {
+        write_lock(&self.0).remove(about);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

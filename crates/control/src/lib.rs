@@ -12,6 +12,7 @@ mod config;
 mod demo;
 mod effects;
 mod error;
+mod gitops;
 mod glance;
 mod identity;
 pub mod journal;
@@ -106,6 +107,8 @@ struct Inner {
     recovering: RwLock<recovery::Watched>,
     /// Configuration of known-good versions, lately compared.
     compared: config::Compared,
+    /// Argo CD's applications of workloads that it owns.
+    syncs: gitops::Syncs,
     /// What stands around workloads that plans are written for.
     around: glance::Glances<model::workload::Key, Vec<String>>,
     /// What keeps rollbacks without a release from getting on.
@@ -141,6 +144,7 @@ impl Control {
             stalls: RwLock::default(),
             recovering: RwLock::default(),
             compared: config::Compared::default(),
+            syncs: gitops::Syncs::default(),
             around: glance::Glances::default(),
             stalled: RwLock::default(),
             database: AtomicBool::new(false),

@@ -54,7 +54,9 @@ impl Control {
             })
         };
         let words = self.inner.around.at(workload.key.clone(), ask).await;
-        read.warnings.extend(words.into_iter().map(|words| FieldError::new("metadata.service", words)));
+        let threat = self.sync(&workload).await.and_then(|sync| sync.threat());
+        let words = threat.into_iter().chain(words);
+        read.warnings.extend(words.map(|words| FieldError::new("metadata.service", words)));
         Ok(read)
     }
 

@@ -73,6 +73,18 @@ impl Control {
         let good = self.cluster(&workload.key.cluster)?.template(&workload.key).await.or_problem()?;
         self.rehearsed_enough(&plan, &workload, &good.hash).await?;
         let now = self.now_utc();
+        let valid = self.store().valid_approvals(id, &plan.digest, now).await.or_problem()?;
+        approved_enough(valid.len(), plan.plan.spec.approvals.required)?;
+        let mut event = NewEvent::new(
+            now,
+            actor,
+            "release.started",
+            format!("Release of {} {} started", plan.service, plan.plan.version()),
+        );
+        event.plan = Some(id);
+        event.service = Some(plan.service.clone());
+        event.environment = Some(plan.environment.clone());
+        self.suspend_before(&workload, &event).await?;
         let mut tx = self.store().begin().await.or_problem()?;
         let locked = tx.lock_plan(id).await.or_problem()?;
         if locked.digest != plan.digest {
@@ -86,16 +98,7 @@ impl Control {
         let good = &release.known_good;
         let known = tx.put_known_good(&release.workload, good, None, now).await.or_problem()?;
         let release_id = tx.insert_release(&release).await.or_problem()?;
-        let mut event = NewEvent::new(
-            now,
-            actor,
-            "release.started",
-            format!("Release of {} {} started", plan.service, plan.plan.version()),
-        );
-        event.plan = Some(id);
         event.release = Some(release_id);
-        event.service = Some(plan.service.clone());
-        event.environment = Some(plan.environment.clone());
         event.detail = serde_json::json!({
             "version": plan.version, "digest": plan.digest, "workload": workload.key,
             "known_good": release.known_good.hash,

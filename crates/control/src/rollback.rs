@@ -221,6 +221,7 @@ impl Control {
         if begun.elapsed() > ASLEEP {
             self.overtaken(&intent).await?;
         }
+        self.suspend_beside(workload, &intent.event);
         // The effect and its record set out together: neither waits for the other, and the conductor learns at once
         // that the abort it is about to see was ours.
         let _pressed = self.pressed(release);

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod canonical;
 pub mod conductor;
 pub mod config;
+pub mod gitops;
 pub mod ids;
 pub mod known_good;
 pub mod plan;

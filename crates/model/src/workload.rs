@@ -1,5 +1,6 @@
 //! A workload as it was last seen in the cluster: what the watch cache keeps, and what every rule reads.
 
+use crate::gitops::App;
 use crate::span::Span;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -213,8 +214,9 @@ pub struct Workload {
     pub dynamic_stable_scale: bool,
     /// Annotation `tidegate.dev/attempt`: the last attempt that reached the object.
     pub attempt: Option<String>,
-    /// Owned by Argo CD (tracking label or annotation).
-    pub gitops: bool,
+    /// Owned by Argo CD: the application whose tracking label or annotation it carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gitops: Option<App>,
     /// For a Deployment: the second one beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub twin: Option<Box<Twin>>,

@@ -50,6 +50,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(workloads::list))
         .routes(routes!(workloads::known_good))
         .routes(routes!(workloads::roll_back))
+        .routes(routes!(workloads::resume_sync))
         .routes(routes!(audit::read))
         .routes(routes!(audit::verify))
         .routes(routes!(status::summary))

@@ -10,6 +10,7 @@ use crate::state::AppState;
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
 use chrono::{DateTime, Utc};
+use http::StatusCode;
 use http::request::Parts;
 use model::Problem;
 use model::view::{Standing, WorkloadRow};
@@ -88,6 +89,36 @@ pub async fn roll_back(
     Small(body): Small<Further>,
 ) -> Answer<Json<ReceiptBody>> {
     Ok(Json(state.control.roll_back_workload(&actor, &key, body.to.as_deref(), body.reason).await?.into()))
+}
+
+/// Why.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schema(as = SyncReason)]
+pub struct Reason {
+    /// Up to 500 characters, for people.
+    pub reason: Option<String>,
+}
+
+/// Puts back the automatic sync of the Argo CD application that owns a workload, after Tidegate had suspended it for a
+/// release or a rollback. From then on git rules again, past every gate.
+#[utoipa::path(post, path = "/api/v1/workloads/{cluster}/{namespace}/{kind}/{name}/sync/resume", tag = "workloads",
+    operation_id = "resumeSync",
+    params(("cluster" = String, Path), ("namespace" = String, Path),
+           ("kind" = String, Path, description = "Rollout or Deployment"), ("name" = String, Path)),
+    request_body = Option<Reason>,
+    responses((status = 204, description = "The application syncs as it did before"),
+              (status = 401, response = ProblemResponse), (status = 403, response = ProblemResponse),
+              (status = 404, response = ProblemResponse), (status = 409, response = ProblemResponse),
+              (status = 503, response = ProblemResponse)))]
+pub async fn resume_sync(
+    State(state): State<AppState>,
+    Who(actor): Who,
+    Place(key): Place,
+    Small(body): Small<Reason>,
+) -> Answer<StatusCode> {
+    state.control.resume_sync(&actor, &key, body.reason).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A version that is on record as having carried all traffic.

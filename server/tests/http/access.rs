@@ -15,7 +15,7 @@ fn asks_for(operation: &str) -> Option<Action> {
         | "listKnownGood" | "readAudit" | "verifyAudit" => Action::See,
         "createPlan" | "editPlan" => Action::WritePlan,
         "decideOnPlan" | "revokeApproval" => Action::Approve,
-        "startRelease" => Action::Start,
+        "startRelease" | "resumeSync" => Action::Start,
         "pauseRelease" => Action::Pause,
         "resumeRelease" => Action::Resume,
         "promoteRelease" => Action::Promote,
@@ -86,7 +86,9 @@ fn body_for(operation: &str) -> (Option<&'static str>, Value) {
             let digest = format!("sha256:{}", "0".repeat(64));
             (Some("application/json"), json!({"digest": digest, "decision": "approve"}))
         }
-        "startRelease" | "revokeApproval" | "rehearseRollback" => (Some("application/json"), json!({})),
+        "startRelease" | "revokeApproval" | "rehearseRollback" | "resumeSync" => {
+            (Some("application/json"), json!({}))
+        }
         o if o.ends_with("Release") || matches!(o, "skipStep" | "openGate" | "rollBackWorkload") => {
             (Some("application/json"), json!({"reason": "who may"}))
         }

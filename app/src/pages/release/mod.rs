@@ -136,6 +136,7 @@ fn view(p: &ReleasePage, seen: Seen) -> AnyView {
             {deeds::reasons(seen)}
             {sentence(seen)}
             {side::stall(seen)}
+            {side::reminder(p, seen)}
             <div class="cols rel">
                 <div class="wide">{gate(seen)}</div>
                 <div class="aside">{verdict::section(p, seen)}{side::way_back(seen)}</div>

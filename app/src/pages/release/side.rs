@@ -63,6 +63,19 @@ pub(super) fn stall(seen: Seen) -> AnyView {
     view! { <div role="status">{content}</div> }.into_any()
 }
 
+/// Something that was set aside for this release is still to be put back.
+pub(super) fn reminder(p: &ReleasePage, seen: Seen) -> AnyView {
+    let path = service_path(&p.workload);
+    let words = Memo::new(move |_| seen.live.with(|l| l.reminder.clone()));
+    let content = move || {
+        let path = path.clone();
+        words.get().map(|words| {
+            view! { <p class="note box mt" data-s="waiting">{icon("warn")}<span>{words}" "<a href=path>"Put it back"</a></span></p> }
+        })
+    };
+    view! { <div role="status">{content}</div> }.into_any()
+}
+
 pub(crate) fn stalled(s: &Stall, ways: &[Way]) -> AnyView {
     let obstacle = |o: &Obstacle| {
         let (what, remedy) = (o.what.clone(), o.remedy.clone());

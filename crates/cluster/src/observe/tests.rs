@@ -115,7 +115,7 @@ fn a_healthy_canary() {
     assert_eq!(w.router.as_deref(), Some("nginx"));
     assert_eq!(w.revisions.iter().map(|r| r.hash.as_str()).collect::<Vec<_>>(), ["aaa", "old"]);
     assert_eq!(w.since, at("2026-02-03T10:00:00Z"));
-    assert!(!w.abort && !w.spec_paused && !w.promote_full && !w.workload_ref && !w.gitops);
+    assert!(!w.abort && !w.spec_paused && !w.promote_full && !w.workload_ref && w.gitops.is_none());
 }
 
 #[test]
@@ -265,12 +265,12 @@ fn an_environment_is_the_workloads_then_the_namespaces_then_production() {
 
 #[test]
 fn argo_cds_objects_are_told() {
-    let tracked = json!({"metadata": {"annotations": {"argocd.argoproj.io/tracking-id": "x:y"}}});
-    assert!(read(&changed(healthy(), tracked), &[]).gitops);
-    assert!(
-        read(&changed(healthy(), json!({"metadata": {"labels": {"argocd.argoproj.io/instance": "x"}}})), &[])
-            .gitops
-    );
+    let owner = |metadata: Value| read(&changed(healthy(), json!({"metadata": metadata})), &[]).gitops;
+    let tracked = |id: &str| owner(json!({"annotations": {"argocd.argoproj.io/tracking-id": id}}));
+    let app = tracked("team-a_web:argoproj.io/Rollout:shop/checkout").unwrap();
+    assert_eq!(app.to_string(), "team-a/web");
+    assert_eq!(tracked("web:argoproj.io/Rollout:shop/other"), None, "copied with a manifest");
+    assert_eq!(owner(json!({"labels": {"argocd.argoproj.io/instance": "web"}})).unwrap().name, "web");
 }
 
 #[test]

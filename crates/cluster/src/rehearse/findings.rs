@@ -37,10 +37,10 @@ pub(super) fn findings(
         );
     }
     capacity(&mut found, w, object, good);
-    if w.gitops {
-        found.push(
-            "Owned by Argo CD: with self-heal on, git puts the new version back. Revert it there too.".into(),
-        );
+    if let Some(app) = &w.gitops {
+        found.push(format!(
+            "Owned by Argo CD's application {app}: git keeps saying what it says now. Revert it there too."
+        ));
     }
     found
 }

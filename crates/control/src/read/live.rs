@@ -40,8 +40,13 @@ impl Control {
             let mut preview = preview(w, &release.known_good, failed);
             let config = self.config_view(w, &release.known_good).await;
             preview.cannot_undo.extend(config.as_ref().map(warnings).unwrap_or_default());
+            preview.cannot_undo.extend(self.left_to_git(w).await);
             rollback = Some(preview);
         }
+        let reminder = match seen.filter(|_| release.state.ended()) {
+            Some(w) => self.sync(w).await.and_then(|sync| sync.reminder()),
+            None => None,
+        };
         let ask = |ask| deed(may(actor, release, plan, ask, now));
         let has_gate = step(release, plan).is_some_and(|s| approval_gate(s).is_some());
         ReleaseLive {
@@ -64,6 +69,7 @@ impl Control {
                 &plan.spec.analysis.limits(),
                 now,
             ),
+            reminder,
             stall,
             ways,
             revisions: revisions(release, seen),

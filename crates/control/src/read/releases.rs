@@ -143,6 +143,7 @@ impl Control {
             let mut preview = preview(&w, &good, None);
             let config = self.config_view(&w, &good).await;
             preview.cannot_undo.extend(config.as_ref().map(warnings).unwrap_or_default());
+            preview.cannot_undo.extend(self.left_to_git(&w).await);
             let weight = super::weight(&release, Some(&w));
             instead(&mut preview, &w, &release.known_good, &release.version(), weight);
             page.live.rollback = Some(preview);

@@ -119,6 +119,12 @@ impl Control {
             }
             preview
         });
+        let sync = self.sync_view(actor, &workload).await;
+        let left = self.left_to_git(&workload).await;
+        let rollback = rollback.map(|mut preview| {
+            preview.cannot_undo.extend(left);
+            preview
+        });
         let roll_back = match &rollback {
             None => Deed::no(
                 "No earlier version is known: none is on record as good, and no ReplicaSet is left of one.",
@@ -140,6 +146,7 @@ impl Control {
             ways,
             known_good: self.known_good_rows(actor, &workload, release).await,
             config,
+            sync,
             recovery: self.errors_since_press(key),
             write_plan: deed(actor.require(Action::WritePlan, &workload.environment)),
             workload: (*workload).clone(),
@@ -327,13 +334,6 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
         } else {
             format!("{failed:.0} failed requests are not repeated.")
         });
-    }
-    if w.gitops {
-        cannot_undo.push(
-            "This workload is owned by Argo CD: with self-heal on, git puts the new version back. Revert it there \
-             too."
-                .to_owned(),
-        );
     }
     RollbackPreview {
         from_version: w.version(),

@@ -151,7 +151,7 @@ pub(crate) fn healthy() -> Workload {
         source: None,
         dynamic_stable_scale: false,
         attempt: None,
-        gitops: false,
+        gitops: None,
         twin: None,
         revisions: vec![revision(GOOD, OLD_IMAGE, 41, 8)],
         created: at(-1000),

@@ -24,11 +24,6 @@ pub fn check(plan: &Plan, workload: &Workload) -> (Vec<FieldError>, Vec<FieldErr
     if workload.router.is_none() && workload.strategy == Strategy::Canary {
         weights(plan, workload.replicas, &mut errors, &mut warnings);
     }
-    if workload.gitops {
-        let words =
-            "Argo CD owns this workload and may write over the release. Suspend its automatic sync first.";
-        warnings.push(FieldError::new("metadata.service", words));
-    }
     (errors, warnings)
 }
 

@@ -146,6 +146,8 @@ pub struct ReleaseLive {
     pub rollback: Option<RollbackPreview>,
     /// On the way back, or back: how far.
     pub back: Option<BackView>,
+    /// Ended, and Argo CD's sync is still suspended for it.
+    pub reminder: Option<String>,
     /// It does not get on.
     pub stall: Option<Stall>,
     /// What else can be done about it.

@@ -2,6 +2,7 @@
 
 use super::{Deed, ProofView, ReleaseRow};
 use crate::config::Change;
+use crate::gitops::Sync;
 use crate::ids::ReleaseId;
 use crate::rollback::Route;
 use crate::stall::Stall;
@@ -76,8 +77,20 @@ pub struct ServicePage {
     pub recovery: Option<ProofView>,
     /// Of the version that ROLL BACK leads to; `None` where it refers to none.
     pub config: Option<ConfigView>,
+    /// The Argo CD application that owns it; `None` where none does, or where it is not known.
+    pub sync: Option<SyncView>,
     pub write_plan: Deed,
     pub age: super::Age,
+}
+
+/// An Argo CD application and what can be done about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SyncView {
+    pub sync: Sync,
+    /// What it would do to a release or a rollback.
+    pub threat: Option<String>,
+    /// To put back an automatic sync that Tidegate has suspended.
+    pub resume: Deed,
 }
 
 /// How a known-good version stands to the present one.

@@ -117,7 +117,7 @@ fn what_does_not_go_back_is_named() {
         {"name": "app", "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}}},
         {"name": "proxy", "resources": {"requests": {"cpu": 1}}}]}});
     let mut w = workload(Strategy::Canary, true);
-    w.gitops = true;
+    w.gitops = model::gitops::App::named("argocd_checkout");
     let said = findings(&w, &json!({}), &good(template), &images("1.41.3"));
     has(&said, "each asks for cpu 500m, memory 1Gi and cpu 1.");
     has(&said, "Owned by Argo CD");
