@@ -94,10 +94,12 @@ impl Driver for Beside {
     }
 }
 
-/// Holds only on what Tidegate made.
+/// Holds only on what Tidegate made, and not on the one of another release, which has the same name.
 fn ours(twin: &Facts) -> Patch {
     let label = annotation(TWIN).replace("/metadata/annotations/", "/metadata/labels/");
-    Patch::new().test(&label, twin.workload.key.name.as_str())
+    Patch::new()
+        .test("/metadata/uid", twin.workload.uid.as_str())
+        .test(&label, twin.workload.key.name.as_str())
 }
 
 /// The second Deployment, without pods yet: a request that comes late, after the release has turned back, brings

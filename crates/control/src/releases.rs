@@ -349,7 +349,9 @@ pub(crate) fn approved_enough(valid: usize, required: u32) -> Result<(), Problem
 /// 409 with what to do first.
 pub(crate) fn startable(w: &Workload) -> Result<(), Problem> {
     let no = |words: String| Err(Problem::conflict(words));
-    if w.in_flight() || w.abort {
+    // A canary Deployment that an ended release has left behind is no update: the next one takes it away.
+    let moves = matches!((&w.stable_hash, &w.current_hash), (Some(a), Some(b)) if a != b);
+    if moves || w.abort {
         return no(format!(
             "{} is in the middle of another update. Let it end, or roll it back.",
             w.key.name

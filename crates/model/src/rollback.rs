@@ -5,7 +5,7 @@
 mod proof;
 
 pub use proof::Proof;
-pub(crate) use proof::{good_images, proofs, wants_good};
+pub(crate) use proof::{good_images, paused_whole, proofs, wants_good};
 
 use crate::workload::{Strategy, Workload};
 use serde::{Deserialize, Serialize};

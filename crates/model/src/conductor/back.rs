@@ -10,7 +10,7 @@ use super::next::{
 };
 use super::{Decision, Effect, Input, Record};
 use crate::release::{Course, Release, State};
-use crate::rollback::{Call, Proof, proofs, route};
+use crate::rollback::{Call, Proof, paused_whole, proofs, route};
 use crate::workload::{Phase, Strategy, Workload};
 
 pub(super) fn back(i: &Input<'_>) -> Decision {
@@ -65,7 +65,9 @@ fn needed(i: &Input<'_>, w: &Workload) -> Vec<Effect> {
     if w.twin.is_some() {
         effects.push(Effect::Retire);
     }
-    let reverted = reverted(r, w);
+    // Somebody paused it on its way back: the same patch ends the pause.
+    let halted = w.strategy == Strategy::Rolling && w.spec_paused && w.observed() && !paused_whole(r, w);
+    let reverted = reverted(r, w) && !halted;
     if !reverted {
         // Sent before the new template was observed an abort is lost, so it would only cost time.
         let aborts = route(w, &r.known_good.hash).calls.contains(&Call::Abort);

@@ -85,8 +85,11 @@ pub(super) fn barred(i: &Input<'_>, w: &Workload) -> Option<Decision> {
         return Some(stand(r, State::Paused, None, super::words::held(r)));
     }
     if w.spec_paused {
-        let why = "Somebody paused the Rollout past Tidegate (spec.paused). Set it to false to go on; abort and \
-                   rollback work as it is.";
+        let why = format!(
+            "Somebody paused the {} past Tidegate (spec.paused). Set it to false to go on; abort and rollback work as \
+             it is.",
+            w.key.kind.key()
+        );
         return Some(stand(r, State::Paused, None, why));
     }
     let known = [super::next::AT_PAUSE, super::next::AT_SWITCH];
@@ -147,6 +150,13 @@ fn before_deploy(i: &Input<'_>, w: &Workload) -> Decision {
             None,
             "The controller has not yet seen the newest change of the workload.",
         );
+    }
+    // One that was made so late that its release had ended: it has no pods, and no other release is under way here.
+    if w.twin.is_some() && w.stable_hash == w.current_hash {
+        return match ready(r, &Effect::Retire, i.now) {
+            Ok(()) => Decision::Act(Effect::Retire),
+            Err(until) => wait(Some(until), "A canary Deployment that was left behind goes first."),
+        };
     }
     if w.in_flight() {
         let why = "Another update of this workload is under way. Waiting until it has ended.";

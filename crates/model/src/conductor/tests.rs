@@ -1,6 +1,7 @@
 //! The decision under test: sentences about single looks (`looks`), properties over random inputs (`properties`),
 //! and whole releases driven against a small model of the controller (`sim`, `drive`).
 
+mod beside;
 mod blue_green;
 mod chaos;
 mod deployments;

@@ -105,7 +105,7 @@ fn step(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step) -> Decision {
         return act(i, scale, "Fewer pods, so that the share stays what the plan allows.");
     }
     let stands = twin.desired == wanted && twin.ready >= wanted && twin.phase == Phase::Healthy && wanted > 0;
-    if r.step_since.is_none() && !stands && overdue(i, twin, wanted) {
+    if !stands && overdue(i, twin, wanted) {
         let why = format!(
             "{} of {wanted} pods of the canary Deployment were ready {} after it was scaled.",
             twin.ready, twin.deadline
@@ -140,10 +140,12 @@ fn step(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step) -> Decision {
     gates(i, done, step)
 }
 
-/// Scaled to what is wanted, and long ago.
+/// Scaled to what is wanted, long ago, and not once complete since then.
 fn overdue(i: &Input<'_>, twin: &Twin, wanted: i32) -> bool {
+    let r = i.release;
     let so = |effect: &Effect| matches!(effect, Effect::Scale { to, .. } if *to == wanted);
-    let scaled = i.release.tried.iter().rev().find(|t| t.happened && so(&t.effect));
+    let since = |at| r.step_since.is_none_or(|reached| at > reached);
+    let scaled = r.tried.iter().rev().find(|t| t.happened && so(&t.effect) && since(t.at));
     twin.desired == wanted && scaled.is_some_and(|t| passed(t.at, twin.deadline.delta(), i.now))
 }
 

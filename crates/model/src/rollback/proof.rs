@@ -43,12 +43,24 @@ pub(crate) fn proofs(r: &Release, w: &Workload) -> Vec<Proof> {
         all.push(Proof::Wanted);
         if stable && w.stable_hash == w.current_hash && !w.abort {
             all.push(Proof::Stable);
-            if w.phase == Phase::Healthy {
+            if w.phase == Phase::Healthy || paused_whole(r, w) {
                 all.push(Proof::Pods);
             }
         }
     }
     all
+}
+
+/// A Deployment that its owner has paused, with all its pods on the known-good template: the pause is theirs, and nothing
+/// waits for its end. Paused with another template it names its old hash for as long, so the images count.
+pub(crate) fn paused_whole(r: &Release, w: &Workload) -> bool {
+    w.strategy == Strategy::Rolling
+        && w.phase == Phase::Paused
+        && w.stable_hash == w.current_hash
+        && good_images(r, w)
+        && w.current_hash.as_deref().and_then(|h| w.revision(h)).is_some_and(|c| c.images == w.images)
+        && w.updated >= w.replicas
+        && w.available >= w.replicas
 }
 
 /// By the word of whatever sends the traffic: the router's weight, the active Service's selector, else the pods.

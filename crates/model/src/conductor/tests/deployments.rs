@@ -133,6 +133,11 @@ impl Sim {
     }
 
     fn observe(&self) -> Workload {
+        let image = |hash: &str| match hash {
+            GOOD => OLD_IMAGE,
+            CANARY => NEW_IMAGE,
+            _ => THIRD_IMAGE,
+        };
         let mut w = healthy();
         w.key.kind = Kind::Deployment;
         w.strategy = Way::Rolling;
@@ -145,17 +150,14 @@ impl Sim {
         w.attempt.clone_from(&self.attempt);
         w.replicas = REPLICAS;
         let ready = self.of(self.current);
+        // Paused, it has no pods yet of a template that it has not numbered.
+        w.updated = if w.images == images(image(self.current)) { ready } else { 0 };
         w.phase = match () {
             () if self.observed < self.generation => Phase::Unknown,
             () if self.stuck >= DEADLINE => Phase::Degraded,
             () if self.paused => Phase::Paused,
             () if ready == REPLICAS => Phase::Healthy,
             () => Phase::Progressing,
-        };
-        let image = |hash: &str| match hash {
-            GOOD => OLD_IMAGE,
-            CANARY => NEW_IMAGE,
-            _ => THIRD_IMAGE,
         };
         w.revisions = vec![revision(self.current, image(self.current), self.revision, ready)];
         let others = self.pods.iter().filter(|(hash, pods)| **hash != self.current && **pods > 0);
@@ -249,7 +251,8 @@ impl Drive {
     /// An end is told only when it is so in the cluster itself; where people meddle, when it was so as it was seen.
     fn truly(&self, state: State) {
         let s = if self.meddled { &self.shown } else { &self.sim };
-        let all_on = |hash: &str, image| s.image == image && s.of(hash) == REPLICAS && !s.paused;
+        // Paused with all its pods on its template, it is where it is to be all the same.
+        let all_on = |hash: &str, image| s.image == image && s.of(hash) == REPLICAS && s.current == hash;
         match state {
             State::RolledBack => assert!(all_on(GOOD, OLD_IMAGE), "rolled back only on paper: {s:?}"),
             State::Cancelled if self.meddled => {}
@@ -373,7 +376,6 @@ impl Drive {
                 if matches!(self.release.state, State::Paused | State::Queued) {
                     leave(&mut self.release, Course::RollBack, Some("Gave up."), self.now);
                 }
-                self.sim.set(self.sim.image, false);
             }
             self.now += TimeDelta::seconds(if turn == 50 { 1_000_000 } else { 3 });
             self.op(&Op::Turn);

@@ -64,6 +64,17 @@ fn it_is_deployed_named_scaled_step_by_step_and_taken_over() {
     assert_eq!(asked(&plan, &r, &beside(8)), Decision::Act(Effect::TakeOver));
 }
 
+/// Its process slept between the two requests of its deploy, past the end of its release.
+#[test]
+fn one_that_an_earlier_release_left_behind_goes_first() {
+    let plan = steps();
+    let mut r = queued(&plan);
+    r.workload = deployment().key;
+    let mut w = beside(0);
+    w.twin.as_mut().unwrap().attempt = Some("r317-2".into());
+    assert_eq!(asked(&plan, &r, &w), Decision::Act(Effect::Retire));
+}
+
 #[test]
 fn what_took_over_is_watched_by_its_own_hash_and_ours_goes() {
     let plan = steps();
