@@ -4,6 +4,7 @@
 //! (permissions, preconditions, schema, admission). What is not: a patch is tried against the present template, so
 //! a policy that looks only at what a change alters sees no alteration; and whether nodes have room for pods.
 
+mod beside;
 mod findings;
 mod surroundings;
 
@@ -17,9 +18,10 @@ use crate::{Cluster, Read, rollout};
 use chrono::{DateTime, Utc};
 use model::AttemptId;
 use model::config::{Kept, Reference, State, references};
+use model::plan::Plan;
 use model::rehearsal::{Check, Rehearsal, WayBack};
 use model::release::KnownGood;
-use model::rollback::Call;
+use model::rollback::{Call, Pace};
 use model::workload::{Key, Kind, Workload, version_of};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,19 +29,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 impl Cluster {
-    /// Rehearses the way back from a release of `images`, at `now`, for a workload as the API server has it: the
+    /// Rehearses the way back from a release by `plan`, at `now`, for a workload as the API server has it: the
     /// patches are sent as server-side dry runs, all at once. Nothing is changed.
     ///
     /// What would keep a rollback from working is a failed check, not an error.
     ///
     /// # Errors
     /// When the workload cannot be read: [`Error::Gone`], [`Error::Denied`], [`Error::Unreachable`].
-    pub async fn rehearse(
-        &self,
-        key: &Key,
-        images: &BTreeMap<String, String>,
-        now: DateTime<Utc>,
-    ) -> Result<Rehearsal, Error> {
+    pub async fn rehearse(&self, key: &Key, plan: &Plan, now: DateTime<Utc>) -> Result<Rehearsal, Error> {
+        let images = &plan.spec.change.images;
         let begun = Instant::now();
         let Read { object, entry } = self.read(key).await?;
         let (facts, w) = (&*entry.facts, &*entry.workload);
@@ -63,6 +61,10 @@ impl Cluster {
                     self.config(&w.key, &wanted)
                 );
                 rehearsal.checks.extend(tried);
+                let beside = beside::asked_for(w, plan);
+                if beside {
+                    rehearsal.checks.extend(self.try_beside(&entry, &object, plan, &good).await);
+                }
                 rehearsal.checks.extend(surroundings::room(&around, w, &object));
                 rehearsal.findings = findings::findings(w, &object, &good, images);
                 let (check, words) = configuration(&wanted, &config);
@@ -70,6 +72,8 @@ impl Cluster {
                 rehearsal.findings.extend(words);
                 rehearsal.findings.extend(surroundings::words(&around, w, &object));
                 let (pace, promoted) = findings::paces(w, &good.hash);
+                // The workload's own pods stay until it takes the version over.
+                let pace = if beside { Pace::Seconds } else { pace };
                 rehearsal.way = Some(WayBack {
                     version: version_of(&good.images),
                     hash: good.hash,
@@ -91,7 +95,7 @@ impl Cluster {
             let requests = driver.back(*call, &seen, &attempt, good);
             async move {
                 let begun = Instant::now();
-                check(*call, self.try_all(requests).await, begun.elapsed())
+                check(name(*call), self.try_all(requests).await, begun.elapsed())
             }
         });
         futures::future::join_all(tries).await
@@ -204,11 +208,11 @@ fn configuration(wanted: &[Reference], found: &[Kept]) -> (Option<Check>, Vec<St
 }
 
 /// What a dry run's answer means for the emergency.
-fn check(call: Call, answer: Result<Outcome, Error>, took: Duration) -> Check {
+fn check(name: &str, answer: Result<Outcome, Error>, took: Duration) -> Check {
     let words = match answer {
         Ok(Outcome::Applied { .. }) => {
             let words = format!("The API server would take it ({} ms).", millis(took));
-            return Check::passed(name(call), words);
+            return Check::passed(name, words);
         }
         Ok(Outcome::Refused { why }) if why.contains("does not support dry run") => format!(
             "{why} What it would say cannot be known beforehand: declare `sideEffects: None` on that webhook."
@@ -222,7 +226,7 @@ fn check(call: Call, answer: Result<Outcome, Error>, took: Duration) -> Check {
         }
         Err(e) => e.to_string(),
     };
-    Check::failed(name(call), words)
+    Check::failed(name, words)
 }
 
 const LET_THROUGH: &str = "Ask whoever keeps that policy to let Tidegate's service account through.";

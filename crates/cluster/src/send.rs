@@ -25,6 +25,8 @@ pub(crate) const CALL: Duration = Duration::from_secs(10);
 /// An object's metadata and nothing else of it.
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
+/// Asks for everything but storing it.
+const DRY_RUN: &str = "dryRun=All";
 /// Who we are in `managedFields`.
 pub(crate) const MANAGER: &str = "tidegate";
 
@@ -215,22 +217,27 @@ impl Sender {
         let mark = request.marked.then_some(attempt);
         match request.what {
             What::Patch(part, patch) => self.patch(&request.key, part, mark, patch).await,
-            What::Create(object) => self.create(&request.key, attempt, &object).await,
-            What::Delete(uid) => self.delete(&request.key, &uid).await,
+            What::Create(object) => self.create(&request.key, Some(attempt), &object).await,
+            What::Delete(uid) => self.delete(&request.key, &uid, false).await,
         }
     }
 
     /// Makes an object that carries the attempt's id. Where it is there already it is done, if under the same id.
-    async fn create(&self, key: &Key, attempt: &AttemptId, object: &Value) -> Result<Outcome, Error> {
+    /// Without an attempt it is only tried.
+    async fn create(&self, key: &Key, attempt: Option<&AttemptId>, object: &Value) -> Result<Outcome, Error> {
         let path = path(key);
         let all = path.rsplit_once('/').map_or(path.as_str(), |(all, _)| all);
-        let uri = format!("{all}?fieldManager={MANAGER}&fieldValidation=Strict");
+        let mut uri = format!("{all}?fieldManager={MANAGER}&fieldValidation=Strict");
+        if attempt.is_none() {
+            uri = format!("{uri}&{DRY_RUN}");
+        }
         match self.call(Method::POST, &uri, Some(object)).await {
             Answer::Ok(value) => Ok(applied(&value)),
             Answer::Lost(why) => Ok(self.unconfirmed(&why)),
             Answer::No { code: 409, .. } => {
                 let there = self.get(key).await?;
-                if there.pointer(&annotation(ATTEMPT)).and_then(Value::as_str) == Some(&attempt.0) {
+                let mark = there.pointer(&annotation(ATTEMPT)).and_then(Value::as_str);
+                if attempt.is_some_and(|a| mark == Some(&a.0)) {
                     return Ok(applied(&there));
                 }
                 Ok(Outcome::refused(format!(
@@ -249,9 +256,10 @@ impl Sender {
         }
     }
 
-    /// Deletes the object with this UID and no other of its name.
-    async fn delete(&self, key: &Key, uid: &str) -> Result<Outcome, Error> {
-        let options = serde_json::json!({"apiVersion": "v1", "kind": "DeleteOptions",
+    /// Deletes the object with this UID and no other of its name; with `dry` it is only tried.
+    async fn delete(&self, key: &Key, uid: &str, dry: bool) -> Result<Outcome, Error> {
+        let dry: &[&str] = if dry { &["All"] } else { &[] };
+        let options = serde_json::json!({"apiVersion": "v1", "kind": "DeleteOptions", "dryRun": dry,
             "propagationPolicy": "Background", "preconditions": {"uid": uid}});
         match self.call(Method::DELETE, &path(key), Some(&options)).await {
             Answer::Ok(_) | Answer::No { code: 404 | 409, .. } => {
@@ -273,13 +281,15 @@ impl Sender {
     /// # Errors
     /// As [`Sender::patch`].
     pub(crate) async fn dry_run(&self, request: driver::Request) -> Result<Outcome, Error> {
-        let What::Patch(part, patch) = request.what else {
-            return Ok(Outcome::refused("Only a patch can be tried."));
-        };
-        let mut uri = uri(&request.key, part);
-        uri.push_str("&dryRun=All");
         // Without the attempt: what is not stored cannot be found again.
-        self.send(&uri, &request.key, None, patch).await
+        match request.what {
+            What::Patch(part, patch) => {
+                let uri = format!("{}&{DRY_RUN}", uri(&request.key, part));
+                self.send(&uri, &request.key, None, patch).await
+            }
+            What::Create(object) => self.create(&request.key, None, &object).await,
+            What::Delete(uid) => self.delete(&request.key, &uid, true).await,
+        }
     }
 
     async fn send(

@@ -104,7 +104,7 @@ fn ours(twin: &Facts) -> Patch {
 
 /// The second Deployment, without pods yet: a request that comes late, after the release has turned back, brings
 /// nobody to the new version. Its pods come with the patch that scales it.
-fn made(own: &Value, name: &str, attempt: &AttemptId, new: &Incoming<'_>) -> Value {
+pub(crate) fn made(own: &Value, name: &str, attempt: &AttemptId, new: &Incoming<'_>) -> Value {
     let mut template = with_images(&new.good.template, &new.plan.spec.change.images);
     template["metadata"]["labels"][TWIN] = name.into();
     let mut selector = own["spec"]["selector"].clone();

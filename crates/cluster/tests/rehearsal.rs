@@ -6,11 +6,12 @@ mod common;
 use chrono::Utc;
 use cluster::{Change, Cluster};
 use common::gate::Gate;
-use common::{SOON, World, image};
+use common::{SOON, World, image, plan, plan_by};
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use model::plan::Plan;
 use model::rehearsal::Rehearsal;
 use model::rollback::Pace;
 use model::workload::{Key, Kind, Phase};
@@ -24,8 +25,8 @@ use tokio::time::{Instant, timeout_at};
 /// The five kinds of patch a Rollout's rollback sends.
 const PATCHES: [&str; 5] = ["Revert", "Revert past the steps", "Unpause", "Abort", "Full promotion"];
 
-fn next() -> BTreeMap<String, String> {
-    [("app".to_owned(), image(2))].into()
+fn next() -> Plan {
+    plan_by(json!({"rolling": {}}), 2)
 }
 
 fn check<'r>(r: &'r Rehearsal, name: &str) -> &'r model::rehearsal::Check {
@@ -134,6 +135,45 @@ async fn a_deployment_has_one_patch() {
     let names: Vec<_> = r.checks.iter().map(|c| c.name.as_str()).collect();
     assert_eq!(names, ["Way back", "Revision", "Revert"]);
     assert_eq!(r.way.as_ref().unwrap().pace, Pace::PodStart);
+}
+
+#[tokio::test]
+async fn a_canary_deployment_is_made_scaled_and_deleted_on_trial() {
+    let world = World::new("rehearse").await;
+    let key = world.key_of(Kind::Deployment, "mailer");
+    world.deployment(&key, 2).await;
+    let all = world.objects(Kind::Deployment).await;
+    let before = all.list(&ListParams::default()).await.unwrap();
+    let rehearse = async || world.cluster.rehearse(&key, &plan(2), Utc::now()).await.unwrap();
+    let r = rehearse().await;
+    assert!(r.passed(), "{r:#?}");
+    let names: Vec<_> = r.checks.iter().map(|c| c.name.as_str()).collect();
+    let of = |what: &str| format!("{what} of the canary Deployment");
+    let (made, scaled, deleted) = (of("Creation"), of("Scaling"), of("Deletion"));
+    assert_eq!(names, ["Way back", "Revision", "Revert", &made, &scaled, &deleted]);
+    let way = r.way.as_ref().unwrap();
+    assert_eq!((way.pace, way.promoted), (Pace::Seconds, Pace::PodStart));
+    let after = all.list(&ListParams::default()).await.unwrap();
+    assert_eq!(
+        (after.items.len(), &after.items[0].metadata.resource_version),
+        (1, &before.items[0].metadata.resource_version)
+    );
+
+    // What would keep it from being made is met beforehand.
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "one", "namespace": world.ns},
+        "spec": {"hard": {"count/deployments.apps": "1"}}});
+    world.sandbox.apply_yaml(&quota.to_string()).await.unwrap();
+    let client = world.sandbox.admin().await.unwrap();
+    let quotas = Api::<k8s_openapi::api::core::v1::ResourceQuota>::namespaced(client, &world.ns);
+    let counted = |q: Option<&k8s_openapi::api::core::v1::ResourceQuota>| {
+        let used = q.and_then(|q| q.status.as_ref()?.used.as_ref()?.get("count/deployments.apps"));
+        used.is_some_and(|used| used.0 == "1")
+    };
+    let done = kube::runtime::wait::await_condition(quotas, "one", counted);
+    tokio::time::timeout(SOON, done).await.expect("the quota is counted").unwrap();
+    let r = rehearse().await;
+    assert!(!check(&r, &made).passed && check(&r, &made).words.contains("exceeded quota: one"), "{r:#?}");
+    assert!(check(&r, &deleted).passed);
 }
 
 #[tokio::test]

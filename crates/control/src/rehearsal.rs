@@ -38,8 +38,7 @@ impl Control {
         let workload = self.workload_for(&plan.plan)?;
         let cluster = self.cluster(&workload.key.cluster)?;
         let change = &plan.plan.spec.change;
-        let mut rehearsal =
-            cluster.rehearse(&workload.key, &change.images, self.now_utc()).await.or_problem()?;
+        let mut rehearsal = cluster.rehearse(&workload.key, &plan.plan, self.now_utc()).await.or_problem()?;
         if rehearsal.way.is_some() && !change.migrations.is_empty() {
             rehearsal.findings.push(format!(
                 "Migrations are not undone: {}. The known-good version must run with them.",

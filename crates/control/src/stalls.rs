@@ -11,7 +11,7 @@ use futures::future::join_all;
 use model::audit::NewEvent;
 use model::known_good::{Came, under_way};
 use model::release::Release;
-use model::stall::{PATIENCE, Stall, at_first_sight, overdue};
+use model::stall::{PATIENCE, Stall, at_first_sight, left_beside, overdue};
 use model::workload::Key;
 use model::{Actor, AttemptId, Problem, ReleaseId};
 use std::collections::HashMap;
@@ -129,7 +129,8 @@ impl Control {
         let cluster = self.cluster(&release.workload.cluster).ok()?;
         let workload = cluster.workload(&release.workload)?;
         let (since, hash) = overdue(release, &workload, self.now_utc())?;
-        let mut obstacles = at_first_sight(&workload);
+        let mut obstacles: Vec<_> = left_beside(release, &workload).into_iter().collect();
+        obstacles.extend(at_first_sight(&workload));
         match cluster.obstacles(&release.workload, hash).await {
             Ok(found) => obstacles.extend(found),
             Err(error) => tracing::debug!(%error, release = %release.id, "its pods cannot be looked at"),

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{DEADLINE, People, Replica, World, people};
-use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use model::ReleaseId;
 use model::conductor::Effect;
@@ -54,12 +54,15 @@ impl World {
         replica.release(people, &plan).await
     }
 
-    /// Deployments in the namespace.
-    async fn deployments(&self) -> Vec<String> {
+    async fn api(&self) -> Api<DynamicObject> {
         let client = self.sandbox.admin().await.unwrap();
         let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "Deployment"));
-        let api: Api<DynamicObject> = Api::namespaced_with(client, &self.namespace, &kind);
-        let all = api.list(&ListParams::default()).await.unwrap();
+        Api::namespaced_with(client, &self.namespace, &kind)
+    }
+
+    /// Deployments in the namespace.
+    async fn deployments(&self) -> Vec<String> {
+        let all = self.api().await.list(&ListParams::default()).await.unwrap();
         all.items.into_iter().filter_map(|d| d.metadata.name).collect()
     }
 
@@ -146,6 +149,46 @@ async fn one_whose_pods_never_start_goes_by_itself() {
     let id = world.start(&replica, &people, "1.1.0-missing", "[{weight: 50}, {weight: 100}]").await;
     let release = replica.wait_state(id, State::RolledBack).await;
     assert!(release.reason.as_deref().unwrap_or_default().contains("canary Deployment"), "{release:?}");
+    world.tidy(&key, OLD).await;
+}
+
+/// Why, and what helps, within half a minute: on the way forward, and on the way back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_keeps_its_pods_from_coming_or_from_going_is_said() {
+    let world = World::new().await;
+    let key = world.mailer().await;
+    let deployments = world.api().await;
+    let merge = async |name: &str, patch: serde_json::Value| {
+        deployments.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap()
+    };
+    merge("mailer", serde_json::json!({"spec": {"progressDeadlineSeconds": 600}})).await;
+    world.until(&key, |w| w.generation > 1 && w.phase == Phase::Healthy).await;
+    let replica = world.replica("a");
+    let people = people(&replica.control).await;
+    let id = world.start(&replica, &people, "1.1.0-missing", "[{weight: 50}, {weight: 100}]").await;
+    replica.wait(id, "scaled", |r| did(r, &Effect::Scale { from: 0, to: 4 })).await;
+    let says = async |words: &str| {
+        let (begun, mut heard) = (std::time::Instant::now(), replica.control.subscribe());
+        loop {
+            let live = replica.control.release(&people.viewer, id).await.unwrap().live;
+            let found = live.stall.into_iter().flat_map(|s| s.obstacles).find(|o| o.what.contains(words));
+            if let Some(obstacle) = found {
+                return obstacle;
+            }
+            assert!(begun.elapsed() < std::time::Duration::from_secs(45), "nobody says: {words}");
+            // A missed announcement must not hang the test.
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), heard.recv()).await;
+        }
+    };
+    let told = says("mailer:1.1.0-missing cannot be pulled").await;
+    assert!(told.what.starts_with("4 pods") && told.remedy.contains("registry"), "{told:?}");
+
+    merge("mailer-tidegate", serde_json::json!({"metadata": {"finalizers": ["example.com/held"]}})).await;
+    replica.control.roll_back(&people.on_call, id, None).await.unwrap();
+    let told = says("mailer-tidegate is still there").await;
+    assert!(told.remedy.contains("finalizer"), "{told:?}");
+    merge("mailer-tidegate", serde_json::json!({"metadata": {"finalizers": null}})).await;
+    replica.wait_state(id, State::RolledBack).await;
     world.tidy(&key, OLD).await;
 }
 

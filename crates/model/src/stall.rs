@@ -1,5 +1,6 @@
 //! Something takes longer than it should: since when, what stands in the way, what helps.
 
+use crate::conductor::Effect;
 use crate::release::{Course, Release, State};
 use crate::workload::{Phase, Strategy, Workload};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -35,15 +36,39 @@ pub fn overdue<'w>(r: &Release, w: &'w Workload, now: DateTime<Utc>) -> Option<(
         return None;
     }
     let (from, patience) = if r.course == Course::Forward {
-        // A Deployment takes as long as it is large, and its own deadline watches over it.
-        let rising = r.state == State::Running && r.step_since.is_none() && w.strategy != Strategy::Rolling;
-        (r.passed.last().copied().or(r.started).filter(|_| rising)?, PATIENCE_FORWARD)
+        // A Deployment takes as long as it is large, and its own deadline watches over it. Pods beside it are few, and
+        // no controller's deadline is about them: their number was changed, not their template.
+        let beside = w.twin.as_ref().is_some_and(|t| t.ready < t.desired);
+        let (waits, patience) = match w.strategy {
+            Strategy::Rolling => (beside, PATIENCE),
+            Strategy::Canary | Strategy::BlueGreen => (true, PATIENCE_FORWARD),
+        };
+        let rising = r.state == State::Running && r.step_since.is_none() && waits;
+        (r.passed.last().copied().or(r.started).filter(|_| rising)?, patience)
     } else {
         (r.back_since()?, PATIENCE)
     };
     let since = from.checked_add_signed(patience)?;
-    let hash = w.current_hash.as_deref()?;
+    let hash = if r.course == Course::Forward { w.newest_hash() } else { w.current_hash.as_deref() }?;
     (now >= since).then_some((since, hash))
+}
+
+/// What is to go on the way back, and has not: a canary Deployment, whose pods still answer.
+pub fn left_beside(r: &Release, w: &Workload) -> Option<Obstacle> {
+    let twin = w.twin.as_ref().filter(|_| r.course != Course::Forward)?;
+    let retire = r.tried.iter().rev().find(|t| t.effect == Effect::Retire && !t.happened);
+    let words = retire.map_or_else(String::new, |t| format!(" {}", t.words));
+    Some(Obstacle {
+        what: format!(
+            "The canary Deployment {} is still there; ready pods: {}.{words}",
+            twin.name, twin.ready
+        ),
+        remedy: format!(
+            "Delete it by hand: kubectl delete deployment {} -n {}. See whether Tidegate may delete Deployments, and \
+             whether a finalizer holds this one.",
+            twin.name, w.key.namespace
+        ),
+    })
 }
 
 /// What the workload itself says, before any pod is looked at.
@@ -70,7 +95,7 @@ pub fn at_first_sight(w: &Workload) -> Vec<Obstacle> {
 mod tests {
     use super::*;
     use crate::conductor::leave;
-    use crate::conductor::sample::{at, plan, running, standing, step};
+    use crate::conductor::sample::{CANARY, at, beside, plan, running, standing, step};
 
     #[test]
     fn a_rollback_that_takes_twenty_seconds_is_looked_into() {
@@ -97,6 +122,24 @@ mod tests {
         assert_eq!(overdue(&r, &w, at(100)), Some((at(90), w.current_hash.as_deref().unwrap())));
         r.state = State::Paused;
         assert_eq!(overdue(&r, &w, at(100)), None);
+    }
+
+    #[test]
+    fn pods_beside_a_deployment_that_do_not_come_are_looked_into_soon() {
+        let plan = plan(vec![step(20, 60, &[]), step(100, 0, &[])]);
+        let mut r = running(&plan);
+        r.started = Some(at(0));
+        let mut w = beside(2);
+        assert_eq!(overdue(&r, &w, at(900)), None, "they are there");
+        w.twin.as_mut().unwrap().ready = 1;
+        assert_eq!(overdue(&r, &w, at(20)), Some((at(20), CANARY)), "its pods, not the user's own");
+        assert_eq!(left_beside(&r, &w), None);
+        leave(&mut r, Course::RollBack, None, at(100));
+        assert_eq!(overdue(&r, &w, at(120)).map(|o| o.1), w.current_hash.as_deref());
+        let left = left_beside(&r, &w).unwrap();
+        assert_eq!(left.what, "The canary Deployment checkout-tidegate is still there; ready pods: 1.");
+        w.twin = None;
+        assert_eq!(left_beside(&r, &w), None);
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn a_revision_without_a_pod_that_serves_is_no_way_back() {
 #[test]
 fn a_refusal_names_its_remedy() {
     let took = Duration::from_millis(6);
-    let said = |answer| check(Call::Abort, answer, took);
+    let said = |answer| check("Abort", answer, took);
     let taken = said(Ok(Outcome::Applied { generation: 7, resource_version: "1".into() }));
     assert!(taken.passed);
     assert_eq!(taken.words, "The API server would take it (6 ms).");

@@ -1,0 +1,67 @@
+//! The canary Deployment of a release, rehearsed: it is made, scaled and deleted, and none of it is kept.
+
+use super::check;
+use crate::cache::Entry;
+use crate::driver::{Incoming, Request, What};
+use crate::error::Error;
+use crate::patch::Patch;
+use crate::send::Outcome;
+use crate::{Cluster, twin};
+use model::plan::Plan;
+use model::rehearsal::Check;
+use model::release::KnownGood;
+use model::workload::{Key, Kind, Strategy, Twin, Workload};
+use model::{AttemptId, ReleaseId};
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// This plan brings a second Deployment to this workload.
+pub(super) fn asked_for(w: &Workload, plan: &Plan) -> bool {
+    w.key.kind == Kind::Deployment && plan.drives() == Strategy::Canary
+}
+
+impl Cluster {
+    /// What brings it, and what takes it away. There is nothing yet to scale or to delete: that it is not found is
+    /// said only to those who may.
+    pub(super) async fn try_beside(
+        &self,
+        entry: &Entry,
+        object: &Value,
+        plan: &Plan,
+        good: &KnownGood,
+    ) -> Vec<Check> {
+        const MADE: &str = "Creation of the canary Deployment";
+        let name = match Twin::name_for(&entry.workload.key.name) {
+            Ok(name) => name,
+            Err(why) => return vec![Check::failed(MADE, why)],
+        };
+        let key = Key { name, ..entry.workload.key.clone() };
+        let attempt = AttemptId("rehearsal".into());
+        let new = Incoming { plan, good, release: ReleaseId(0) };
+        let made = vec![Request {
+            key: key.clone(),
+            what: What::Create(twin::made(object, &key.name, &attempt, &new)),
+            marked: true,
+        }];
+        let scaled = vec![Request::unmarked(&key, Patch::new().add("/spec/replicas", 0))];
+        // No object has this UID: even one that is there by now would stay.
+        let deleted =
+            vec![Request { key: key.clone(), what: What::Delete("rehearsal".into()), marked: false }];
+        let tries = [
+            (MADE, made),
+            ("Scaling of the canary Deployment", scaled),
+            ("Deletion of the canary Deployment", deleted),
+        ]
+        .map(|(name, requests)| async move {
+            let begun = Instant::now();
+            let answer = match self.try_all(Ok(requests)).await {
+                Err(Error::Gone(_)) => {
+                    Ok(Outcome::Applied { generation: 0, resource_version: String::new() })
+                }
+                answer => answer,
+            };
+            check(name, answer, begun.elapsed())
+        });
+        futures::future::join_all(tries).await
+    }
+}
