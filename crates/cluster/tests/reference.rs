@@ -5,7 +5,7 @@
 mod common;
 
 use cluster::{Announced, Outcome, Voided};
-use common::{RELEASE, World, attempt, image, plan_of};
+use common::{RELEASE, World, attempt, image, plan, plan_of};
 use model::AttemptId;
 use model::plan::Plan;
 use model::release::KnownGood;
@@ -175,8 +175,8 @@ async fn a_rollback_of_such_a_rollout_can_be_rehearsed() {
     let world = World::new("rehearse").await;
     let (key, there) = world.referring().await;
     let before = (world.object(&key).await["spec"].clone(), world.object(&there).await["spec"].clone());
-    let images = [("app".to_owned(), image(2))].into();
-    let told = world.cluster.rehearse(&key, &images, chrono::Utc::now()).await.unwrap();
+    let plan = plan(2);
+    let told = world.cluster.rehearse(&key, &plan, chrono::Utc::now()).await.unwrap();
     let failed: Vec<_> = told.checks.iter().filter(|c| !c.passed).collect();
     assert!(failed.is_empty(), "{failed:?}");
     let checked: Vec<_> = told.checks.iter().map(|c| c.name.as_str()).collect();
