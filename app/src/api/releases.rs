@@ -14,9 +14,11 @@ pub enum Deed {
     Pause,
     Resume,
     Promote,
+    PromoteFull,
     Skip,
     Abort,
     OpenGate,
+    Retry,
 }
 
 /// Releases in a state, or those under way and lately ended.
@@ -45,7 +47,7 @@ pub async fn start(plan: i64, digest: String) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Pause, resume, promote, skip, abort, open the gate.
+/// Pause, resume, promote, skip, abort, open the gate; start it again.
 #[server(prefix = "/do", endpoint = "release")]
 pub async fn act(release: i64, deed: Deed, #[server(default)] reason: Option<String>) -> Result<(), Fault> {
     use super::door::{self, OrFault as _};
@@ -55,9 +57,15 @@ pub async fn act(release: i64, deed: Deed, #[server(default)] reason: Option<Str
         Deed::Pause => control.pause(&actor, id, reason).await,
         Deed::Resume => control.resume(&actor, id, reason).await,
         Deed::Promote => control.promote(&actor, id, reason).await,
+        Deed::PromoteFull => control.promote_full(&actor, id, reason).await,
         Deed::Skip => control.skip(&actor, id, reason).await,
         Deed::Abort => control.abort(&actor, id, reason).await,
         Deed::OpenGate => control.open_gate(&actor, id, reason).await,
+        Deed::Retry => {
+            let new = control.retry(&actor, id, reason).await.or_fault()?;
+            door::go(&format!("/releases/{new}"));
+            return Ok(());
+        }
     }
     .or_fault()?;
     door::go(&format!("/releases/{id}"));

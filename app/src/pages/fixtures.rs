@@ -209,6 +209,8 @@ pub(super) fn release() -> ReleasePage {
         pause: Deed::yes(),
         resume: Deed::yes(),
         promote: no(),
+        promote_full: no(),
+        retry: None,
         skip: no(),
         abort: Deed::yes(),
         roll_back: Deed::yes(),

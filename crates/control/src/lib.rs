@@ -24,6 +24,7 @@ mod recorder;
 mod recovery;
 mod rehearsal;
 mod releases;
+mod retry;
 mod rollback;
 mod stalls;
 mod status;

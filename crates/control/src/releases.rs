@@ -3,6 +3,7 @@
 
 use crate::error::OrProblem as _;
 use crate::plans::tidy;
+use crate::retry::Again;
 use crate::{Control, write_lock};
 use chrono::{DateTime, Utc};
 use model::audit::NewEvent;
@@ -23,6 +24,8 @@ pub(crate) enum Ask {
     Resume,
     /// Go on now: the present step's bake and analysis are not waited for.
     Promote,
+    /// Go on to the end: no step's bake and analysis is waited for any more.
+    PromoteFull,
     /// Leave this step out.
     Skip,
     Abort,
@@ -35,7 +38,7 @@ impl Ask {
         match self {
             Self::Pause => Action::Pause,
             Self::Resume => Action::Resume,
-            Self::Promote => Action::Promote,
+            Self::Promote | Self::PromoteFull => Action::Promote,
             Self::Skip => Action::Skip,
             Self::Abort => Action::Abort,
             Self::OpenGate => Action::OpenOnCallGate,
@@ -56,6 +59,16 @@ impl Control {
         id: PlanId,
         digest: Option<Digest>,
     ) -> Result<ReleaseId, Problem> {
+        self.start_or_retry(actor, id, digest, None).await
+    }
+
+    pub(crate) async fn start_or_retry(
+        &self,
+        actor: &Actor,
+        id: PlanId,
+        digest: Option<Digest>,
+        again: Option<Again>,
+    ) -> Result<ReleaseId, Problem> {
         let plan = self.store().plan(id).await.or_problem()?;
         actor.require(Action::Start, &plan.environment)?;
         if digest.is_some_and(|d| d != plan.digest) {
@@ -63,6 +76,9 @@ impl Control {
                 "Plan {} has changed: version {} has digest {}. Read it again before you start it.",
                 plan.name, plan.version, plan.digest
             )));
+        }
+        if again.is_none() {
+            self.not_taken_back(&plan).await?;
         }
         let workload = self.workload_for(&plan.plan)?;
         let (errors, _) = model::plan::reach::check(&plan.plan, &workload);
@@ -75,12 +91,14 @@ impl Control {
         let now = self.now_utc();
         let valid = self.store().valid_approvals(id, &plan.digest, now).await.or_problem()?;
         approved_enough(valid.len(), plan.plan.spec.approvals.required)?;
-        let mut event = NewEvent::new(
-            now,
-            actor,
-            "release.started",
-            format!("Release of {} {} started", plan.service, plan.plan.version()),
-        );
+        let words = match &again {
+            None => format!("Release of {} {} started", plan.service, plan.plan.version()),
+            Some(again) => {
+                format!("Release {} of {} {} retried", again.of, plan.service, plan.plan.version())
+            }
+        };
+        let mut event = NewEvent::new(now, actor, "release.started", words);
+        event.reason = again.as_ref().and_then(|again| again.reason.clone());
         event.plan = Some(id);
         event.service = Some(plan.service.clone());
         event.environment = Some(plan.environment.clone());
@@ -101,7 +119,7 @@ impl Control {
         event.release = Some(release_id);
         event.detail = serde_json::json!({
             "version": plan.version, "digest": plan.digest, "workload": workload.key,
-            "known_good": release.known_good.hash,
+            "known_good": release.known_good.hash, "retry_of": again.map(|again| again.of),
         });
         tx.commit(event).await.or_problem()?;
         self.remember_known_good(&release.workload, known, good);
@@ -131,6 +149,20 @@ impl Control {
     /// 403; 409 when the canary fails, an approval gate is shut, or no step is being waited at.
     pub async fn promote(&self, actor: &Actor, id: ReleaseId, reason: Option<String>) -> Result<(), Problem> {
         self.ask(actor, id, Ask::Promote, reason).await
+    }
+
+    /// Goes on to the end without waiting for the rest of any step's bake and analysis. Weights rise one after the other
+    /// as the plan says; a failing canary is turned back all the same, and approvals count at each of them.
+    ///
+    /// # Errors
+    /// As [`Control::promote`]; 409 also when a later step has an approval gate.
+    pub async fn promote_full(
+        &self,
+        actor: &Actor,
+        id: ReleaseId,
+        reason: Option<String>,
+    ) -> Result<(), Problem> {
+        self.ask(actor, id, Ask::PromoteFull, reason).await
     }
 
     /// Leaves out the rest of the present step.
@@ -176,7 +208,8 @@ impl Control {
         let mut tx = self.store().begin().await.or_problem()?;
         let (mut release, _) = tx.lock_release(id).await.or_problem()?;
         may(actor, &release, &plan, ask, now)?;
-        let (action, summary) = carry_out(&mut release, actor, ask, reason.as_deref(), now);
+        let (action, summary) =
+            carry_out(&mut release, actor, ask, plan.steps().len(), reason.as_deref(), now);
         tx.put_release(&release, None).await.or_problem()?;
         let mut event = NewEvent::new(now, actor, action, summary);
         about(&mut event, &release);
@@ -228,6 +261,10 @@ pub(crate) fn may(
         Ask::Pause if release.hold.is_some() => no("It is held already."),
         Ask::Resume if release.hold.is_none() => no("It is not held."),
         Ask::Promote | Ask::Skip => may_go_on(release, plan, now),
+        Ask::PromoteFull => {
+            may_go_on(release, plan, now)?;
+            may_go_to_the_end(release, plan)
+        }
         Ask::OpenGate if release.step.is_some_and(|s| release.opened.contains_key(&s)) => {
             no("This gate is open already.")
         }
@@ -260,6 +297,29 @@ fn may_go_on(release: &Release, plan: &Plan, now: DateTime<Utc>) -> Result<(), P
     Ok(())
 }
 
+/// An approval gate is part of what was approved: whoever is to open it looks at its own step.
+fn may_go_to_the_end(release: &Release, plan: &Plan) -> Result<(), Problem> {
+    let here = release.step.unwrap_or(0);
+    let left = plan.steps().iter().enumerate().skip(here);
+    for (i, step) in left.clone() {
+        let gate = step.gates.iter().find_map(|g| match g {
+            Gate::Approval(role) if !release.opened.contains_key(&i) => Some(*role),
+            Gate::Approval(_) | Gate::Analysis => None,
+        });
+        if let Some(role) = gate {
+            return Err(Problem::conflict(format!(
+                "Step {} has an approval gate, and nobody passes it over. It is opened by: {}. Promote step by step.",
+                i + 1,
+                role.words()
+            )));
+        }
+    }
+    if left.count() < 2 {
+        return Err(Problem::conflict("This is the last step. Promote it."));
+    }
+    Ok(())
+}
+
 fn gate_role(actor: &Actor, release: &Release, plan: &Plan) -> Result<(), Problem> {
     let gate = release.step.and_then(|i| plan.steps().get(i)).and_then(|s| {
         s.gates.iter().find_map(|g| match g {
@@ -280,6 +340,7 @@ fn carry_out(
     release: &mut Release,
     actor: &Actor,
     ask: Ask,
+    steps: usize,
     reason: Option<&str>,
     now: DateTime<Utc>,
 ) -> (&'static str, String) {
@@ -301,6 +362,12 @@ fn carry_out(
                 }
             }
             ("release.step.skipped", format!("Rest of the step at {at} left out"))
+        }
+        Ask::PromoteFull => {
+            for step in release.step.unwrap_or(0)..steps {
+                press::waive(release, step, &actor.name);
+            }
+            ("release.promoted.fully", format!("Promoted past {at} and all steps after it without waiting"))
         }
         Ask::Abort => {
             let why = reason.map_or_else(|| format!("Aborted by {}.", actor.name), str::to_owned);

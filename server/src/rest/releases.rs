@@ -11,6 +11,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use control::RollbackReceipt;
+use http::StatusCode;
 use model::release::{Recovered, Release, State as ReleaseState};
 use model::rollback::{Proof, Route};
 use model::verdict::Verdict;
@@ -196,6 +197,10 @@ deed! {
     promote, "/api/v1/releases/{id}/promote", "promoteRelease", "Goes on to the next step"
 }
 deed! {
+    /// Goes on to the end without waiting for the rest of any step's bake and analysis; 409 where an approval gate is left.
+    promote_full, "/api/v1/releases/{id}/promote-full", "fullyPromoteRelease", "Goes on to the end"
+}
+deed! {
     /// Leaves out the rest of the present step.
     skip, "/api/v1/releases/{id}/skip", "skipStep", "The step is left out"
 }
@@ -206,6 +211,24 @@ deed! {
 deed! {
     /// Opens the present step's approval gate.
     open_gate, "/api/v1/releases/{id}/gate", "openGate", "The gate is open"
+}
+
+/// Starts the plan of an ended release again, as a release of its own. What was rolled back is not brought in again
+/// without a reason.
+#[utoipa::path(post, path = "/api/v1/releases/{id}/retry", tag = "releases", operation_id = "retryRelease",
+    params(("id" = i64, Path, description = "The ended release's number")), request_body = Option<Reason>,
+    responses((status = 201, description = "The new release", body = ReleaseBody),
+              (status = 401, response = ProblemResponse), (status = 403, response = ProblemResponse),
+              (status = 404, response = ProblemResponse), (status = 409, response = ProblemResponse),
+              (status = 415, response = ProblemResponse), (status = 422, response = ProblemResponse)))]
+pub async fn retry(
+    State(state): State<AppState>,
+    Who(actor): Who,
+    Id(id): Id<ReleaseId>,
+    Small(body): Small<Reason>,
+) -> Answer<(StatusCode, Json<ReleaseBody>)> {
+    let new = state.control.retry(&actor, id, body.reason).await?;
+    Ok((StatusCode::CREATED, Json(show(&state, &actor, new).await?)))
 }
 
 /// What a rollback did.

@@ -32,6 +32,8 @@ struct Ask {
     does: &'static [&'static str],
     button: &'static str,
     class: &'static str,
+    /// Not without saying why.
+    reason: bool,
 }
 
 const PAUSE: Verb = Verb {
@@ -68,6 +70,44 @@ const PROMOTE: Verb = Verb {
         ],
         button: "Promote this step",
         class: "btn primary big",
+        reason: false,
+    }),
+};
+const PROMOTE_FULL: Verb = Verb {
+    key: "promote-full",
+    icon: "play",
+    label: "Promote fully",
+    busy: "Promoting…",
+    class: "btn",
+    raises: true,
+    ask: Some(Ask {
+        panel: "do-promote-full",
+        title: "Promote all that is left?",
+        does: &[
+            "Weights rise one after the other to 100 %; no bake and no analysis is waited for.",
+            "A failing canary is still turned back.",
+        ],
+        button: "Promote to the end",
+        class: "btn primary big",
+        reason: false,
+    }),
+};
+const RETRY: Verb = Verb {
+    key: "retry",
+    icon: "play",
+    label: "Retry",
+    busy: "Starting…",
+    class: "btn",
+    raises: true,
+    ask: Some(Ask {
+        panel: "do-retry",
+        title: "Start this release again?",
+        does: &[
+            "A new release of exactly this plan begins at its first step, with its approvals as they stand now.",
+        ],
+        button: "Start again",
+        class: "btn primary big",
+        reason: false,
     }),
 };
 const SKIP: Verb = Verb {
@@ -86,6 +126,7 @@ const SKIP: Verb = Verb {
         ],
         button: "Skip this step",
         class: "btn primary big",
+        reason: false,
     }),
 };
 const ABORT: Verb = Verb {
@@ -104,6 +145,7 @@ const ABORT: Verb = Verb {
         ],
         button: "Abort the release",
         class: "btn stop big",
+        reason: false,
     }),
 };
 const OPEN_GATE: Verb = Verb {
@@ -122,11 +164,19 @@ const OPEN_GATE: Verb = Verb {
         ],
         button: "Open the gate",
         class: "btn primary big",
+        reason: false,
     }),
 };
 
 /// The deeds that this state offers, in reading order.
 fn offered(l: &ReleaseLive) -> Vec<(Verb, Deed)> {
+    if let Some(again) = &l.retry {
+        let mut verb = RETRY;
+        if let Some(ask) = &mut verb.ask {
+            ask.reason = again.needs_reason;
+        }
+        return vec![(verb, again.deed.clone())];
+    }
     if l.state.ended() || l.state == State::RollingBack {
         return Vec::new();
     }
@@ -136,6 +186,10 @@ fn offered(l: &ReleaseLive) -> Vec<(Verb, Deed)> {
     match &l.open_gate {
         Some(deed) => out.push((OPEN_GATE, deed.clone())),
         None => out.push((PROMOTE, l.promote.clone())),
+    }
+    // Seldom possible, and never the only way: where it is not, its reason is one line too many.
+    if l.promote_full.allowed {
+        out.push((PROMOTE_FULL, l.promote_full.clone()));
     }
     out.push((SKIP, l.skip.clone()));
     out.push((ABORT, l.abort.clone()));
@@ -259,8 +313,8 @@ fn panel(id: ReleaseId, verb: Verb) -> AnyView {
         .collect_view();
     let form = view! {
         <div class="field mt">
-            <label for=field.clone()>"Reason (optional)"</label>
-            <input class="in" id=field name="reason" maxlength="500" autocomplete="off"/>
+            <label for=field.clone()>{if ask.reason { "Reason" } else { "Reason (optional)" }}</label>
+            <input class="in" id=field name="reason" maxlength="500" autocomplete="off" required=ask.reason/>
         </div>
         <footer>
             {post::button(ask.class, verb.icon, ask.button.to_owned(), verb.busy, verb.raises)}
@@ -282,7 +336,11 @@ pub(super) fn bar(p: &ReleasePage, seen: Seen) -> AnyView {
     let id = p.id;
     let inside = move || {
         let (held, roll_back, ended) = seen.live.with(|l| {
-            (offered(l).into_iter().next().filter(|(_, d)| d.allowed), l.roll_back.clone(), l.state.ended())
+            (
+                offered(l).into_iter().next().filter(|(v, d)| d.allowed && v.ask.is_none()),
+                l.roll_back.clone(),
+                l.state.ended(),
+            )
         });
         if ended && !roll_back.allowed {
             return None;

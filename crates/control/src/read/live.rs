@@ -6,12 +6,13 @@ use crate::Control;
 use crate::analysis::analysed;
 use crate::config::warnings;
 use crate::releases::{Ask, deed, may};
+use crate::retry::needs_reason;
 use crate::rollback::can_go_back;
 use chrono::{DateTime, Utc};
 use model::plan::{BlueGreen, Gate, Plan, Step};
 use model::release::{Course, Release, State};
 use model::verdict::{Class, Sample, Verdict};
-use model::view::{Deed, GateState, GateView, ReleaseLive, StepState, StepView};
+use model::view::{Deed, GateState, GateView, ReleaseLive, Retry, StepState, StepView};
 use model::workload::{Strategy, Workload};
 use model::{Action, Actor, Span};
 
@@ -78,6 +79,11 @@ impl Control {
             pause: ask(Ask::Pause),
             resume: ask(Ask::Resume),
             promote: ask(Ask::Promote),
+            promote_full: ask(Ask::PromoteFull),
+            retry: (release.state.ended() && release.state != State::Succeeded).then(|| Retry {
+                deed: deed(self.may_retry(actor, release, seen)),
+                needs_reason: needs_reason(release),
+            }),
             skip: ask(Ask::Skip),
             abort: ask(Ask::Abort),
             roll_back: roll_back(actor, release, seen),

@@ -158,12 +158,24 @@ pub struct ReleaseLive {
     pub pause: Deed,
     pub resume: Deed,
     pub promote: Deed,
+    /// All steps that are left, without waiting at any.
+    pub promote_full: Deed,
+    /// Starting it again; `None` before it has ended, and where it succeeded.
+    pub retry: Option<Retry>,
     pub skip: Deed,
     pub abort: Deed,
     pub roll_back: Deed,
     /// Opening the approval gate of the present step; `None` when it has none.
     pub open_gate: Option<Deed>,
     pub age: Age,
+}
+
+/// Starting a release again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Retry {
+    pub deed: Deed,
+    /// It was rolled back: who brings it in again says why.
+    pub needs_reason: bool,
 }
 
 /// A release with everything its page shows.
