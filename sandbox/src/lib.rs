@@ -248,6 +248,19 @@ impl Sandbox {
         Ok(())
     }
 
+    /// Requests of a service's simulated users that no pod was there for, since the sandbox was started. `None`
+    /// before somebody has been there.
+    ///
+    /// # Errors
+    /// When the simulator does not answer.
+    pub async fn requests_to_nothing(&self, namespace: &str, service: &str) -> Result<Option<f64>> {
+        let text = reqwest::get(format!("{}/metrics", self.info.traffic_url)).await?.text().await?;
+        let name =
+            format!("sandbox_requests_to_nothing_total{{namespace=\"{namespace}\",service=\"{service}\"}} ");
+        let count = text.lines().find_map(|line| line.strip_prefix(&name));
+        count.map(|count| count.parse().context("a count")).transpose()
+    }
+
     /// Wait until a Rollout's newest spec is observed and Healthy.
     ///
     /// # Errors

@@ -6,12 +6,14 @@
 
 mod behaviour;
 mod behind;
+mod gaps;
 mod metrics;
 mod sample;
 mod share;
 mod world;
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     net::TcpListener,
     path::{Path, PathBuf},
@@ -37,6 +39,7 @@ use serde::Serialize;
 use tokio::{sync::oneshot, time};
 
 use self::{
+    gaps::Gaps,
     metrics::{Counters, PodState, Series, render},
     sample::{Requests, requests},
     share::shares,
@@ -66,6 +69,7 @@ struct Users {
     series: BTreeMap<Series, Counters>,
     pods: Vec<PodState>,
     shares: Vec<ShareNow>,
+    gaps: Gaps,
 }
 
 impl Users {
@@ -194,9 +198,32 @@ async fn run(kubeconfig: &Path, listener: TcpListener) -> Result<()> {
     let (pods, s4) = watch(&client, "", "Pod", "pods");
     let (services, s5) = watch(&client, "", "Service", "services");
     let (ingresses, s6) = watch(&client, "networking.k8s.io", "Ingress", "ingresses");
-    let watches = futures::stream::select_all([s1, s2, s3, s4, s5, s6]).for_each(|()| async {});
+    let changed = Cell::new(true);
+    let watches = futures::stream::select_all([s1, s2, s3, s4, s5, s6]).for_each(|()| async {
+        changed.set(true);
+    });
 
     let users = Arc::new(Mutex::new(Users::default()));
+    let seen = || Seen {
+        rollouts: rollouts.state(),
+        deployments: deployments.state(),
+        replica_sets: replica_sets.state(),
+        pods: pods.state(),
+        services: services.state(),
+        ingresses: ingresses.state(),
+    };
+    let looks = async {
+        let mut interval = time::interval(gaps::LOOK);
+        interval.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            let lasts = users.lock().unwrap_or_else(PoisonError::into_inner).gaps.any;
+            if changed.replace(false) || lasts {
+                let services = world::services(&seen());
+                users.lock().unwrap_or_else(PoisonError::into_inner).gaps.look(&services);
+            }
+        }
+    };
     let state = users.clone();
     let ticks = async {
         let mut interval = time::interval(TICK);
@@ -204,25 +231,18 @@ async fn run(kubeconfig: &Path, listener: TcpListener) -> Result<()> {
         interval.set_missed_tick_behavior(time::MissedTickBehavior::Burst);
         loop {
             interval.tick().await;
-            let seen = Seen {
-                rollouts: rollouts.state(),
-                deployments: deployments.state(),
-                replica_sets: replica_sets.state(),
-                pods: pods.state(),
-                services: services.state(),
-                ingresses: ingresses.state(),
-            };
-            state.lock().unwrap_or_else(PoisonError::into_inner).tick(&world::services(&seen));
+            state.lock().unwrap_or_else(PoisonError::into_inner).tick(&world::services(&seen()));
         }
     };
     let app = Router::new()
         .route("/metrics", get(serve_metrics))
         .route("/shares", get(serve_shares))
-        .with_state(users);
+        .with_state(users.clone());
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::select! {
         () = watches => {}
         () = ticks => {}
+        () = looks => {}
         result = axum::serve(listener, app).into_future() => result.context("serving metrics")?,
     }
     Ok(())
@@ -230,7 +250,8 @@ async fn run(kubeconfig: &Path, listener: TcpListener) -> Result<()> {
 
 async fn serve_metrics(State(users): State<Arc<Mutex<Users>>>) -> impl IntoResponse {
     let users = users.lock().unwrap_or_else(PoisonError::into_inner);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render(&users.series, &users.pods))
+    let text = render(&users.series, &users.pods) + &users.gaps.render();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
 async fn serve_shares(State(users): State<Arc<Mutex<Users>>>) -> impl IntoResponse {
