@@ -166,7 +166,7 @@ fn about(key: &str, node: &Value) -> String {
     };
     if key == "blueGreen" {
         return format!(
-            "Blue-green: the new version comes up behind the preview Service, then all users are switched to it at \
+            "Blue-green: the new version comes up whole where no user is sent, then all users are switched to it at \
              once; the old pods stand by. Bake before the switch: {}. Bake after it: {}. Both stand in the document.",
             waits(node.get("preview")),
             waits(node.get("after"))

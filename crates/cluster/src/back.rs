@@ -205,7 +205,12 @@ impl Cluster {
                         None => continue,
                     }
                 }
-                Call::Unpause | Call::Abort | Call::Revert | Call::RevertThroughWindow | Call::Retire => {
+                Call::Unpause
+                | Call::Abort
+                | Call::Revert
+                | Call::RevertThroughWindow
+                | Call::HandBack
+                | Call::Retire => {
                     // The first calls only take away; the revert must not undo what somebody has done since.
                     let reverts = matches!(call, Call::Revert | Call::RevertThroughWindow);
                     let fence = if reverts {
@@ -217,7 +222,8 @@ impl Cluster {
                 }
             };
             failpoint::reach_at("route", call.key());
-            if matches!(call, Call::Revert | Call::RevertThroughWindow | Call::Retire) {
+            let takes_away = Call::HandBack == *call || Call::Retire == *call;
+            if takes_away || matches!(call, Call::Revert | Call::RevertThroughWindow) {
                 match outcome? {
                     Outcome::Applied { generation, .. } => {
                         done.calls.push((*call, begun.elapsed()));

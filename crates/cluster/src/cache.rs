@@ -5,6 +5,7 @@
 //! sees half of one, and what was deleted during a gap is gone afterwards (invariant 8).
 
 use crate::driver::Seen;
+use crate::front::{self, Service};
 use crate::observe::{self, ENVIRONMENT, Facts, Set};
 use crate::raw;
 use crate::reference;
@@ -43,6 +44,8 @@ pub(crate) struct Entry {
     pub twin: Option<Arc<Facts>>,
     /// Of the Deployment that a `workloadRef` names.
     pub source: Option<Arc<Facts>>,
+    /// The Services in front of it, in the order of the workload's `fronts`.
+    pub fronts: Vec<Arc<Service>>,
 }
 
 impl Entry {
@@ -53,6 +56,7 @@ impl Entry {
             facts: &self.facts,
             twin: self.twin.as_deref(),
             source: self.source.as_deref(),
+            fronts: &self.fronts,
             object: None,
         }
     }
@@ -65,7 +69,7 @@ pub(crate) struct View {
     snapshot: Mutex<(u64, Arc<Vec<Arc<Workload>>>)>,
     generation: AtomicU64,
     changes: broadcast::Sender<Change>,
-    lives: [Arc<Life>; 4],
+    lives: [Arc<Life>; 5],
     probed_ms: AtomicI64,
 }
 
@@ -206,6 +210,8 @@ struct World {
     /// Owner of a ReplicaSet by namespace and name.
     owners: HashMap<(String, String), String>,
     environments: BTreeMap<String, String>,
+    /// By namespace and name.
+    services: BTreeMap<String, BTreeMap<String, Arc<Service>>>,
 }
 
 impl World {
@@ -313,6 +319,30 @@ impl World {
         }
     }
 
+    fn service(&mut self, service: Service, gone: bool, touched: &mut BTreeSet<Key>) {
+        touched.extend(
+            self.objects
+                .keys()
+                .filter(|k| k.kind == Kind::Deployment && k.namespace == service.namespace)
+                .cloned(),
+        );
+        let here = self.services.entry(service.namespace.clone()).or_default();
+        if gone {
+            here.remove(&service.name);
+        } else {
+            here.insert(service.name.clone(), Arc::new(service));
+        }
+    }
+
+    fn services_all(&mut self, all: Vec<Service>, touched: &mut BTreeSet<Key>) {
+        self.services.clear();
+        for service in all {
+            let here = self.services.entry(service.namespace.clone()).or_default();
+            here.insert(service.name.clone(), Arc::new(service));
+        }
+        touched.extend(self.objects.keys().filter(|k| k.kind == Kind::Deployment).cloned());
+    }
+
     fn namespace(&mut self, report: NamespaceReport, gone: bool, touched: &mut BTreeSet<Key>) {
         let old = match report.environment.filter(|_| !gone) {
             Some(e) if self.environments.get(&report.name) == Some(&e) => return,
@@ -341,10 +371,16 @@ impl World {
         let twin = self.twins.get(facts.workload.uid.as_str()).and_then(|key| self.objects.get(key));
         if let Some(twin) = twin {
             let seen = observe::assemble(twin, self.sets_of(twin), None, environment, None, now);
-            observe::stand_beside(&mut workload, twin, seen);
+            observe::stand_beside(&mut workload, facts, twin, seen);
+        }
+        let mut fronts = Vec::new();
+        if key.kind == Kind::Deployment {
+            let here = self.services.get(&key.namespace).into_iter().flat_map(BTreeMap::values);
+            (workload.fronts, fronts) = front::of(facts, here);
         }
         let (twin, source) = (twin.cloned(), source.cloned());
-        Some(Arc::new(Entry { workload: Arc::new(workload), facts: facts.clone(), twin, source }))
+        let (workload, facts) = (Arc::new(workload), facts.clone());
+        Some(Arc::new(Entry { workload, facts, twin, source, fronts }))
     }
 
     fn sets_of(&self, facts: &Facts) -> impl Iterator<Item = &Set> {
@@ -368,7 +404,7 @@ impl World {
 
 /// Starts the watches of a cluster and the task that puts their reports together.
 pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandle<()>>) {
-    let lives: [Arc<Life>; 4] = Default::default();
+    let lives: [Arc<Life>; 5] = Default::default();
     let view = Arc::new(View {
         entries: RwLock::default(),
         snapshot: Mutex::default(),
@@ -377,11 +413,12 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
         lives: lives.clone(),
         probed_ms: AtomicI64::new(0),
     });
-    let [rollouts_life, deployments_life, sets_life, namespaces_life] = lives;
+    let [rollouts_life, deployments_life, sets_life, namespaces_life, services_life] = lives;
     let (rollouts_tx, rollouts) = mpsc::channel(NEWS);
     let (deployments_tx, deployments) = mpsc::channel(NEWS);
     let (sets_tx, sets) = mpsc::channel(NEWS);
     let (namespaces_tx, namespaces) = mpsc::channel(NEWS);
+    let (services_tx, services) = mpsc::channel(NEWS);
     let name = cluster.to_owned();
     let rollout_watch = Watch {
         client: client.clone(),
@@ -419,26 +456,39 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
         life: namespaces_life,
         news: namespaces_tx,
     };
+    let service_watch = Watch {
+        client: client.clone(),
+        path: "/api/v1/services",
+        shrink: Box::new(|s: raw::Service| Service::from(s)),
+        life: services_life,
+        news: services_tx,
+    };
+    let reports = Reports { rollouts, deployments, sets, namespaces, services };
     let tasks = vec![
         tokio::spawn(rollout_watch.run()),
         tokio::spawn(deployment_watch.run()),
         tokio::spawn(set_watch.run()),
         tokio::spawn(namespace_watch.run()),
-        tokio::spawn(assemble(view.clone(), rollouts, deployments, sets, namespaces)),
+        tokio::spawn(service_watch.run()),
+        tokio::spawn(assemble(view.clone(), reports)),
     ];
     (view, tasks)
 }
 
+/// What the watches report.
+struct Reports {
+    rollouts: mpsc::Receiver<News<Facts>>,
+    deployments: mpsc::Receiver<News<Facts>>,
+    sets: mpsc::Receiver<News<SetReport>>,
+    namespaces: mpsc::Receiver<News<NamespaceReport>>,
+    services: mpsc::Receiver<News<Service>>,
+}
+
 /// Takes reports in until the watches are gone. Nothing is published before each kind was listed once.
-async fn assemble(
-    view: Arc<View>,
-    mut rollouts: mpsc::Receiver<News<Facts>>,
-    mut deployments: mpsc::Receiver<News<Facts>>,
-    mut sets: mpsc::Receiver<News<SetReport>>,
-    mut namespaces: mpsc::Receiver<News<NamespaceReport>>,
-) {
+async fn assemble(view: Arc<View>, reports: Reports) {
+    let Reports { mut rollouts, mut deployments, mut sets, mut namespaces, mut services } = reports;
     let mut world = World::default();
-    let mut listed = [false; 4];
+    let mut listed = [false; 5];
     loop {
         let mut touched = BTreeSet::new();
         let (kind, whole) = tokio::select! {
@@ -460,6 +510,11 @@ async fn assemble(
                 }
                 News::One(report) => { world.namespace(report, false, &mut touched); false }
                 News::Gone(report) => { world.namespace(report, true, &mut touched); false }
+            }),
+            Some(news) = services.recv() => (4, match news {
+                News::All(all) => { world.services_all(all, &mut touched); true }
+                News::One(service) => { world.service(service, false, &mut touched); false }
+                News::Gone(service) => { world.service(service, true, &mut touched); false }
             }),
             else => return,
         };

@@ -4,6 +4,7 @@
 //! Each request carries its own preconditions and is sent only when the one before it was taken. So an operation
 //! that breaks off in the middle has done its first part, and the next look at the workload tells what is missing.
 
+use crate::front::Service;
 use crate::observe::{ATTEMPT, Facts, RELEASE, ROLLBACK};
 use crate::patch::Patch;
 use crate::send::Part;
@@ -11,9 +12,10 @@ use crate::{deployment, reference, rollout, twin};
 use model::plan::Plan;
 use model::release::KnownGood;
 use model::rollback::Call;
-use model::workload::{Key, Strategy, Workload};
+use model::workload::{Front, Key, Strategy, Workload};
 use model::{AttemptId, ReleaseId};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// One request to the API server.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +42,11 @@ impl Request {
         Self { key: key.clone(), what: What::Patch(Part::Main, patch), marked: true }
     }
 
+    /// It is for the workload itself, not for what stands around it.
+    pub(crate) fn is_of(&self, w: &Workload) -> bool {
+        self.key == w.key && !matches!(self.what, What::Patch(Part::Service, _))
+    }
+
     pub(crate) fn unmarked(key: &Key, patch: Patch) -> Self {
         Self { marked: false, ..Self::marked(key, patch) }
     }
@@ -60,6 +67,8 @@ pub(crate) struct Seen<'a> {
     pub facts: &'a Facts,
     /// The second Deployment beside it.
     pub twin: Option<&'a Facts>,
+    /// The Services in front of it, in the order of the workload's `fronts`.
+    pub fronts: &'a [Arc<Service>],
     /// The Deployment that a Rollout's `workloadRef` names.
     pub source: Option<&'a Facts>,
     /// The whole object, where a version is brought in by a second one like it.
@@ -89,8 +98,9 @@ pub(crate) trait Driver: Sync {
     }
 
     /// Sends all users to the version `hash`, whose pods are up beside those they are on.
-    fn switch(&self, seen: &Seen<'_>, hash: &str) -> Requests {
-        let _ = hash;
+    /// `decided`: the Services in front of it when that was decided.
+    fn switch(&self, seen: &Seen<'_>, attempt: &AttemptId, hash: &str, decided: &[Front]) -> Requests {
+        let _ = (attempt, hash, decided);
         self.cannot(seen, "has no switch")
     }
 
@@ -131,6 +141,12 @@ pub(crate) trait Driver: Sync {
         self.cannot(seen, "has no second Deployment beside it")
     }
 
+    /// Users back to its own pods.
+    fn hand_back(&self, seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
+        let _ = attempt;
+        self.cannot(seen, "has no second Deployment beside it")
+    }
+
     /// The second Deployment goes.
     fn retire(&self, _: &Seen<'_>) -> Requests {
         Ok(Vec::new())
@@ -150,6 +166,7 @@ pub(crate) trait Driver: Sync {
             Call::Revert => self.revert(seen, attempt, good, false),
             Call::RevertThroughWindow => self.revert(seen, attempt, good, true),
             Call::PromoteFull => self.promote_full(seen, None),
+            Call::HandBack => self.hand_back(seen, attempt),
             Call::Retire => self.retire(seen),
         }
     }
@@ -162,7 +179,7 @@ pub(crate) trait Driver: Sync {
 /// The driver for a workload as it is, and for what the plan asks of it where it is the plan that decides.
 pub(crate) fn of(w: &Workload, plan: Option<&Plan>) -> &'static dyn Driver {
     match w.strategy {
-        Strategy::Rolling if w.twin.is_some() || plan.is_some_and(|p| p.drives() == Strategy::Canary) => {
+        Strategy::Rolling if w.twin.is_some() || w.any_switched() || plan.is_some_and(Plan::beside) => {
             &twin::Beside
         }
         Strategy::Canary | Strategy::BlueGreen if w.workload_ref => &reference::Referring,

@@ -16,6 +16,7 @@ mod driver;
 mod error;
 mod escort;
 mod fence;
+mod front;
 mod observe;
 mod patch;
 mod prometheus;
@@ -46,7 +47,7 @@ use driver::{Driver, Incoming, Requests, Seen};
 use http::Method;
 use model::plan::Plan;
 use model::release::KnownGood;
-use model::workload::{Key, Kind, Strategy, Twin, Workload};
+use model::workload::{Front, Key, Kind, Strategy, Twin, Workload};
 use model::{AttemptId, ReleaseId};
 use observe::Facts;
 use send::{Answer, Sender};
@@ -175,7 +176,7 @@ impl Cluster {
     ) -> Result<Outcome, Error> {
         let new = Incoming { plan, good, release };
         let attempt = attempt.into();
-        let beside = key.kind == Kind::Deployment && plan.drives() == Strategy::Canary;
+        let beside = key.kind == Kind::Deployment && plan.beside();
         // A second object like it is made of all that it says.
         let (entry, object) = if beside {
             let read = self.read(key).await?;
@@ -183,12 +184,18 @@ impl Cluster {
         } else {
             (self.entry(key).await?, None)
         };
+        if beside
+            && plan.drives() == Strategy::BlueGreen
+            && let Err(why) = self.parted(&entry).await
+        {
+            return Ok(Outcome::Refused { why });
+        }
         let seen = Seen { object: object.as_ref(), ..entry.seen() };
         let requests = driver::of(&entry.workload, Some(plan)).deploy(&seen, attempt.id, &new);
         self.send_all(&entry, attempt, requests).await
     }
 
-    /// The canary Deployment gets another number of pods.
+    /// The second Deployment gets another number of pods.
     ///
     /// # Errors
     /// As for any call.
@@ -203,7 +210,7 @@ impl Cluster {
         self.carry_out(key, attempt, |driver, seen| driver.scale(seen, attempt.id, from, to)).await
     }
 
-    /// The user's own Deployment gets the new version, as [`Cluster::deploy`] would bring it in: what the canary
+    /// The user's own Deployment gets the new version, as [`Cluster::deploy`] would bring it in: what the second
     /// Deployment has proven, or what a Rollout is to take from it. There the attempt's mark is the Deployment's.
     ///
     /// # Errors
@@ -227,7 +234,20 @@ impl Cluster {
         self.send_all(&entry, attempt, requests).await
     }
 
-    /// The canary Deployment goes; nothing to do where there is none.
+    /// The Services in front of a Deployment select its own pods again.
+    ///
+    /// # Errors
+    /// As for any call.
+    pub async fn hand_back<'a>(
+        &self,
+        key: &Key,
+        attempt: impl Into<Announced<'a>>,
+    ) -> Result<Outcome, Error> {
+        let attempt = attempt.into();
+        self.carry_out(key, attempt, |driver, seen| driver.hand_back(seen, attempt.id)).await
+    }
+
+    /// The second Deployment goes; nothing to do where there is none.
     ///
     /// # Errors
     /// As for any call.
@@ -250,7 +270,8 @@ impl Cluster {
     }
 
     /// Lets a blue-green update go on that waits with the switch to `hash`: the active Service goes over to it. A status
-    /// patch cannot carry the attempt's id; that the pause is gone is its mark.
+    /// patch cannot carry the attempt's id; that the pause is gone is its mark. In front of a Deployment the Services
+    /// themselves are switched, as long as they are as when that was `decided`.
     ///
     /// # Errors
     /// As for any call.
@@ -259,8 +280,10 @@ impl Cluster {
         key: &Key,
         attempt: impl Into<Announced<'a>>,
         hash: &str,
+        decided: &[Front],
     ) -> Result<Outcome, Error> {
-        self.carry_out(key, attempt.into(), |driver, seen| driver.switch(seen, hash)).await
+        let attempt = attempt.into();
+        self.carry_out(key, attempt, |driver, seen| driver.switch(seen, attempt.id, hash, decided)).await
     }
 
     /// Holds a Deployment where it is, in the middle of its roll-out.
@@ -372,11 +395,17 @@ impl Cluster {
         let mut done =
             Outcome::Applied { generation: w.generation, resource_version: w.resource_version.clone() };
         for request in requests {
-            let (own, marked) = (request.key == w.key, request.marked);
+            let (own, marked) = (request.is_of(w), request.marked);
+            let name = request.key.name.clone();
             let request = if own { attempt.fenced(&entry.facts, request) } else { request };
             let outcome = match self.sender.request(request, attempt.id).await {
                 // Another object that was only to be taken away, and is.
                 Err(Error::Gone(_)) if !own && !marked => continue,
+                Err(Error::Gone(_)) if !own => {
+                    return Ok(Outcome::Refused {
+                        why: format!("{name} is gone. Look at it again and decide anew."),
+                    });
+                }
                 other => other?,
             };
             if !outcome.is_applied() {
@@ -408,10 +437,11 @@ impl Cluster {
     /// The workload with its ReplicaSets, and whatever stands beside it: read now.
     async fn read(&self, key: &Key) -> Result<Read, Error> {
         let namespace_uri = format!("/api/v1/namespaces/{}", key.namespace);
-        let (mut object, namespace, twin) = tokio::try_join!(
+        let (mut object, namespace, twin, services) = tokio::try_join!(
             self.sender.get(key),
             self.sender.read(&namespace_uri, "read its namespace", None),
             self.read_twin(key),
+            self.read_services(key),
         )?;
         let sets_uri = format!(
             "/apis/apps/v1/namespaces/{}/replicasets?labelSelector={}",
@@ -440,6 +470,8 @@ impl Cluster {
             reference::with_template(&mut object, source);
         }
         let source = source.as_ref().map(deployment).transpose()?;
+        let services =
+            services.as_ref().map(raw::List::<raw::Service>::deserialize).transpose().map_err(unreadable)?;
         let twin = twin.as_ref().map(deployment).transpose()?;
         let twin = twin.filter(|twin| twin.twin_of.as_deref() == Some(facts.workload.uid.as_str()));
         let list = raw::List::<raw::ReplicaSet>::deserialize(&sets).map_err(unreadable)?;
@@ -455,11 +487,15 @@ impl Cluster {
         let mut workload = observe::assemble(&facts, own(&facts), source.as_ref(), environment, before, now);
         if let Some(twin) = &twin {
             let seen = observe::assemble(twin, own(twin), None, environment, None, now);
-            observe::stand_beside(&mut workload, twin, seen);
+            observe::stand_beside(&mut workload, &facts, twin, seen);
         }
+        let services: Vec<_> =
+            services.into_iter().flat_map(|list| list.items).map(|s| Arc::new(s.into())).collect();
+        let (fronts, services) = front::of(&facts, services.iter());
+        workload.fronts = fronts;
         let (workload, facts) = (Arc::new(workload), Arc::new(facts));
         let (twin, source) = (twin.map(Arc::new), source.map(Arc::new));
-        Ok(Read { object, entry: Entry { workload, facts, twin, source } })
+        Ok(Read { object, entry: Entry { workload, facts, twin, source, fronts: services } })
     }
 
     /// The Deployment that it takes its template from.
@@ -470,6 +506,15 @@ impl Cluster {
             Err(Error::Gone(_)) => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// The Services of a Deployment's namespace.
+    async fn read_services(&self, key: &Key) -> Result<Option<Value>, Error> {
+        if key.kind != Kind::Deployment {
+            return Ok(None);
+        }
+        let uri = format!("/api/v1/namespaces/{}/services", key.namespace);
+        Ok(Some(self.sender.read(&uri, "list Services", None).await?))
     }
 
     /// What is called as a second Deployment beside this one would be.

@@ -48,6 +48,8 @@ pub(crate) struct Facts {
     pub reference_observed: Option<i64>,
     /// UID of the Deployment beside which Tidegate made this one.
     pub twin_of: Option<Box<str>>,
+    /// Labels of a Deployment's pods.
+    pub labels: BTreeMap<String, String>,
     /// `spec.progressDeadlineSeconds`, by default 600.
     pub deadline: u32,
     /// The revision annotation's number: the wanted revision, once the controller has made it.
@@ -312,6 +314,7 @@ pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
         available: status.available_replicas,
         images: spec.template.images(),
         spec_paused: spec.paused,
+        recreates: spec.strategy.kind == "Recreate",
         observed_generation: (status.observed_generation > 0).then_some(status.observed_generation),
         ..common(cluster, Kind::Deployment, &meta, since)
     };
@@ -319,6 +322,7 @@ pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
         workload,
         revision: meta.annotation("deployment.kubernetes.io/revision").and_then(|n| n.parse().ok()),
         deadline: spec.progress_deadline_seconds.unwrap_or(600),
+        labels: spec.template.metadata.labels,
         twin_of: meta.labels.get(TWIN).filter(|name| **name == meta.name).and_then(|_| {
             let owner = meta.owner_references.iter().find(|o| o.kind == "Deployment")?;
             Some(owner.uid.as_str().into())
@@ -338,6 +342,7 @@ fn facts(cluster: &str, kind: Kind, meta: &raw::Meta) -> Facts {
         reference: None,
         reference_observed: None,
         twin_of: None,
+        labels: BTreeMap::new(),
         deadline: 600,
         revision: None,
     }
@@ -390,6 +395,8 @@ fn common(cluster: &str, kind: Kind, meta: &raw::Meta, since: Option<DateTime<Ut
         source: None,
         dynamic_stable_scale: false,
         twin: None,
+        fronts: Vec::new(),
+        recreates: false,
         attempt: meta.annotation(ATTEMPT).map(str::to_owned),
         gitops: owner(kind, meta),
         revisions: Vec::new(),
@@ -407,7 +414,9 @@ fn owner(kind: Kind, meta: &raw::Meta) -> Option<App> {
 }
 
 /// Puts the second Deployment into the workload that it stands beside.
-pub(crate) fn stand_beside(w: &mut Workload, facts: &Facts, twin: Workload) {
+pub(crate) fn stand_beside(w: &mut Workload, own: &Facts, facts: &Facts, twin: Workload) {
+    // Some label of the user's pods has another value here: then Services that go by it do not select these.
+    let apart = own.labels.iter().any(|(key, value)| facts.labels.get(key) != Some(value));
     w.twin = Some(Box::new(Twin {
         name: twin.key.name,
         desired: twin.replicas,
@@ -418,6 +427,7 @@ pub(crate) fn stand_beside(w: &mut Workload, facts: &Facts, twin: Workload) {
         hash: twin.current_hash,
         images: twin.images,
         attempt: twin.attempt,
+        apart,
     }));
     w.revisions.extend(twin.revisions);
 }

@@ -83,7 +83,12 @@ impl Patch {
 
 /// JSON pointer of an annotation: `/` and `~` in its key are escaped (RFC 6901).
 pub(crate) fn annotation(key: &str) -> String {
-    format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"))
+    format!("/metadata/annotations/{}", escaped(key))
+}
+
+/// A key as a part of a JSON pointer.
+pub(crate) fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

@@ -91,7 +91,16 @@ pub(crate) struct Container {
 #[serde(default)]
 pub(crate) struct Template {
     #[serde(deserialize_with = "nil")]
+    pub metadata: TemplateMeta,
+    #[serde(deserialize_with = "nil")]
     pub spec: PodSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct TemplateMeta {
+    #[serde(deserialize_with = "nil")]
+    pub labels: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -275,6 +284,16 @@ pub(crate) struct DeploymentSpec {
     #[serde(deserialize_with = "nil")]
     pub template: Template,
     pub progress_deadline_seconds: Option<u32>,
+    #[serde(deserialize_with = "nil")]
+    pub strategy: DeploymentStrategy,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct DeploymentStrategy {
+    #[serde(rename = "type")]
+    #[serde(deserialize_with = "nil")]
+    pub kind: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -329,4 +348,25 @@ pub(crate) struct ReplicaSetStatus {
 pub(crate) struct Namespace {
     #[serde(deserialize_with = "nil")]
     pub metadata: Meta,
+}
+
+// ------------------------------------------------------------------------------------------------- Service
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Service {
+    #[serde(deserialize_with = "nil")]
+    pub metadata: Meta,
+    #[serde(deserialize_with = "nil")]
+    pub spec: ServiceSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ServiceSpec {
+    #[serde(deserialize_with = "nil")]
+    pub selector: BTreeMap<String, String>,
+    #[serde(rename = "clusterIP")]
+    #[serde(deserialize_with = "nil")]
+    pub cluster_ip: String,
 }

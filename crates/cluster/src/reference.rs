@@ -11,7 +11,7 @@ use crate::rollout::{self, Steps};
 use model::AttemptId;
 use model::release::KnownGood;
 use model::rollback::Call;
-use model::workload::{Key, Kind};
+use model::workload::{Front, Key, Kind};
 use serde_json::Value;
 
 /// Drives a Rollout by its steps, and its template by the Deployment it refers to.
@@ -62,8 +62,8 @@ impl Driver for Referring {
         Steps.open_pause(seen, from)
     }
 
-    fn switch(&self, seen: &Seen<'_>, hash: &str) -> Requests {
-        Steps.switch(seen, hash)
+    fn switch(&self, seen: &Seen<'_>, attempt: &AttemptId, hash: &str, decided: &[Front]) -> Requests {
+        Steps.switch(seen, attempt, hash, decided)
     }
 
     fn unpause(&self, seen: &Seen<'_>, attempt: Option<&AttemptId>) -> Requests {

@@ -129,7 +129,8 @@ fn name(call: Call) -> &'static str {
         Call::Revert => "Revert",
         Call::RevertThroughWindow => "Revert past the steps",
         Call::PromoteFull => "Full promotion",
-        Call::Retire => "Removal of the canary Deployment",
+        Call::HandBack => "Services back to the own pods",
+        Call::Retire => "Removal of the second Deployment",
     }
 }
 

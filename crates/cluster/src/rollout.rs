@@ -12,7 +12,7 @@ use model::AttemptId;
 use model::plan::{Plan, Strategy as PlanStrategy};
 use model::release::KnownGood;
 use model::rollback::Call;
-use model::workload::{Phase, Strategy, Workload};
+use model::workload::{Front, Phase, Strategy, Workload};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ impl Driver for Steps {
         Ok(vec![Request::status(&seen.workload.key, open_pause(seen.workload, from)?)])
     }
 
-    fn switch(&self, seen: &Seen<'_>, hash: &str) -> Requests {
+    fn switch(&self, seen: &Seen<'_>, _: &AttemptId, hash: &str, _: &[Front]) -> Requests {
         Ok(vec![Request::status(&seen.workload.key, blue_green::switch(seen.workload, hash)?)])
     }
 

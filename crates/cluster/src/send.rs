@@ -71,6 +71,8 @@ pub(crate) enum Answer {
 pub(crate) enum Part {
     Main,
     Status,
+    /// Not the object itself: the Service of the key's name.
+    Service,
 }
 
 /// Calls to one API server.
@@ -98,10 +100,18 @@ pub(crate) fn path(key: &Key) -> String {
     format!("/apis/{group}/namespaces/{}/{plural}/{}", key.namespace, key.name)
 }
 
+/// The object that a patch changes.
+fn object_path(key: &Key, part: Part) -> String {
+    match part {
+        Part::Main | Part::Status => path(key),
+        Part::Service => format!("/api/v1/namespaces/{}/services/{}", key.namespace, key.name),
+    }
+}
+
 /// Where a patch goes, with what every patch carries.
 fn uri(key: &Key, part: Part) -> String {
     let status = if part == Part::Status { "/status" } else { "" };
-    format!("{}{status}?fieldManager={MANAGER}&fieldValidation=Strict", path(key))
+    format!("{}{status}?fieldManager={MANAGER}&fieldValidation=Strict", object_path(key, part))
 }
 
 impl Sender {
@@ -202,7 +212,7 @@ impl Sender {
         attempt: Option<&AttemptId>,
         patch: Patch,
     ) -> Result<Outcome, Error> {
-        self.send(&uri(key, part), key, attempt, patch).await
+        self.send(&uri(key, part), key, part, attempt, patch).await
     }
 
     /// Sends what a driver says.
@@ -285,7 +295,7 @@ impl Sender {
         match request.what {
             What::Patch(part, patch) => {
                 let uri = format!("{}&{DRY_RUN}", uri(&request.key, part));
-                self.send(&uri, &request.key, None, patch).await
+                self.send(&uri, &request.key, part, None, patch).await
             }
             What::Create(object) => self.create(&request.key, None, &object).await,
             What::Delete(uid) => self.delete(&request.key, &uid, true).await,
@@ -296,6 +306,7 @@ impl Sender {
         &self,
         uri: &str,
         key: &Key,
+        part: Part,
         attempt: Option<&AttemptId>,
         patch: Patch,
     ) -> Result<Outcome, Error> {
@@ -305,7 +316,7 @@ impl Sender {
             Answer::Lost(why) => Ok(self.unconfirmed(&why)),
             Answer::No { code: 404, .. } => Err(Error::Gone(key.clone())),
             Answer::No { code: code @ (409 | 422 | 400), reason } => {
-                Ok(self.why(key, attempt, &patch, code, reason).await)
+                Ok(self.why(key, part, attempt, &patch, code, reason).await)
             }
             // 429 and the like: turned away before anything was done.
             answer => Err(self.error(answer, &format!("change {}", key.name))),
@@ -317,12 +328,13 @@ impl Sender {
     async fn why(
         &self,
         key: &Key,
+        part: Part,
         attempt: Option<&AttemptId>,
         patch: &Patch,
         code: u16,
         reason: String,
     ) -> Outcome {
-        let object = match self.get(key).await {
+        let object = match self.read(&object_path(key, part), "read it", Some(key)).await {
             Ok(object) => object,
             Err(e) => {
                 return Outcome::refused(format!("The cluster refused the change ({code}), and {e}"));
@@ -371,6 +383,7 @@ fn difference(path: &str, wanted: &Value, found: &Value) -> String {
         path if path == annotation(ATTEMPT) => {
             format!("another change has reached it, and left the mark {found}")
         }
+        "/spec/selector" => "its selector is no longer the one that was read".to_owned(),
         "/spec/template" => "its template is no longer the one that was read".to_owned(),
         path if path.starts_with("/spec/template/") => "its containers are no longer the same".to_owned(),
         path => format!("{path} holds {found}, not {wanted}"),

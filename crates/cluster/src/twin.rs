@@ -1,22 +1,23 @@
-//! A canary Deployment: a second one of ours beside a user's own. Pure.
+//! A second Deployment: a second one of ours beside a user's own. Pure.
 //!
 //! It has the same spec with the new images, a name and a label of its own, and the user's Deployment as its owner, so
 //! that it is deleted with it. Its pods carry all labels of the user's pods: whatever selects those (a Service, a
-//! NetworkPolicy, a PodDisruptionBudget) selects these, too. The two controllers do not touch each other's pods, since
+//! NetworkPolicy, a PodDisruptionBudget) selects these, too. Only for a blue-green release one label has another value, by
+//! which Services tell them apart ([`crate::front`]). The two controllers do not touch each other's pods, since
 //! each has only those that its own ReplicaSets own.
 //!
 //! The user's Deployment keeps its pods and its template until the version is proven. Only what carries our label and
 //! its name is ever deleted.
 
-use crate::deployment;
 use crate::driver::{Driver, Incoming, Request, Requests, Seen, What, mark};
 use crate::observe::{ATTEMPT, Facts, RELEASE, TWIN};
 use crate::patch::{Patch, annotation};
 use crate::rollout::{images, with_images};
+use crate::{deployment, front};
 use model::AttemptId;
 use model::release::KnownGood;
 use model::rollback::Call;
-use model::workload::{Key, Kind, Twin};
+use model::workload::{Front, Key, Kind, Strategy, Twin};
 use serde_json::{Value, json};
 
 /// Drives a Deployment by a second one beside it.
@@ -38,7 +39,14 @@ impl Driver for Beside {
         let object = seen.object.ok_or("The Deployment was not read.")?;
         // For its refusals: a container that is not there, nothing new.
         images(Patch::new(), w, new.plan, new.good)?;
-        let twin = made(object, &key.name, attempt, new);
+        let apart = if new.plan.drives() == Strategy::BlueGreen { Some(w.parting_label()?) } else { None };
+        if apart.is_some() && w.recreates {
+            return Err(format!(
+                "{} stops all its pods before new ones start. Let it roll first.",
+                w.key.name
+            ));
+        }
+        let twin = made(object, &key.name, attempt, new, apart)?;
         let note = Patch::new().test("/spec/template", new.good.template.clone());
         Ok(vec![
             Request::marked(&w.key, mark(note, facts, attempt, new)?),
@@ -61,13 +69,24 @@ impl Driver for Beside {
     /// First the mark on the user's Deployment, as for everything else: only there is it seen that a call comes late,
     /// since the canary Deployment of the next release has the same name.
     fn scale(&self, seen: &Seen<'_>, attempt: &AttemptId, from: i32, to: i32) -> Requests {
-        let twin = seen.twin.ok_or("The canary Deployment is gone.")?;
+        let twin = seen.twin.ok_or("The second Deployment is gone.")?;
         let note = Patch::new().annotate(seen.facts.annotated, &[(ATTEMPT, &attempt.0)]);
         let mark = twin.workload.attempt.as_deref().map_or(Value::Null, Value::from);
         let patch = ours(twin).test(&annotation(ATTEMPT), mark).test("/spec/replicas", from);
         let patch = patch.replace("/spec/replicas", to);
         let patch = patch.annotate(twin.annotated, &[(ATTEMPT, &attempt.0)]);
         Ok(vec![Request::marked(&seen.workload.key, note), Request::marked(&twin.workload.key, patch)])
+    }
+
+    fn switch(&self, seen: &Seen<'_>, attempt: &AttemptId, hash: &str, decided: &[Front]) -> Requests {
+        if seen.workload.twin.as_ref().is_none_or(|twin| twin.hash.as_deref() != Some(hash)) {
+            return Err("The second Deployment no longer runs the version that was to be switched to.".into());
+        }
+        front::switch(seen, attempt, decided)
+    }
+
+    fn hand_back(&self, seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
+        front::hand_back(seen, attempt)
     }
 
     fn take_over(&self, seen: &Seen<'_>, attempt: &AttemptId, new: &Incoming<'_>) -> Requests {
@@ -104,18 +123,43 @@ fn ours(twin: &Facts) -> Patch {
 
 /// The second Deployment, without pods yet: a request that comes late, after the release has turned back, brings
 /// nobody to the new version. Its pods come with the patch that scales it.
-pub(crate) fn made(own: &Value, name: &str, attempt: &AttemptId, new: &Incoming<'_>) -> Value {
+///
+/// `apart`: the label by which Services are to tell its pods from the user's own.
+///
+/// # Errors
+/// In words, when it cannot have that label.
+pub(crate) fn made(
+    own: &Value,
+    name: &str,
+    attempt: &AttemptId,
+    new: &Incoming<'_>,
+    apart: Option<&str>,
+) -> Result<Value, String> {
     let mut template = with_images(&new.good.template, &new.plan.spec.change.images);
     template["metadata"]["labels"][TWIN] = name.into();
     let mut selector = own["spec"]["selector"].clone();
     selector["matchLabels"][TWIN] = name.into();
+    if let Some(label) = apart {
+        let expressions = selector["matchExpressions"].as_array();
+        if expressions.into_iter().flatten().any(|e| e["key"] == label) {
+            return Err(format!(
+                "{} selects its pods by an expression over the label {label}, by which Services would tell the second \
+                 Deployment apart. Write `rolling`.",
+                own["metadata"]["name"].as_str().unwrap_or_default()
+            ));
+        }
+        template["metadata"]["labels"][label] = name.into();
+        if !selector["matchLabels"][label].is_null() {
+            selector["matchLabels"][label] = name.into();
+        }
+    }
     let mut spec = json!({"replicas": 0, "selector": selector, "template": template});
     for field in ["strategy", "minReadySeconds", "progressDeadlineSeconds"] {
         if !own["spec"][field].is_null() {
             spec[field] = own["spec"][field].clone();
         }
     }
-    json!({
+    Ok(json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         // None of its owner's own labels: by them it would be taken for something that a tool has to prune.
@@ -130,7 +174,7 @@ pub(crate) fn made(own: &Value, name: &str, attempt: &AttemptId, new: &Incoming<
             }],
         },
         "spec": spec,
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -90,6 +90,11 @@ impl Object for crate::raw::ReplicaSet {
         &self.metadata
     }
 }
+impl Object for crate::raw::Service {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+}
 impl Object for crate::raw::Namespace {
     fn meta(&self) -> &Meta {
         &self.metadata

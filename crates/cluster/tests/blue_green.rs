@@ -52,7 +52,7 @@ impl World {
     }
 
     async fn switched(&self, key: &Key, hash: &str) -> Arc<Workload> {
-        assert!(self.cluster.switch(key, &attempt("switch"), hash).await.unwrap().is_applied());
+        assert!(self.cluster.switch(key, &attempt("switch"), hash, &[]).await.unwrap().is_applied());
         self.seen(key, "switched", |w| on_new(w) && w.current_hash.as_deref() == Some(hash)).await
     }
 
@@ -75,10 +75,11 @@ async fn users_stay_until_the_switch_is_opened_and_the_old_pods_outlive_it() {
 
     // Two at once: one opens it. And not for another version.
     let (a, b) = (attempt("a"), attempt("b"));
-    let other = world.cluster.switch(&key, &a, &good.hash).await.unwrap();
+    let other = world.cluster.switch(&key, &a, &good.hash, &[]).await.unwrap();
     let Outcome::Refused { why } = other else { panic!("{other:?}") };
     assert!(why.contains("its newest revision is"), "{why}");
-    let both = tokio::join!(world.cluster.switch(&key, &a, &new), world.cluster.switch(&key, &b, &new));
+    let both =
+        tokio::join!(world.cluster.switch(&key, &a, &new, &[]), world.cluster.switch(&key, &b, &new, &[]));
     let both = [both.0.unwrap(), both.1.unwrap()];
     assert_eq!(both.iter().filter(|o| o.is_applied()).count(), 1, "{both:?}");
     let switched = world.seen(&key, "switched", on_new).await;

@@ -148,7 +148,7 @@ async fn a_canary_deployment_is_made_scaled_and_deleted_on_trial() {
     let r = rehearse().await;
     assert!(r.passed(), "{r:#?}");
     let names: Vec<_> = r.checks.iter().map(|c| c.name.as_str()).collect();
-    let of = |what: &str| format!("{what} of the canary Deployment");
+    let of = |what: &str| format!("{what} of the second Deployment");
     let (made, scaled, deleted) = (of("Creation"), of("Scaling"), of("Deletion"));
     assert_eq!(names, ["Way back", "Revision", "Revert", &made, &scaled, &deleted]);
     let way = r.way.as_ref().unwrap();
@@ -174,6 +174,36 @@ async fn a_canary_deployment_is_made_scaled_and_deleted_on_trial() {
     let r = rehearse().await;
     assert!(!check(&r, &made).passed && check(&r, &made).words.contains("exceeded quota: one"), "{r:#?}");
     assert!(check(&r, &deleted).passed);
+}
+
+#[tokio::test]
+async fn the_way_back_from_a_switch_is_tried_on_each_service() {
+    let world = World::new("rehearse").await;
+    let key = world.key_of(Kind::Deployment, "mailer");
+    world.deployment(&key, 2).await;
+    let plan = common::plan_by(json!({"blueGreen": {}}), 2);
+    let rehearse = async || world.cluster.rehearse(&key, &plan, Utc::now()).await.unwrap();
+    let r = rehearse().await;
+    assert!(check(&r, "Creation of the second Deployment").words.contains("No Service selects"), "{r:#?}");
+
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "mail", "namespace": world.ns},
+        "spec": {"selector": {"app": "mailer"}, "ports": [{"port": 80}]}});
+    world.sandbox.apply_yaml(&service.to_string()).await.unwrap();
+    let r = rehearse().await;
+    assert!(r.passed(), "{r:#?}");
+    assert_eq!(r.way.as_ref().unwrap().pace, Pace::Seconds);
+    let tried = &check(&r, "Services back to the own pods").words;
+    assert!(tried.contains("would take each patch"), "{tried}");
+
+    let scaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "by-load", "namespace": world.ns}, "spec": {"maxReplicas": 9,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "mailer"}}});
+    world.sandbox.apply_yaml(&scaler.to_string()).await.unwrap();
+    let r = rehearse().await;
+    assert!(
+        check(&r, "Services back to the own pods").words.contains("by-load would scale mailer down"),
+        "{r:#?}"
+    );
 }
 
 #[tokio::test]

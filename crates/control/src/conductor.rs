@@ -11,10 +11,10 @@ use chrono::{DateTime, Utc};
 use cluster::Voided;
 use futures::future::join_all;
 use model::audit::NewEvent;
-use model::conductor::{Decision, Input, Record, apply, next, tell, to_be_voided};
+use model::conductor::{Decision, Effect, Input, Record, apply, next, tell, to_be_voided};
 use model::plan::Plan;
 use model::release::{Release, State};
-use model::workload::Workload;
+use model::workload::{Kind, Workload};
 use model::{Actor, Problem, ReleaseId};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -142,7 +142,15 @@ impl Control {
         let Some(attempt) = to_be_voided(read, &record).filter(|_| there) else {
             return Ok(record);
         };
-        match self.cluster(&read.workload.cluster)?.void(&read.workload, attempt).await.or_problem()? {
+        let cluster = self.cluster(&read.workload.cluster)?;
+        let switches = read.workload.kind == Kind::Deployment
+            && read.attempt.as_ref().is_some_and(|a| a.effect == Effect::Switch);
+        let voided = if switches {
+            cluster.void_switch(&read.workload, attempt).await
+        } else {
+            cluster.void(&read.workload, attempt).await
+        };
+        match voided.or_problem()? {
             Voided::Void => Ok(record),
             Voided::Landed => {
                 Ok(Record::Settle { happened: true, words: "Seen in the cluster, past the watch.".into() })

@@ -128,10 +128,15 @@ impl Control {
             Effect::Deploy => cluster.deploy(key, id, plan, good, release.id).await,
             Effect::Scale { from, to } => cluster.scale(key, id, *from, *to).await,
             Effect::TakeOver => cluster.take_over(key, id, plan, good, release.id).await,
+            Effect::HandBack => cluster.hand_back(key, id).await,
             Effect::Retire => cluster.retire(key, id).await,
             Effect::OpenPause { from } => cluster.open_pause(key, id, *from).await,
             Effect::Switch => match release.canary_hash.as_deref() {
-                Some(hash) => cluster.switch(key, id, hash).await,
+                Some(hash) => {
+                    // As they were when this was decided, however long ago that is by now.
+                    let decided = seen.map_or(&[][..], |w| &w.fronts);
+                    cluster.switch(key, id, hash, decided).await
+                }
                 None => Ok(Outcome::Refused { why: "Which version to switch to is not known yet.".into() }),
             },
             Effect::Pause => cluster.pause(key, id).await,

@@ -1,101 +1,23 @@
-//! A plain Deployment, released by a canary Deployment of ours beside it.
+//! A plain Deployment, released by a second Deployment of ours beside it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
 mod common;
+#[path = "common/mailer.rs"]
+mod mailer;
 
-use common::{DEADLINE, People, Replica, World, people};
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
-use kube::core::GroupVersionKind;
+use common::{People, Replica, World, people};
+use kube::api::{Patch, PatchParams};
+use mailer::{OLD, did};
 use model::ReleaseId;
 use model::conductor::Effect;
-use model::release::{Release, State};
+use model::release::State;
 use model::rollback::Pace;
-use model::workload::{Key, Kind, Phase, Workload};
-use std::sync::Arc;
-
-const OLD: &str = "registry.example.com/shop/mailer:1.0.0";
+use model::workload::{Kind, Phase};
 
 impl World {
-    /// A Deployment of four pods behind a Service, with a hundred requests a second.
-    async fn mailer(&self) -> Key {
-        let namespace = &self.namespace;
-        let service = serde_json::json!({"apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": "mailer", "namespace": namespace},
-            "spec": {"selector": {"app": "mailer"}, "ports": [{"port": 80}]}});
-        let deployment = serde_json::json!({"apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "mailer", "namespace": namespace, "labels": {"app": "mailer"},
-                "annotations": {"sandbox.tidegate.dev/rps": "100"}},
-            "spec": {"replicas": 4, "progressDeadlineSeconds": 5,
-                "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-                "selector": {"matchLabels": {"app": "mailer"}},
-                "template": {"metadata": {"labels": {"app": "mailer"}},
-                    "spec": {"containers": [{"name": "app", "image": OLD}]}}}});
-        self.sandbox.apply_yaml(&deployment.to_string()).await.unwrap();
-        let key = Key { kind: Kind::Deployment, name: "mailer".into(), ..self.key() };
-        self.until(&key, |w| w.phase == Phase::Healthy && w.ready == 4).await;
-        // Last, so that nobody calls before somebody is there.
-        self.sandbox.apply_yaml(&service.to_string()).await.unwrap();
-        key
+    async fn canary(&self, replica: &Replica, people: &People, tag: &str, steps: &str) -> ReleaseId {
+        self.start(replica, people, tag, &format!("{{canary: {{steps: {steps}}}}}")).await
     }
-
-    async fn until(&self, key: &Key, is: impl Fn(&Workload) -> bool) -> Arc<Workload> {
-        match self.cluster.wait_for(key, DEADLINE, is).await {
-            Some(w) => w,
-            None => panic!("not within {DEADLINE:?}: {:#?}", self.cluster.workload(key)),
-        }
-    }
-
-    async fn start(&self, replica: &Replica, people: &People, tag: &str, steps: &str) -> ReleaseId {
-        let plan = self.plan(tag, steps).replace("shop/web", "shop/mailer").replace(
-            "workload: {namespace: ",
-            "analysis: {minRequests: 50}\n  workload: {kind: Deployment, namespace: ",
-        );
-        let plan = plan.replace("name: web}", "name: mailer}").replace("service: web", "service: mailer");
-        replica.release(people, &plan).await
-    }
-
-    async fn api(&self) -> Api<DynamicObject> {
-        let client = self.sandbox.admin().await.unwrap();
-        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "Deployment"));
-        Api::namespaced_with(client, &self.namespace, &kind)
-    }
-
-    /// Deployments in the namespace.
-    async fn deployments(&self) -> Vec<String> {
-        let all = self.api().await.list(&ListParams::default()).await.unwrap();
-        all.items.into_iter().filter_map(|d| d.metadata.name).collect()
-    }
-
-    /// Requests of the Deployment's users that were answered so, since the beginning.
-    async fn answered(&self, codes: &str) -> f64 {
-        let query = format!(
-            "sum(max_over_time(http_requests_total{{namespace=\"{}\",service=\"mailer\",code=~\"{codes}\"}}[30m]))",
-            self.namespace
-        );
-        let prometheus = cluster::Prometheus::new(&self.sandbox.info.prometheus_url).unwrap();
-        let series = prometheus.query(&query, chrono::Utc::now()).await.unwrap();
-        series.first().and_then(|s| s.value).unwrap_or(0.0)
-    }
-
-    /// Nothing is left of what Tidegate made, and the user's Deployment is whole.
-    async fn tidy(&self, key: &Key, image: &str) {
-        let w = self.until(key, |w| w.phase == Phase::Healthy && !w.in_flight()).await;
-        assert_eq!((w.images["app"].as_str(), w.ready, w.replicas), (image, 4, 4));
-        assert_eq!(self.deployments().await, ["mailer"]);
-        // Prometheus looks once a second.
-        let users = async {
-            let mut looks = tokio::time::interval(std::time::Duration::from_millis(500));
-            while self.answered("200").await <= 0.0 {
-                looks.tick().await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, users).await.expect("there are users");
-        assert!(self.answered("503").await < 1.0, "users who met nobody");
-    }
-}
-
-fn did(release: &Release, effect: &Effect) -> bool {
-    release.tried.iter().any(|t| t.effect.same_kind(effect) && t.happened)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,7 +27,7 @@ async fn it_proves_itself_beside_the_deployment_which_then_takes_it_over() {
     let replica = world.replica("a");
     let people = people(&replica.control).await;
     let steps = "[{weight: 20, gates: [analysis, {approval: on-call}]}, {weight: 50, bake: 2s}, {weight: 100, bake: 1s}]";
-    let id = world.start(&replica, &people, "1.1.0", steps).await;
+    let id = world.canary(&replica, &people, "1.1.0", steps).await;
     replica.wait_state(id, State::Waiting).await;
     let w = world.until(&key, |w| w.twin.as_ref().is_some_and(|t| t.ready == 1)).await;
     assert_eq!((w.canary_share(), w.ready, w.images["app"].as_str()), (20, 4, OLD));
@@ -134,7 +56,7 @@ async fn a_failing_one_goes_by_itself_and_users_are_never_at_nothing() {
     let replica = world.replica("a");
     let people = people(&replica.control).await;
     let steps = "[{weight: 50, gates: [analysis]}, {weight: 100}]";
-    let id = world.start(&replica, &people, "1.1.0-errors-20pct", steps).await;
+    let id = world.canary(&replica, &people, "1.1.0-errors-20pct", steps).await;
     let release = replica.wait_state(id, State::RolledBack).await;
     assert!(!did(&release, &Effect::TakeOver), "the user's own Deployment was never touched");
     world.tidy(&key, OLD).await;
@@ -146,9 +68,9 @@ async fn one_whose_pods_never_start_goes_by_itself() {
     let key = world.mailer().await;
     let replica = world.replica("a");
     let people = people(&replica.control).await;
-    let id = world.start(&replica, &people, "1.1.0-missing", "[{weight: 50}, {weight: 100}]").await;
+    let id = world.canary(&replica, &people, "1.1.0-missing", "[{weight: 50}, {weight: 100}]").await;
     let release = replica.wait_state(id, State::RolledBack).await;
-    assert!(release.reason.as_deref().unwrap_or_default().contains("canary Deployment"), "{release:?}");
+    assert!(release.reason.as_deref().unwrap_or_default().contains("second Deployment"), "{release:?}");
     world.tidy(&key, OLD).await;
 }
 
@@ -165,7 +87,7 @@ async fn what_keeps_its_pods_from_coming_or_from_going_is_said() {
     world.until(&key, |w| w.generation > 1 && w.phase == Phase::Healthy).await;
     let replica = world.replica("a");
     let people = people(&replica.control).await;
-    let id = world.start(&replica, &people, "1.1.0-missing", "[{weight: 50}, {weight: 100}]").await;
+    let id = world.canary(&replica, &people, "1.1.0-missing", "[{weight: 50}, {weight: 100}]").await;
     replica.wait(id, "scaled", |r| did(r, &Effect::Scale { from: 0, to: 4 })).await;
     let says = async |words: &str| {
         let (begun, mut heard) = (std::time::Instant::now(), replica.control.subscribe());
@@ -200,7 +122,7 @@ async fn roll_back_leads_home_from_each_state() {
     let replica = world.replica("a");
     let people = people(&replica.control).await;
 
-    let id = world.start(&replica, &people, "1.1.0", "[{weight: 50, bake: 10m}, {weight: 100}]").await;
+    let id = world.canary(&replica, &people, "1.1.0", "[{weight: 50, bake: 10m}, {weight: 100}]").await;
     replica.wait(id, "first step", |r| r.step_since.is_some()).await;
     let receipt = replica.control.roll_back(&people.on_call, id, None).await.unwrap();
     assert_eq!(receipt.route.pace, Pace::Seconds);
@@ -208,14 +130,14 @@ async fn roll_back_leads_home_from_each_state() {
     assert!(!did(&release, &Effect::Revert), "there was nothing to put back");
     world.tidy(&key, OLD).await;
 
-    let id = world.start(&replica, &people, "1.2.0", "[{weight: 50}, {weight: 100, bake: 10m}]").await;
+    let id = world.canary(&replica, &people, "1.2.0", "[{weight: 50}, {weight: 100, bake: 10m}]").await;
     replica.wait(id, "taking over", |r| did(r, &Effect::TakeOver)).await;
     let receipt = replica.control.roll_back(&people.on_call, id, None).await.unwrap();
     assert_eq!(receipt.to_version, "1.0.0");
     replica.wait_state(id, State::RolledBack).await;
     world.tidy(&key, OLD).await;
 
-    let id = world.start(&replica, &people, "1.3.0", "[{weight: 50}, {weight: 100}]").await;
+    let id = world.canary(&replica, &people, "1.3.0", "[{weight: 50}, {weight: 100}]").await;
     replica.wait(id, "announced", |r| r.attempt.is_some() || r.started.is_some()).await;
     replica.control.roll_back(&people.on_call, id, None).await.unwrap();
     replica.wait(id, "ended", |r| r.state.ended()).await;
@@ -229,7 +151,7 @@ async fn a_hold_stops_it_and_an_abort_takes_ours_away() {
     let replica = world.replica("a");
     let people = people(&replica.control).await;
     let id = world
-        .start(&replica, &people, "1.1.0", "[{weight: 20, bake: 10m}, {weight: 50}, {weight: 100}]")
+        .canary(&replica, &people, "1.1.0", "[{weight: 20, bake: 10m}, {weight: 50}, {weight: 100}]")
         .await;
     replica.wait(id, "first step", |r| r.step_since.is_some()).await;
     replica.control.pause(&people.on_call, id, None).await.unwrap();
@@ -252,7 +174,7 @@ async fn a_deployment_of_that_name_that_is_not_ours_is_left_alone() {
     world.sandbox.apply_yaml(&other.to_string()).await.unwrap();
     let replica = world.replica("a");
     let people = people(&replica.control).await;
-    let id = world.start(&replica, &people, "1.1.0", "[{weight: 50}, {weight: 100}]").await;
+    let id = world.canary(&replica, &people, "1.1.0", "[{weight: 50}, {weight: 100}]").await;
     let release = replica.wait(id, "refused", |r| !r.tried.is_empty()).await;
     assert!(release.tried[0].words.contains("mailer-tidegate is there already"), "{release:?}");
     replica.control.roll_back(&people.on_call, id, None).await.unwrap();

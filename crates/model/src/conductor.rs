@@ -14,6 +14,7 @@ mod rolling;
 #[cfg(test)]
 pub(crate) mod sample;
 mod settle;
+mod switch;
 #[cfg(test)]
 mod tests;
 mod twin;
@@ -42,13 +43,16 @@ pub enum Effect {
     Deploy,
     /// Opens the pause the canary stands at. `from` is the index in the *Rollout's* steps, tested by the patch.
     OpenPause { from: i32 },
-    /// Opens the pause at which a blue-green update waits: the active Service goes to the new version, with all users.
+    /// All users go to the new version: by the active Service, once the pause at which a blue-green update waits is opened;
+    /// in front of a Deployment by the selectors of its Services.
     Switch,
     /// The second Deployment beside a user's gets another number of pods; `from` is tested by the patch.
     Scale { from: i32, to: i32 },
     /// A user's own Deployment gets the new version: the one that the second Deployment has proven, by its rolling
     /// update; or, where a Rollout takes its template from there, the one that the Rollout is to begin with.
     TakeOver,
+    /// The Services in front of a Deployment select its own pods again, no longer those of the second one.
+    HandBack,
     /// The second Deployment is scaled to nothing and deleted.
     Retire,
     /// A Deployment in the middle of a roll-out is held: `spec.paused: true`.
@@ -74,7 +78,8 @@ impl Effect {
         match self {
             Self::Deploy | Self::OpenPause { .. } | Self::Switch | Self::Resume | Self::TakeOver => true,
             Self::Scale { from, to } => to > from,
-            Self::Retire
+            Self::HandBack
+            | Self::Retire
             | Self::Pause
             | Self::Unpause
             | Self::Abort
@@ -92,6 +97,7 @@ impl Effect {
             Self::Switch => "switch",
             Self::Scale { .. } => "scale",
             Self::TakeOver => "take_over",
+            Self::HandBack => "hand_back",
             Self::Retire => "retire",
             Self::Pause => "pause",
             Self::Resume => "resume",

@@ -142,7 +142,8 @@ impl From<Rolling> for Unweighted {
     }
 }
 
-/// The new version comes up whole behind the preview Service, then all users are switched to it at once. To the rest of
+/// The new version comes up whole where no user is sent (behind a Rollout's preview Service, or as a second Deployment),
+/// then all users are switched to it at once. To the rest of
 /// the rules it is two steps: the preview, of which users see nothing, and the time after the switch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "BlueGreenDocument", into = "BlueGreenDocument")]
@@ -324,6 +325,15 @@ impl Plan {
         self.step_name(index).replace(" %", "\u{a0}%")
     }
 
+    /// What a step aims at, within a sentence: `25 %`, `the preview`, `the switch`.
+    pub fn step_aim(&self, index: usize) -> String {
+        match (&self.spec.strategy, index) {
+            (Strategy::BlueGreen(_), BlueGreen::PREVIEW) => "the preview".to_owned(),
+            (Strategy::BlueGreen(_), _) => "the switch".to_owned(),
+            (Strategy::Canary(_) | Strategy::Rolling(_), _) => self.step_name(index),
+        }
+    }
+
     /// Where a step stands, within a sentence: `at 25 %`, `at the preview`, `after the switch`.
     pub fn step_place(&self, index: usize) -> String {
         match (&self.spec.strategy, index) {
@@ -350,6 +360,11 @@ impl Plan {
             Strategy::BlueGreen(_) => crate::workload::Strategy::BlueGreen,
             Strategy::Rolling(_) => crate::workload::Strategy::Rolling,
         }
+    }
+
+    /// On a Deployment it is carried out by a second one beside it.
+    pub fn beside(&self) -> bool {
+        !matches!(self.spec.strategy, Strategy::Rolling(_))
     }
 
     /// What the new version is called: the tag of the image of `app`, else of the first.

@@ -24,6 +24,9 @@ pub enum Call {
     RevertThroughWindow,
     /// After the revert was observed: `status.promoteFull: true`.
     PromoteFull,
+    /// The Services in front of a Deployment select its own pods again. Also where they do already: what would switch
+    /// them late no longer can.
+    HandBack,
     /// The second Deployment beside a user's is scaled to nothing and deleted.
     Retire,
 }
@@ -37,6 +40,7 @@ impl Call {
             Self::Revert => "revert",
             Self::RevertThroughWindow => "revert_through_window",
             Self::PromoteFull => "promote_full",
+            Self::HandBack => "hand_back",
             Self::Retire => "retire",
         }
     }
@@ -80,13 +84,16 @@ pub fn route(w: &Workload, good: &str) -> Route {
     // Before the controller has seen the newest generation its hashes are about the template before it.
     let settled = w.observed() && !w.abort;
     let own = w.current_hash.as_deref() == Some(good) && w.stable_hash.as_deref() == Some(good) && settled;
+    if w.stands_apart() || w.any_switched() {
+        return apart(w, own);
+    }
     if w.twin.is_some() {
         calls.push(Call::Retire);
         if own {
             return Route {
                 calls,
                 pace: Pace::Seconds,
-                because: "The known-good version has all its pods: the canary Deployment beside it goes."
+                because: "The known-good version has all its pods: the second Deployment beside it goes."
                     .into(),
             };
         }
@@ -95,7 +102,7 @@ pub fn route(w: &Workload, good: &str) -> Route {
             calls,
             pace: Pace::PodStart,
             because:
-                "The canary Deployment goes at once; the Deployment itself goes back at its rolling pace."
+                "The second Deployment goes at once; the Deployment itself goes back at its rolling pace."
                     .into(),
         };
     }
@@ -156,10 +163,43 @@ pub fn route(w: &Workload, good: &str) -> Route {
     }
 }
 
+/// Beside a second Deployment that Services tell apart. It goes at once where nobody is on it; else once nobody has been
+/// for a while, which is left to the conductor.
+fn apart(w: &Workload, own: bool) -> Route {
+    let (calls, pace, because) = match (own, w.any_switched()) {
+        (_, true) if !w.can_carry() => (
+            vec![Call::Revert],
+            Pace::PodStart,
+            "Too few pods of the Deployment itself are ready: they start, then its Services select them again.",
+        ),
+        (true, true) => (
+            vec![Call::HandBack],
+            Pace::Seconds,
+            "The known-good pods still stand: the Services select them again.",
+        ),
+        (false, true) => (
+            vec![Call::HandBack, Call::Revert],
+            Pace::PodStart,
+            "The Services select the Deployment itself again at once; it goes back at its rolling pace.",
+        ),
+        (true, false) => (
+            vec![Call::HandBack, Call::Retire],
+            Pace::Seconds,
+            "Users are on the known-good pods, and stay there: the second Deployment goes.",
+        ),
+        (false, false) => (
+            vec![Call::HandBack, Call::Retire, Call::Revert],
+            Pace::PodStart,
+            "The second Deployment goes; the Deployment itself goes back at its rolling pace.",
+        ),
+    };
+    Route { calls, pace, because: because.into() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conductor::sample::{CANARY, GOOD, beside, healthy, plan, promoted, standing, step};
+    use crate::conductor::sample::{CANARY, GOOD, apart, beside, healthy, plan, promoted, standing, step};
     use crate::workload::Kind;
 
     fn canary() -> Workload {
@@ -246,6 +286,26 @@ mod tests {
         assert_eq!(way(&w), (vec![Call::Retire], Pace::Seconds));
         w.current_hash = Some("taken-over".into());
         assert_eq!(way(&w), (vec![Call::Retire, Call::Revert], Pace::PodStart));
+    }
+
+    #[test]
+    fn a_deployment_whose_users_were_switched_goes_back_by_the_selector() {
+        let (mut before, mut after) = (apart(false), apart(true));
+        assert_eq!(way(&before), (vec![Call::HandBack, Call::Retire], Pace::Seconds));
+        assert_eq!(
+            way(&after),
+            (vec![Call::HandBack], Pace::Seconds),
+            "its pods serve until nobody is on them"
+        );
+        for w in [&mut before, &mut after] {
+            w.current_hash = Some("taken-over".into());
+        }
+        assert_eq!(way(&before).0, [Call::HandBack, Call::Retire, Call::Revert]);
+        assert_eq!(way(&after), (vec![Call::HandBack, Call::Revert], Pace::PodStart));
+        after.ready = 3;
+        assert_eq!(way(&after).0, [Call::Revert], "not to too few pods");
+        after.twin = None;
+        assert_eq!(way(&after).0, [Call::HandBack, Call::Revert], "users are at nothing: anything is better");
     }
 
     #[test]

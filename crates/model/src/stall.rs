@@ -53,14 +53,14 @@ pub fn overdue<'w>(r: &Release, w: &'w Workload, now: DateTime<Utc>) -> Option<(
     (now >= since).then_some((since, hash))
 }
 
-/// What is to go on the way back, and has not: a canary Deployment, whose pods still answer.
+/// What is to go on the way back, and has not: a second Deployment, whose pods still answer.
 pub fn left_beside(r: &Release, w: &Workload) -> Option<Obstacle> {
     let twin = w.twin.as_ref().filter(|_| r.course != Course::Forward)?;
     let retire = r.tried.iter().rev().find(|t| t.effect == Effect::Retire && !t.happened);
     let words = retire.map_or_else(String::new, |t| format!(" {}", t.words));
     Some(Obstacle {
         what: format!(
-            "The canary Deployment {} is still there; ready pods: {}.{words}",
+            "The second Deployment {} is still there; ready pods: {}.{words}",
             twin.name, twin.ready
         ),
         remedy: format!(
@@ -137,7 +137,7 @@ mod tests {
         leave(&mut r, Course::RollBack, None, at(100));
         assert_eq!(overdue(&r, &w, at(120)).map(|o| o.1), w.current_hash.as_deref());
         let left = left_beside(&r, &w).unwrap();
-        assert_eq!(left.what, "The canary Deployment checkout-tidegate is still there; ready pods: 1.");
+        assert_eq!(left.what, "The second Deployment checkout-tidegate is still there; ready pods: 1.");
         w.twin = None;
         assert_eq!(left_beside(&r, &w), None);
     }

@@ -1,5 +1,9 @@
 //! A workload as it was last seen in the cluster: what the watch cache keeps, and what every rule reads.
 
+mod front;
+
+pub use front::Front;
+
 use crate::gitops::App;
 use crate::span::Span;
 use chrono::{DateTime, Utc};
@@ -132,6 +136,9 @@ pub struct Twin {
     pub images: BTreeMap<String, String>,
     /// Annotation `tidegate.dev/attempt`: the attempt that made it, or changed it last.
     pub attempt: Option<String>,
+    /// Services tell its pods from the user's own: nobody reaches them before a switch.
+    #[serde(default)]
+    pub apart: bool,
 }
 
 impl Twin {
@@ -148,7 +155,7 @@ impl Twin {
             return Ok(name);
         }
         Err(format!(
-            "{deployment} is too long a name: the canary Deployment beside it would be called {name}, and 63 \
+            "{deployment} is too long a name: the second Deployment beside it would be called {name}, and 63 \
              characters are the most. Write `rolling` instead."
         ))
     }
@@ -220,6 +227,12 @@ pub struct Workload {
     /// For a Deployment: the second one beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub twin: Option<Box<Twin>>,
+    /// For a Deployment: the Services in front of it, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fronts: Vec<Front>,
+    /// For a Deployment: all its pods stop before new ones start (`strategy.type: Recreate`).
+    #[serde(default)]
+    pub recreates: bool,
     /// Newest first; owner-filtered. Those of a second Deployment beside it are the last ones.
     pub revisions: Vec<Revision>,
     pub created: DateTime<Utc>,
@@ -283,13 +296,21 @@ impl Workload {
         if let (Some(w), true) = (self.weights, self.router.is_some()) {
             return w.canary;
         }
+        if self.stands_apart() && self.any_switched() {
+            return 100;
+        }
         let (mut canary, mut all) = (0, 0);
         // In the end the workload itself takes over what the second Deployment has proven.
         let takes_over = self.twin.as_ref().is_some_and(|t| t.images == self.images);
         for r in &self.revisions {
+            let beside = Some(r.hash.as_str()) == self.newest_hash();
+            if beside && self.stands_apart() {
+                // Users are on the Deployment's own pods.
+                continue;
+            }
             all += r.ready;
             let own = takes_over && Some(&r.hash) == self.current_hash.as_ref();
-            if Some(r.hash.as_str()) == self.newest_hash() || own {
+            if beside || own {
                 canary += r.ready;
             }
         }

@@ -24,14 +24,15 @@ pub(super) fn services(
     sets: &Owned,
     pods: &Owned,
 ) -> Vec<Service> {
-    let mut beside: HashMap<&str, Vec<String>> = HashMap::new();
+    let mut beside: HashMap<&str, Vec<&DynamicObject>> = HashMap::new();
     for deployment in deployments {
-        if let (Some(owner), Some(uid)) = (owner(deployment), deployment.uid()) {
-            beside.entry(owner).or_default().push(uid);
+        if let Some(owner) = owner(deployment) {
+            beside.entry(owner).or_default().push(deployment);
         }
     }
     let mut fronts: HashMap<String, Vec<&DynamicObject>> = HashMap::new();
-    for service in services {
+    // One that belongs to a Deployment beside another is nobody's way in.
+    for service in services.iter().filter(|s| owner(s).is_none()) {
         fronts.entry(service.namespace().unwrap_or_default()).or_default().push(service);
     }
     let mut found = Vec::new();
@@ -39,10 +40,12 @@ pub(super) fn services(
         let (Some(mut users), Some(uid)) = (users_of(deployment), deployment.uid()) else {
             continue;
         };
-        let front = in_front(deployment, fronts.get(&users.namespace).map_or(&[], Vec::as_slice));
+        let others = beside.get(uid.as_str()).map_or(&[][..], Vec::as_slice);
+        let here = fronts.get(&users.namespace).map_or(&[][..], Vec::as_slice);
+        let front = in_front(deployment, others, here);
         let mut versions: BTreeMap<String, Version> = BTreeMap::new();
-        let others = beside.get(uid.as_str()).into_iter().flatten();
-        for set in [&uid].into_iter().chain(others).filter_map(|uid| sets.get(uid)).flatten() {
+        let others = others.iter().filter_map(|d| d.uid());
+        for set in [uid].into_iter().chain(others).filter_map(|uid| sets.get(&uid)).flatten() {
             let Some(hash) = set.labels().get(HASH) else { continue };
             let all = set.uid().and_then(|uid| pods.get(&uid)).map(Vec::as_slice).unwrap_or_default();
             users.pods.extend(all.iter().filter_map(|pod| pod_state(pod)));
@@ -63,14 +66,23 @@ fn owner(deployment: &DynamicObject) -> Option<&str> {
     owners.iter().find(|o| o.kind == "Deployment").map(|o| o.uid.as_str())
 }
 
-/// The Service that its users call: the one of its name, else the first that selects its pods, whichever of their
-/// revisions.
-fn in_front<'a>(deployment: &DynamicObject, services: &[&'a DynamicObject]) -> Option<&'a DynamicObject> {
-    let labels = &deployment.data["spec"]["template"]["metadata"]["labels"];
-    let fits = |service: &DynamicObject| {
+/// The Service that its users call: the one of its name, whatever that selects, else the first that selects its pods,
+/// whichever of their revisions, or those of a Deployment beside it.
+fn in_front<'a>(
+    deployment: &DynamicObject,
+    beside: &[&DynamicObject],
+    services: &[&'a DynamicObject],
+) -> Option<&'a DynamicObject> {
+    let selects_of = |service: &DynamicObject, deployment: &DynamicObject| {
+        let labels = &deployment.data["spec"]["template"]["metadata"]["labels"];
         selector(service).is_some_and(|selector| {
             selector.iter().all(|(key, value)| key == HASH || labels[key.as_str()] == *value)
         })
+    };
+    let fits = |service: &DynamicObject| {
+        let own = [deployment].into_iter();
+        service.name_any() == deployment.name_any() && selector(service).is_some()
+            || own.chain(beside.iter().copied()).any(|d| selects_of(service, d))
     };
     services
         .iter()
@@ -163,6 +175,21 @@ mod tests {
         let each = vec![("new".into(), 0.25, true), ("old".into(), 0.75, true)];
         assert_eq!(parts(&[json!({"app": "mailer"})]), each);
         assert_eq!(parts(&[]), each, "users without a Service find the same pods");
+    }
+
+    #[test]
+    fn a_service_that_was_switched_to_the_one_beside_leads_there_only() {
+        let mut seen = seen(&[json!({"app": "mailer-beside"})]);
+        let labels = json!({"app": "mailer-beside", HASH: "new"});
+        let template = json!({"metadata": {"labels": {"app": "mailer-beside"}}});
+        let owners = owner("Deployment", "mailer");
+        seen.deployments[1] = object(json!({"metadata": {"name": "mailer-beside", "namespace": "shop",
+            "uid": "mailer-beside", "ownerReferences": owners}, "spec": {"template": template}}));
+        seen.pods[3] = object(json!({"metadata": {"name": "d", "namespace": "shop", "labels": labels,
+            "ownerReferences": owner("ReplicaSet", "new")},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]}}));
+        let all: Vec<_> = world::services(&seen).remove(0).versions.iter().map(|v| v.ready).collect();
+        assert_eq!(all, [1, 0], "of new and old");
     }
 
     #[test]

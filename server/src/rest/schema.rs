@@ -77,7 +77,8 @@ pub struct ChangeSchema {
 pub struct StrategySchema {
     /// One of the three stands; each weight in turn.
     pub canary: Option<CanarySchema>,
-    /// The new version whole behind the preview Service, then all users at once.
+    /// The new version whole where no user is sent (a Rollout's preview Service, or a second Deployment), then all users
+    /// at once.
     pub blue_green: Option<BlueGreenSchema>,
     /// A Deployment at its own pace.
     pub rolling: Option<UnweightedSchema>,

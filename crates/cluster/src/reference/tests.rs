@@ -48,7 +48,7 @@ impl Pair {
 
     fn seen(&self) -> Seen<'_> {
         let source = self.source.as_ref();
-        Seen { workload: &self.workload, facts: &self.facts, twin: None, source, object: None }
+        Seen { workload: &self.workload, facts: &self.facts, twin: None, fronts: &[], source, object: None }
     }
 }
 

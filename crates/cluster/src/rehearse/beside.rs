@@ -1,4 +1,4 @@
-//! The canary Deployment of a release, rehearsed: it is made, scaled and deleted, and none of it is kept.
+//! The second Deployment of a release, rehearsed: it is made, scaled and deleted, and none of it is kept.
 
 use super::check;
 use crate::cache::Entry;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 /// This plan brings a second Deployment to this workload.
 pub(super) fn asked_for(w: &Workload, plan: &Plan) -> bool {
-    w.key.kind == Kind::Deployment && plan.drives() == Strategy::Canary
+    w.key.kind == Kind::Deployment && plan.beside()
 }
 
 impl Cluster {
@@ -30,7 +30,7 @@ impl Cluster {
         plan: &Plan,
         good: &KnownGood,
     ) -> Vec<Check> {
-        const MADE: &str = "Creation of the canary Deployment";
+        const MADE: &str = "Creation of the second Deployment";
         let name = match Twin::name_for(&entry.workload.key.name) {
             Ok(name) => name,
             Err(why) => return vec![Check::failed(MADE, why)],
@@ -38,19 +38,21 @@ impl Cluster {
         let key = Key { name, ..entry.workload.key.clone() };
         let attempt = AttemptId("rehearsal".into());
         let new = Incoming { plan, good, release: ReleaseId(0) };
-        let made = vec![Request {
-            key: key.clone(),
-            what: What::Create(twin::made(object, &key.name, &attempt, &new)),
-            marked: true,
-        }];
+        let parts = plan.drives() == Strategy::BlueGreen;
+        let label = if parts { entry.workload.parting_label().map(Some) } else { Ok(None) };
+        let object = match label.and_then(|label| twin::made(object, &key.name, &attempt, &new, label)) {
+            Ok(object) => object,
+            Err(why) => return vec![Check::failed(MADE, why)],
+        };
+        let made = vec![Request { key: key.clone(), what: What::Create(object), marked: true }];
         let scaled = vec![Request::unmarked(&key, Patch::new().add("/spec/replicas", 0))];
         // No object has this UID: even one that is there by now would stay.
         let deleted =
             vec![Request { key: key.clone(), what: What::Delete("rehearsal".into()), marked: false }];
         let tries = [
             (MADE, made),
-            ("Scaling of the canary Deployment", scaled),
-            ("Deletion of the canary Deployment", deleted),
+            ("Scaling of the second Deployment", scaled),
+            ("Deletion of the second Deployment", deleted),
         ]
         .map(|(name, requests)| async move {
             let begun = Instant::now();
@@ -62,6 +64,14 @@ impl Cluster {
             };
             check(name, answer, begun.elapsed())
         });
-        futures::future::join_all(tries).await
+        let mut all = futures::future::join_all(tries).await;
+        if parts {
+            const SERVICES: &str = "Services back to the own pods";
+            all.push(match self.parted(entry).await {
+                Ok(()) => Check::passed(SERVICES, "The API server would take each patch of a selector."),
+                Err(why) => Check::failed(SERVICES, why),
+            });
+        }
+        all
     }
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::{observe, raw};
 use model::ReleaseId;
 use model::plan::Plan;
+use model::workload::Workload;
 use serde::Deserialize as _;
 
 fn own() -> Value {
@@ -42,7 +43,14 @@ fn facts(object: &Value) -> Facts {
 
 fn deploy_to(own: &Value) -> Requests {
     let facts = facts(own);
-    let seen = Seen { workload: &facts.workload, facts: &facts, twin: None, source: None, object: Some(own) };
+    let seen = Seen {
+        workload: &facts.workload,
+        facts: &facts,
+        twin: None,
+        fronts: &[],
+        source: None,
+        object: Some(own),
+    };
     let new = Incoming { plan: &plan(), good: &good(), release: ReleaseId(7) };
     Beside.deploy(&seen, &AttemptId("r7-1".into()), &new)
 }
@@ -97,7 +105,14 @@ fn only_what_carries_the_label_is_scaled_and_only_its_uid_deleted() {
     let mut twin = created();
     twin["metadata"]["uid"] = "t".into();
     let (own, ours) = (facts(&own()), facts(&twin));
-    let seen = Seen { workload: &own.workload, facts: &own, twin: Some(&ours), source: None, object: None };
+    let seen = Seen {
+        workload: &own.workload,
+        facts: &own,
+        twin: Some(&ours),
+        fronts: &[],
+        source: None,
+        object: None,
+    };
     let requests = Beside.retire(&seen).unwrap();
     let [scale, delete] = requests.as_slice() else { panic!("{requests:?}") };
     let What::Patch(_, patch) = &scale.what else { panic!("{scale:?}") };
@@ -116,4 +131,36 @@ fn a_paused_deployment_or_nothing_new_is_refused() {
     let mut long = own();
     long["metadata"]["name"] = "n".repeat(60).into();
     assert!(deploy_to(&long).unwrap_err().contains("63 characters"));
+}
+
+#[test]
+fn one_that_services_tell_apart_differs_in_one_label_more() {
+    let own = own();
+    let facts = facts(&own);
+    let mut w = facts.workload.clone();
+    let selector = [("app".to_owned(), "mailer".to_owned())].into();
+    w.fronts = vec![model::workload::Front::of("mail", &selector, &facts.labels, "mailer").unwrap()];
+    let seen =
+        Seen { workload: &w, facts: &facts, twin: None, fronts: &[], source: None, object: Some(&own) };
+    let mut plan = plan();
+    plan.spec.strategy = serde_json::from_value(json!({"blueGreen": {}})).unwrap();
+    let new = Incoming { plan: &plan, good: &good(), release: ReleaseId(7) };
+    let requests = Beside.deploy(&seen, &AttemptId("r7-1".into()), &new).unwrap();
+    let What::Create(twin) = &requests[1].what else { panic!("{requests:?}") };
+    let name = "mailer-tidegate";
+    assert_eq!(
+        twin["spec"]["template"]["metadata"]["labels"],
+        json!({"app": name, "tier": "back", TWIN: name})
+    );
+    assert_eq!(twin["spec"]["selector"], json!({"matchLabels": {"app": name, TWIN: name}}));
+    let mut seen_by = w.clone();
+    let ours = self::facts(twin);
+    observe::stand_beside(&mut seen_by, &facts, &ours, ours.workload.clone());
+    assert!(seen_by.stands_apart());
+
+    let recreates = Workload { recreates: true, ..w.clone() };
+    let seen = Seen { workload: &recreates, ..seen };
+    assert!(
+        Beside.deploy(&seen, &AttemptId("r7-1".into()), &new).unwrap_err().contains("stops all its pods")
+    );
 }

@@ -13,7 +13,7 @@ use model::plan::{BlueGreen, Gate, Plan, Step};
 use model::release::{Course, Release, State};
 use model::verdict::{Class, Sample, Verdict};
 use model::view::{Deed, GateState, GateView, ReleaseLive, Retry, StepState, StepView};
-use model::workload::{Strategy, Workload};
+use model::workload::{Kind, Strategy, Workload};
 use model::{Action, Actor, Span};
 
 impl Control {
@@ -163,6 +163,9 @@ fn headline(release: &Release, plan: &Plan, verdict: Option<&Verdict>) -> (Strin
             let first = match (release.state, release.step_since) {
                 (State::Paused, _) => format!("{new} is held {place}."),
                 (State::Waiting, _) => format!("{new} waits {place} for a person."),
+                (_, Some(_)) if at == 0 && release.workload.kind == Kind::Deployment => {
+                    format!("{new} stands beside {old}; no user is sent there.")
+                }
                 (_, Some(_)) if at == 0 => format!("{new} stands behind the preview Service."),
                 (_, Some(_)) => format!("{new} carries {at} % of the traffic."),
                 (_, None) if plan.drives() == Strategy::BlueGreen && at > 0 => {
@@ -210,6 +213,9 @@ fn next_gate(
     if release.step_since.is_none() {
         parts.push(match (plan.drives(), here.weight) {
             (Strategy::BlueGreen, 0) => "All pods of the preview must be ready.".to_owned(),
+            (Strategy::BlueGreen, _) if release.workload.kind == Kind::Deployment => {
+                "The Services in front must select the new version.".to_owned()
+            }
             (Strategy::BlueGreen, _) => "The active Service must select the new version.".to_owned(),
             (Strategy::Canary | Strategy::Rolling, weight) => format!("The router must confirm {weight} %."),
         });

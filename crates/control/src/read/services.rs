@@ -318,8 +318,17 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
             }
             // Only where the switch alone does not do it.
             Call::PromoteFull if route.pace == Pace::Seconds => {}
+            Call::HandBack if w.any_switched() => steps.push(format!(
+                "The Services select {} again: {ready} of {desired} of the pods of {to_version} stand by.",
+                w.key.name
+            )),
+            // Where nobody was switched it only bars a switch that would come late.
+            Call::HandBack => {}
+            Call::Retire if w.stands_apart() => {
+                steps.push("The second Deployment goes; no user is on it.".to_owned());
+            }
             Call::Retire => steps.push(format!(
-                "The canary Deployment goes at once: {weight} % to 0 %. {ready} of {desired} pods of {to_version} are \
+                "The second Deployment goes at once: {weight} % to 0 %. {ready} of {desired} pods of {to_version} are \
                  ready."
             )),
             Call::PromoteFull => {

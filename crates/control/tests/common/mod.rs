@@ -101,10 +101,15 @@ impl World {
     }
 
     pub(crate) fn plan(&self, tag: &str, steps: &str) -> String {
+        self.plan_by(tag, &format!("{{canary: {{steps: {steps}}}}}"))
+    }
+
+    /// With another strategy: `{rolling: {}}`.
+    pub(crate) fn plan_by(&self, tag: &str, strategy: &str) -> String {
         format!(
             "apiVersion: tidegate.dev/v1\nkind: Plan\nmetadata: {{name: web-{}, service: web, environment: production}}\n\
-             spec:\n  change: {{images: {{app: 'registry.example.com/shop/web:{tag}'}}}}\n  strategy: {{canary: \
-             {{steps: {steps}}}}}\n  workload: {{namespace: {}, name: web}}\n  approvals: {{required: 1, from: \
+             spec:\n  change: {{images: {{app: 'registry.example.com/shop/web:{tag}'}}}}\n  strategy: {strategy}\n  \
+             workload: {{namespace: {}, name: web}}\n  approvals: {{required: 1, from: \
              [approver], expire: 24h}}\n",
             tag.replace(['.', '_'], "-"),
             self.namespace

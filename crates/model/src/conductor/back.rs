@@ -8,6 +8,7 @@ use super::next::{
     deployed, end, good_images, its_words, landed, landed_late, marked, reached, ready, record, stand,
     switched, tried, wants_good,
 };
+use super::switch::{drains, to_be_handed_back};
 use super::{Decision, Effect, Input, Record};
 use crate::release::{Course, Release, State};
 use crate::rollback::{Call, Proof, paused_whole, proofs, route};
@@ -28,7 +29,8 @@ pub(super) fn back(i: &Input<'_>) -> Decision {
             format!("The workload {} is gone from the cluster: there is nothing to take back.", r.workload);
         return end(State::Failed, why);
     };
-    if proved(r, w) && returned(r, w) && !may_take_over(r) {
+    let handed_back = !to_be_handed_back(r, w);
+    if proved(r, w) && returned(r, w) && !may_take_over(r) && handed_back {
         if let Some(decision) = super::reference::tidy(i, w) {
             return decision;
         }
@@ -39,7 +41,7 @@ pub(super) fn back(i: &Input<'_>) -> Decision {
             }
         };
     }
-    let mut soonest = None;
+    let mut soonest = drains(r, i.now).filter(|_| w.twin.is_some());
     for effect in needed(i, w) {
         match ready(r, &effect, i.now) {
             Ok(()) => return Decision::Act(effect),
@@ -62,7 +64,12 @@ fn needed(i: &Input<'_>, w: &Workload) -> Vec<Effect> {
     if w.spec_paused && w.strategy != Strategy::Rolling {
         effects.push(Effect::Unpause);
     }
-    if w.twin.is_some() {
+    // Users first. Their own pods may be too few for a moment, in the middle of the take-over.
+    let to_be_handed_back = to_be_handed_back(r, w);
+    if to_be_handed_back && w.can_carry() {
+        effects.push(Effect::HandBack);
+    }
+    if w.twin.is_some() && !to_be_handed_back && drains(r, i.now).is_none() {
         effects.push(Effect::Retire);
     }
     // Somebody paused it on its way back: the same patch ends the pause.
@@ -137,8 +144,17 @@ fn news(r: &Release, w: &Workload) -> Vec<Proof> {
 
 fn waiting_for(r: &Release, w: &Workload) -> String {
     let good = r.good_version();
+    if w.any_switched() && !w.can_carry() {
+        return format!(
+            "Going back to {good}: {} of {} pods of {} are ready. Its Services select them again when half of them are.",
+            w.ready, w.replicas, w.key.name
+        );
+    }
+    if w.any_switched() {
+        return format!("Going back to {good}: waiting until its Services select {} again.", w.key.name);
+    }
     if let Some(twin) = &w.twin {
-        return format!("Going back to {good}: waiting until the canary Deployment {} is gone.", twin.name);
+        return format!("Going back to {good}: waiting until the second Deployment {} is gone.", twin.name);
     }
     if w.workload_ref && w.source.is_none() {
         return "The template lives in the workload that workloadRef names: put the old one back there."

@@ -67,7 +67,8 @@ pub fn lead_to(release: &mut Release, good: KnownGood, now: DateTime<Utc>) {
     release.known_good = KnownGood { steps, blue_green, ..good };
     release.proved.clear();
     release.recovered = None;
-    release.tried.retain(|t| t.effect == Effect::Deploy);
+    // Whether users may have been switched is not about either version.
+    release.tried.retain(|t| matches!(t.effect, Effect::Deploy | Effect::Switch | Effect::HandBack));
     if release.course != Course::Forward {
         release.rerouted = Some(now);
     }

@@ -8,7 +8,7 @@ use crate::plan::{
 use crate::release::{Course, KnownGood, Release, State, Tried};
 use crate::span::Span;
 use crate::verdict::{Class, Limits, Side, Verdict};
-use crate::workload::{Key, Kind, Phase, Revision, Strategy, Twin, Weights, Workload};
+use crate::workload::{Front, Key, Kind, Phase, Revision, Strategy, Twin, Weights, Workload};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -153,6 +153,8 @@ pub(crate) fn healthy() -> Workload {
         attempt: None,
         gitops: None,
         twin: None,
+        fronts: Vec::new(),
+        recreates: false,
         revisions: vec![revision(GOOD, OLD_IMAGE, 41, 8)],
         created: at(-1000),
         since: at(-1000),
@@ -183,8 +185,30 @@ pub(crate) fn beside(pods: i32) -> Workload {
         hash: Some(CANARY.into()),
         images: images(NEW_IMAGE),
         attempt: Some("r318-1".into()),
+        apart: false,
     }));
     w
+}
+
+/// The same with all eight pods beside it, which a Service tells apart; `switched` sends its users there.
+pub(crate) fn apart(switched: bool) -> Workload {
+    let mut w = beside(8);
+    if let Some(twin) = &mut w.twin {
+        twin.apart = true;
+    }
+    w.fronts = vec![front(switched)];
+    w
+}
+
+pub(crate) fn front(switched: bool) -> Front {
+    let app = if switched { "checkout-tidegate" } else { "checkout" };
+    Front {
+        name: "checkout".into(),
+        selector: BTreeMap::from([("app".into(), app.into())]),
+        headless: false,
+        switched,
+        attempt: None,
+    }
 }
 
 pub(crate) fn revision(hash: &str, image: &str, number: i64, pods: i32) -> Revision {

@@ -68,6 +68,12 @@ fn visible(i: &Input<'_>, attempt: &Attempt, w: &Workload) -> bool {
         Effect::Retire => w.twin.is_none(),
         Effect::Deploy => reached(w, &attempt.id) || walked(i) && our_steps(i, w) && ours(r, w),
         Effect::OpenPause { from } => opened(r, w, from, promoted),
+        Effect::Switch if super::twin::drives(i.plan, w) => {
+            w.all_switched() && w.fronts.iter().all(|f| f.attempt.as_deref() == Some(attempt.id.0.as_str()))
+        }
+        Effect::HandBack => {
+            w.fronts.iter().all(|f| !f.switched && f.attempt.as_deref() == Some(attempt.id.0.as_str()))
+        }
         Effect::Switch => {
             let canary = r.canary_hash.is_some() && w.current_hash == r.canary_hash;
             canary && (switched(w) || !at_switch(w) && !w.abort && w.observed())

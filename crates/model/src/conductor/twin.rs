@@ -1,4 +1,4 @@
-//! Forward with a canary Deployment: a second Deployment of ours beside the user's own.
+//! Forward with a second Deployment: a second Deployment of ours beside the user's own.
 //!
 //! Its pods stand beside the user's, which keep their number: so the way back is that ours go. The share is that of
 //! our pods among all. At the end the user's own Deployment takes the version over by its rolling update, ours goes,
@@ -19,7 +19,16 @@ const SETTLING: TimeDelta = TimeDelta::seconds(10);
 
 /// This plan is carried out on this workload by a second Deployment.
 pub(super) fn drives(plan: &Plan, w: &Workload) -> bool {
-    w.key.kind == Kind::Deployment && matches!(plan.spec.strategy, Strategy::Canary(_))
+    w.key.kind == Kind::Deployment && plan.beside()
+}
+
+/// Steps that are taken on the second Deployment; what follows is on the user's own.
+fn proving(plan: &Plan) -> usize {
+    match plan.spec.strategy {
+        // Before the take-over users are on the second one, for as long as both steps take.
+        Strategy::BlueGreen(_) => plan.steps().len(),
+        Strategy::Canary(_) | Strategy::Rolling(_) => plan.steps().len().saturating_sub(1),
+    }
 }
 
 pub(super) fn forward(i: &Input<'_>, w: &Workload) -> Decision {
@@ -31,7 +40,7 @@ pub(super) fn forward(i: &Input<'_>, w: &Workload) -> Decision {
         return turn_back(format!("The controller says the Deployment is degraded{}", its_words(w)));
     }
     let last = i.plan.steps().len().saturating_sub(1);
-    let at_last = r.passed.len() >= last;
+    let at_last = r.passed.len() >= proving(i.plan);
     if ours(r, w) {
         if !at_last {
             let why = "Somebody brought the new version into the Deployment itself, further than the plan allows. Abort or \
@@ -50,12 +59,17 @@ pub(super) fn forward(i: &Input<'_>, w: &Workload) -> Decision {
         return decision;
     }
     match i.plan.steps().get(r.passed.len()) {
-        Some(step) if !at_last => self::step(i, w, twin, step),
+        Some(step) if !at_last => match i.plan.spec.strategy {
+            Strategy::BlueGreen(_) => super::switch::step(i, w, twin, step),
+            Strategy::Canary(_) | Strategy::Rolling(_) => {
+                self::step(i, w, twin, step, pods(step.weight, w.replicas))
+            }
+        },
         _ => take_over(i, w),
     }
 }
 
-fn turn_back(why: String) -> Decision {
+pub(super) fn turn_back(why: String) -> Decision {
     record(Record::TurnBack { why })
 }
 
@@ -63,14 +77,14 @@ fn turn_back(why: String) -> Decision {
 fn missing(i: &Input<'_>, w: &Workload) -> Decision {
     let deploy = tried(i.release, &Effect::Deploy);
     if let Some(t) = deploy.filter(|t| i.release.canary_hash.is_none() && !passed(t.at, SETTLING, i.now)) {
-        return wait(Some(after(t.at, SETTLING)), "Waiting to see the canary Deployment.");
+        return wait(Some(after(t.at, SETTLING)), "Waiting to see the second Deployment.");
     }
     if i.release.canary_hash.is_none() {
         // The process ended after its mark on the user's Deployment and before ours was made.
-        let again = || act(i, Effect::Deploy, "Waiting to see the canary Deployment.");
+        let again = || act(i, Effect::Deploy, "Waiting to see the second Deployment.");
         return barred(i, w).unwrap_or_else(again);
     }
-    turn_back("Somebody deleted the canary Deployment past Tidegate.".into())
+    turn_back("Somebody deleted the second Deployment past Tidegate.".into())
 }
 
 /// What keeps our Deployment from being the canary that was asked for.
@@ -78,7 +92,7 @@ fn amiss(r: &Release, twin: &Twin) -> Option<Decision> {
     let wants_ours = r.images.iter().all(|(name, image)| twin.images.get(name) == Some(image));
     if twin.phase == Phase::Degraded {
         let words = twin.message.as_deref().map_or_else(|| ".".to_owned(), |m| format!(": {m}"));
-        return Some(turn_back(format!("The controller says the canary Deployment is degraded{words}")));
+        return Some(turn_back(format!("The controller says the second Deployment is degraded{words}")));
     }
     let Some(hash) = twin.hash.as_deref() else {
         return Some(wait(None, "Waiting for the controller to name the new pods."));
@@ -90,24 +104,23 @@ fn amiss(r: &Release, twin: &Twin) -> Option<Decision> {
             r,
             State::Paused,
             None,
-            "Somebody changed the canary Deployment past Tidegate. Nothing goes on; abort or roll back.",
+            "Somebody changed the second Deployment past Tidegate. Nothing goes on; abort or roll back.",
         )),
     }
 }
 
-/// At, or on the way to, a step below the last.
-fn step(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step) -> Decision {
+/// At, or on the way to, a step for which the second Deployment needs so many pods.
+pub(super) fn step(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step, wanted: i32) -> Decision {
     let (r, done) = (i.release, i.release.passed.len());
-    let wanted = pods(step.weight, w.replicas);
     let scale = Effect::Scale { from: twin.desired, to: wanted };
     // The user's Deployment has become smaller: the share is more than the plan allows, whoever holds the release.
     if twin.desired > wanted {
         return act(i, scale, "Fewer pods, so that the share stays what the plan allows.");
     }
-    let stands = twin.desired == wanted && twin.ready >= wanted && twin.phase == Phase::Healthy && wanted > 0;
+    let stands = stands(twin, wanted);
     if !stands && overdue(i, twin, wanted) {
         let why = format!(
-            "{} of {wanted} pods of the canary Deployment were ready {} after it was scaled.",
+            "{} of {wanted} pods of the second Deployment were ready {} after it was scaled.",
             twin.ready, twin.deadline
         );
         return turn_back(why);
@@ -120,24 +133,32 @@ fn step(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step) -> Decision {
         return decision;
     }
     if twin.desired < wanted {
-        return act(i, scale, "Scaling the canary Deployment.");
+        return act(i, scale, "Scaling the second Deployment.");
     }
     if wanted == 0 {
         let why = format!(
-            "{} has {} replicas: {} % of them is no pod. Scale it up, abort or roll back.",
-            w.key.name, w.replicas, step.weight
+            "{} has {} replicas: there is no pod for {}. Scale it up, abort or roll back.",
+            w.key.name,
+            w.replicas,
+            i.plan.step_name(done)
         );
         return stand(r, State::Paused, None, why);
     }
     if !stands {
         let why = format!(
-            "{} of {wanted} pods of the canary Deployment are ready for {} %.",
-            twin.ready, step.weight
+            "{} of {wanted} pods of the second Deployment are ready for {}.",
+            twin.ready,
+            i.plan.step_aim(done)
         );
         let scaled = tried(r, &scale).map(|t| after(t.at, twin.deadline.delta()));
         return stand(r, State::Running, scaled.filter(|at| *at > i.now), why);
     }
     gates(i, done, step)
+}
+
+/// All the pods that are wanted are ready.
+pub(super) fn stands(twin: &Twin, wanted: i32) -> bool {
+    twin.desired == wanted && twin.ready >= wanted && twin.phase == Phase::Healthy && wanted > 0
 }
 
 /// Scaled to what is wanted, long ago, and not once complete since then.
@@ -149,7 +170,7 @@ fn overdue(i: &Input<'_>, twin: &Twin, wanted: i32) -> bool {
     twin.desired == wanted && scaled.is_some_and(|t| passed(t.at, twin.deadline.delta(), i.now))
 }
 
-fn act(i: &Input<'_>, effect: Effect, why: &str) -> Decision {
+pub(super) fn act(i: &Input<'_>, effect: Effect, why: &str) -> Decision {
     match ready(i.release, &effect, i.now) {
         Ok(()) => Decision::Act(effect),
         Err(until) => wait(Some(until), why),
@@ -179,8 +200,14 @@ fn taking_over(i: &Input<'_>, w: &Workload, last: usize) -> Decision {
     if let Some(hash) = w.current_hash.as_deref().filter(|h| r.canary_hash.as_deref() != Some(*h)) {
         return record(Record::CanaryNamed(hash.to_owned()));
     }
+    if w.any_switched() {
+        return act(i, Effect::HandBack, "The Services select the Deployment itself again.");
+    }
+    if let Some(until) = super::switch::drains(r, i.now) {
+        return stand(r, State::Running, Some(until), super::switch::DRAINING);
+    }
     if w.twin.is_some() {
-        return act(i, Effect::Retire, "The canary Deployment goes: its work is done.");
+        return act(i, Effect::Retire, "The second Deployment goes: its work is done.");
     }
     if r.step_since.is_none() {
         return record(Record::StepReached { step: last, weight: 100 });

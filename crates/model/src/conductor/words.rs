@@ -14,20 +14,29 @@ pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
         Effect::Deploy if plan.drives() == Strategy::Rolling => {
             format!("{new} rolls out: its pods replace those of {good} at the Deployment's own pace.")
         }
+        Effect::Deploy
+            if release.workload.kind == Kind::Deployment && plan.drives() == Strategy::BlueGreen =>
+        {
+            format!(
+                "A second Deployment is made for {new}, and no user is sent there; {} stays as it is.",
+                release.workload.name
+            )
+        }
         Effect::Deploy if plan.drives() == Strategy::BlueGreen => {
             format!("{new} comes up behind the preview Service; users stay on {good} until its gates open.")
         }
         Effect::Deploy if release.workload.kind == Kind::Deployment => {
-            format!("A canary Deployment is made for {new}; {} stays as it is.", release.workload.name)
+            format!("A second Deployment is made for {new}; {} stays as it is.", release.workload.name)
         }
-        Effect::Scale { from, to } => format!("The canary Deployment is scaled from {from} to {to} pods."),
+        Effect::Scale { from, to } => format!("The second Deployment is scaled from {from} to {to} pods."),
         Effect::TakeOver if release.workload.kind == Kind::Rollout => {
             format!("The template that {} refers to gets {new}.", release.workload.name)
         }
         Effect::TakeOver => {
             format!("{} takes {new} over by its own rolling update.", release.workload.name)
         }
-        Effect::Retire => "The canary Deployment is scaled to nothing and deleted.".into(),
+        Effect::HandBack => format!("The Services select the pods of {} again.", release.workload.name),
+        Effect::Retire => "The second Deployment is scaled to nothing and deleted.".into(),
         Effect::Deploy => {
             let first = plan.steps().first().map_or(0, |s| s.weight);
             format!("{new} starts at {first} %, and stands there until its gates open.")
@@ -84,7 +93,7 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
                 let what = if *step == BlueGreen::PREVIEW {
                     "The preview is up, and users are not on it"
                 } else {
-                    "The active Service selects the new version"
+                    "The Service selects the new version: users are on it"
                 };
                 format!("{what}{starts}.")
             } else if asked == *weight {
@@ -173,6 +182,8 @@ fn settled(effect: &Effect, happened: bool) -> &'static str {
         (Effect::Scale { .. }, false) => "release.canary.not_scaled",
         (Effect::TakeOver, true) => "release.deployment.taken_over",
         (Effect::TakeOver, false) => "release.deployment.not_taken_over",
+        (Effect::HandBack, true) => "release.handed_back",
+        (Effect::HandBack, false) => "release.hand_back.not_done",
         (Effect::Retire, true) => "release.canary.retired",
         (Effect::Retire, false) => "release.canary.not_retired",
         (Effect::Pause, true) => "release.deployment.paused",

@@ -87,6 +87,37 @@ pub(super) fn check(plan: &Plan, w: &Workload) -> (Vec<FieldError>, Vec<FieldErr
     (errors, warnings)
 }
 
+/// Whether users of a Deployment can be switched to a second one beside it.
+pub(super) fn check_switch(w: &Workload, errors: &mut Vec<FieldError>, warnings: &mut Vec<FieldError>) {
+    const FIELD: &str = "spec.strategy.blueGreen";
+    if let Err(words) = Twin::name_for(&w.key.name) {
+        errors.push(FieldError::new("spec.strategy", words));
+    }
+    if let Err(words) = w.parting_label() {
+        errors.push(FieldError::new(FIELD, words));
+    }
+    if w.recreates {
+        let words = format!(
+            "{} stops all its pods before new ones start (strategy.type: Recreate): there would be none to go back to while it \
+             takes the version over. Write `rolling`, or let it roll (RollingUpdate).",
+            w.key.name
+        );
+        errors.push(FieldError::new(FIELD, words));
+    }
+    if w.replicas <= 0 {
+        let words = "The workload has no replicas now: there is nothing to switch. Scale it up first.";
+        warnings.push(FieldError::new(FIELD, words));
+    }
+    if let Some(front) = w.fronts.iter().find(|f| f.headless) {
+        let words = format!(
+            "Service {} has no address of its own: its clients hear of the switch, and of the way back, when they ask \
+             DNS again.",
+            front.name
+        );
+        warnings.push(FieldError::new(FIELD, words));
+    }
+}
+
 fn remedy(replicas: i32) -> String {
     let shown: Vec<_> = reachable(replicas).iter().take(3).map(ToString::to_string).collect();
     format!("Use {}.", shown.join(", "))
@@ -165,6 +196,26 @@ mod tests {
         let (errors, _) = check_of(&[20, 75, 100], 4);
         assert!(errors[0].contains("At most 50 %, then 100 %"), "{errors:?}");
         assert!(check_of(&[100], 4).0[0].contains("needs a step below 100 %"));
+    }
+
+    #[test]
+    fn a_switch_needs_a_service_and_pods_that_roll() {
+        use crate::plan::{BlueGreen, Strategy};
+        let mut plan = plan(vec![]);
+        plan.spec.strategy = Strategy::BlueGreen(BlueGreen::new(Default::default(), Default::default()));
+        let check = |w: &Workload| super::super::reach::check(&plan, w);
+        let mut w = deployment();
+        assert!(
+            check(&w).0[0].message.contains("No Service selects the pods of checkout"),
+            "{:?}",
+            check(&w)
+        );
+        w.fronts = vec![crate::conductor::sample::front(false)];
+        assert_eq!(check(&w), (vec![], vec![]));
+        w.fronts[0].headless = true;
+        assert!(check(&w).1[0].message.contains("when they ask DNS again"), "{:?}", check(&w));
+        w.recreates = true;
+        assert!(check(&w).0[0].message.contains("strategy.type: Recreate"), "{:?}", check(&w));
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub fn check(plan: &Plan, workload: &Workload) -> (Vec<FieldError>, Vec<FieldErr
         errors.extend(unreachable);
         warnings.extend(inexact);
     }
+    if workload.strategy == Strategy::Rolling && plan.drives() == Strategy::BlueGreen {
+        super::beside::check_switch(workload, &mut errors, &mut warnings);
+    }
     if workload.router.is_none() && workload.strategy == Strategy::Canary {
         weights(plan, workload.replicas, &mut errors, &mut warnings);
     }
@@ -32,10 +35,6 @@ fn undrivable(plan: &Plan, w: &Workload) -> Option<FieldError> {
     let name = &w.key.name;
     let fault = |field: &str, words: String| Some(FieldError::new(field, words));
     let refused = match (w.strategy, plan.drives()) {
-        (Strategy::Rolling, Strategy::BlueGreen) => Some(format!(
-            "{name} is a Deployment, and Tidegate does not drive blue-green there yet. Write `canary` with its steps \
-             or `rolling: {{bake: 5m}}`, or turn it into a Rollout."
-        )),
         (Strategy::Canary, Strategy::BlueGreen | Strategy::Rolling) => {
             Some(format!("{name} is a canary Rollout. Write `canary` with its steps."))
         }
@@ -44,7 +43,7 @@ fn undrivable(plan: &Plan, w: &Workload) -> Option<FieldError> {
         )),
         (Strategy::Canary, Strategy::Canary)
         | (Strategy::BlueGreen, Strategy::BlueGreen)
-        | (Strategy::Rolling, Strategy::Canary | Strategy::Rolling) => None,
+        | (Strategy::Rolling, Strategy::Canary | Strategy::BlueGreen | Strategy::Rolling) => None,
     };
     if let Some(words) = refused {
         return fault("spec.strategy", words);

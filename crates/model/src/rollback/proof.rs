@@ -71,8 +71,21 @@ fn nobody_on_the_other(r: &Release, w: &Workload, active_is_good: bool) -> bool 
     if w.router.is_some() {
         return w.weights.is_none_or(|x| x.canary == 0);
     }
+    if w.any_switched() {
+        return false;
+    }
+    if w.stands_apart() {
+        // Its pods may stand for a while: nobody is sent there.
+        let ready = |x: &crate::workload::Revision| x.ready > 0 && Some(x.hash.as_str()) != w.newest_hash();
+        return w.revisions.iter().filter(|x| ready(x)).all(|x| x.hash == r.known_good.hash || good(r, w, x));
+    }
     let left = r.canary_hash.as_deref().and_then(|h| w.revision(h));
     left.is_none_or(|l| l.ready == 0) && w.twin.as_ref().is_none_or(|t| t.ready == 0)
+}
+
+/// Of the known-good images, under another hash, because the old one was lost.
+fn good(r: &Release, w: &Workload, x: &crate::workload::Revision) -> bool {
+    wants_good(r, w) && Some(&x.hash) == w.current_hash.as_ref()
 }
 
 /// The wanted revision is the known-good one: its hash, or its images where the hash was lost with the old

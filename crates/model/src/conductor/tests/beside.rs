@@ -313,6 +313,7 @@ impl Sim {
                 hash: twin.named.then(|| CANARY.to_owned()),
                 images: images(twin.image),
                 attempt: Some(twin.attempt.clone()),
+                apart: false,
             }));
         }
         w

@@ -145,7 +145,12 @@ impl Sim {
                 self.opened.push(0);
             }
             // Only for Deployments, which are not simulated here.
-            Effect::Pause | Effect::Resume | Effect::Scale { .. } | Effect::TakeOver | Effect::Retire => {
+            Effect::Pause
+            | Effect::Resume
+            | Effect::Scale { .. }
+            | Effect::TakeOver
+            | Effect::HandBack
+            | Effect::Retire => {
                 return false;
             }
             Effect::Unpause => self.set_paused(false),

@@ -1,0 +1,225 @@
+//! Services in front of a Deployment: which they are, and the patches that send their users to a second Deployment beside
+//! it and back.
+//!
+//! A switch is one value of one label in each selector. It is taken only by a Service that is still as it was when the
+//! switch was decided on: the same selector, the same mark. To hand users back has no such condition, as an abort has none:
+//! late, it only leads to pods that always stand. It leaves a mark all the same, also where nobody was switched, and from
+//! then on a switch that is still on its way is not taken any more.
+
+use crate::driver::{Request, Requests, Seen, What};
+use crate::error::Error;
+use crate::fence::Voided;
+use crate::observe::{ATTEMPT, Facts};
+use crate::patch::{Patch, annotation, escaped};
+use crate::raw;
+use crate::send::{Outcome, Part};
+use crate::{Cluster, Entry};
+use model::AttemptId;
+use model::workload::{Front, Key, Twin};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is kept of a Service.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Service {
+    pub namespace: String,
+    pub name: String,
+    pub selector: BTreeMap<String, String>,
+    headless: bool,
+    attempt: Option<String>,
+    /// `metadata.annotations` is there: a patch need not make it.
+    annotated: bool,
+}
+
+impl From<raw::Service> for Service {
+    fn from(s: raw::Service) -> Self {
+        Self {
+            attempt: s.metadata.annotation(ATTEMPT).map(str::to_owned),
+            annotated: s.metadata.annotations.is_some(),
+            headless: s.spec.cluster_ip == "None",
+            namespace: s.metadata.namespace,
+            name: s.metadata.name,
+            selector: s.spec.selector,
+        }
+    }
+}
+
+/// Those of a namespace's Services that are in front of a Deployment, by name.
+pub(crate) fn of<'a>(
+    facts: &Facts,
+    services: impl Iterator<Item = &'a Arc<Service>>,
+) -> (Vec<Front>, Vec<Arc<Service>>) {
+    let front = |s: &Service| {
+        let front = Front::of(&s.name, &s.selector, &facts.labels, &facts.workload.key.name)?;
+        Some(Front { headless: s.headless, attempt: s.attempt.clone(), ..front })
+    };
+    let mut all: Vec<_> = services.filter_map(|s| Some((front(s)?, s.clone()))).collect();
+    all.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+    all.into_iter().unzip()
+}
+
+/// All users to the second Deployment, as long as each Service is as it was when that was `decided`.
+pub(crate) fn switch(seen: &Seen<'_>, attempt: &AttemptId, decided: &[Front]) -> Requests {
+    let w = seen.workload;
+    let label = w.parting_label()?;
+    let to = Twin::name_for(&w.key.name)?;
+    let names = |all: &mut dyn Iterator<Item = &str>| all.map(str::to_owned).collect::<Vec<_>>();
+    if names(&mut decided.iter().map(|f| f.name.as_str()))
+        != names(&mut w.fronts.iter().map(|f| f.name.as_str()))
+    {
+        return Err(format!(
+            "Other Services are in front of {} now. Look at it again and decide anew.",
+            w.key.name
+        ));
+    }
+    let patch = |(front, now): (&Front, &Arc<Service>)| {
+        let mark = front.attempt.as_deref().map_or(Value::Null, Value::from);
+        let mut patch = Patch::new().test("/spec/selector", serde_json::json!(front.selector));
+        if now.annotated {
+            patch = patch.test(&annotation(ATTEMPT), mark);
+        }
+        let patch =
+            patch.replace(&selector(label), to.as_str()).annotate(now.annotated, &[(ATTEMPT, &attempt.0)]);
+        request(w.key.clone(), &front.name, patch, true)
+    };
+    Ok(decided.iter().zip(seen.fronts).map(patch).collect())
+}
+
+/// All users to the Deployment's own pods.
+pub(crate) fn hand_back(seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
+    let own = &seen.facts.labels;
+    let patch = |service: &Arc<Service>| {
+        let other = service.selector.iter().filter(|(key, value)| own.get(*key) != Some(*value));
+        let patch = other.fold(Patch::new(), |patch, (key, _)| {
+            patch.replace(&selector(key), own.get(key).map_or("", String::as_str))
+        });
+        let patch = patch.annotate(service.annotated, &[(ATTEMPT, &attempt.0)]);
+        request(seen.workload.key.clone(), &service.name, patch, false)
+    };
+    Ok(seen.fronts.iter().map(patch).collect())
+}
+
+fn request(key: Key, name: &str, patch: Patch, marked: bool) -> Request {
+    Request { key: Key { name: name.to_owned(), ..key }, what: What::Patch(Part::Service, patch), marked }
+}
+
+fn selector(label: &str) -> String {
+    format!("/spec/selector/{}", escaped(label))
+}
+
+impl Cluster {
+    /// As [`Cluster::void`], for a switch of a Deployment's users: the Services carry its mark.
+    ///
+    /// # Errors
+    /// As for [`Cluster::void`].
+    pub async fn void_switch(&self, key: &Key, attempt: &AttemptId) -> Result<Voided, Error> {
+        let entry = self.fresh_entry(key).await?;
+        let landed = |front: &Front| front.attempt.as_deref() == Some(attempt.0.as_str());
+        let fronts = &entry.workload.fronts;
+        if !fronts.is_empty() && fronts.iter().all(landed) {
+            return Ok(Voided::Landed);
+        }
+        let void = AttemptId(format!("void-{attempt}"));
+        for (front, service) in fronts.iter().zip(&entry.fronts).filter(|(front, _)| !landed(front)) {
+            let mut patch = Patch::new().annotate(service.annotated, &[(ATTEMPT, &void.0)]);
+            if service.annotated {
+                patch = patch.first_test(
+                    &annotation(ATTEMPT),
+                    front.attempt.as_deref().map_or(Value::Null, Value::from),
+                );
+            }
+            let key = Key { name: front.name.clone(), ..key.clone() };
+            match self.sender.patch(&key, Part::Service, Some(&void), patch).await {
+                Ok(Outcome::Applied { .. }) | Err(Error::Gone(_)) => {}
+                Ok(Outcome::Refused { why }) => return Err(Error::Refused { why }),
+                Ok(Outcome::Unsure { why }) => return Err(Error::Unsure { why }),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(Voided::Void)
+    }
+
+    /// Why users of this Deployment are not to be switched to a second one, as things are around it.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) async fn parted(&self, entry: &Entry) -> Result<(), String> {
+        let w = &entry.workload;
+        let (name, label) = (&w.key.name, w.parting_label()?);
+        if w.any_switched() {
+            return Err(format!(
+                "A Service in front of {name} selects {label}={name}{}, which no pod of its own carries. Put its selector \
+                 right first.",
+                Twin::SUFFIX
+            ));
+        }
+        for other in
+            self.view.workloads().iter().filter(|o| o.key != w.key && o.key.namespace == w.key.namespace)
+        {
+            if let Some(front) = other.fronts.iter().find(|f| w.fronts.iter().any(|own| own.name == f.name)) {
+                return Err(format!(
+                    "Service {} selects pods of {} as well: a switch would take its users along. Write `rolling`.",
+                    front.name, other.key.name
+                ));
+            }
+        }
+        let policies = format!("/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies", w.key.namespace);
+        let scalers = format!("/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers", w.key.namespace);
+        let (policies, scalers) = tokio::join!(
+            self.sender.read(&policies, "list NetworkPolicies", None),
+            self.sender.read(&scalers, "list HorizontalPodAutoscalers", None)
+        );
+        let (policies, scalers) = (policies.map_err(|e| e.to_string())?, scalers.map_err(|e| e.to_string())?);
+        let items = |list: &Value| list["items"].as_array().cloned().unwrap_or_default();
+        if let Some(policy) = items(&policies).iter().find(|p| selects_by(p, label, &entry.facts.labels)) {
+            return Err(format!(
+                "NetworkPolicy {} goes by the label {label}, by which the second Deployment is told apart: its pods would \
+                 be let through otherwise than those of {name}. Select by another label there, or write `rolling`.",
+                policy["metadata"]["name"].as_str().unwrap_or_default()
+            ));
+        }
+        let scales = |s: &&Value| {
+            let target = &s["spec"]["scaleTargetRef"];
+            target["kind"] == "Deployment" && target["name"] == name.as_str()
+        };
+        if let Some(scaler) = items(&scalers).iter().find(scales) {
+            return Err(format!(
+                "HorizontalPodAutoscaler {} would scale {name} down while its users are on the second Deployment, and \
+                 there would be no way back at once. Take it off for the release, or write `canary` or `rolling`.",
+                scaler["metadata"]["name"].as_str().unwrap_or_default()
+            ));
+        }
+        // The way back is tried before anything changes: without the right to it nobody is to be switched.
+        for request in hand_back(&entry.seen(), &AttemptId("rehearsal".into()))? {
+            match self.sender.dry_run(request).await {
+                Ok(Outcome::Applied { .. }) => {}
+                Ok(Outcome::Refused { why } | Outcome::Unsure { why }) => return Err(why),
+                Err(e) => return Err(e.to_string()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A NetworkPolicy that tells pods with this value of a label from pods with another, as itself or as a peer.
+fn selects_by(policy: &Value, label: &str, labels: &BTreeMap<String, String>) -> bool {
+    match policy {
+        Value::Object(map) => map.iter().any(|(key, value)| {
+            let names = match key.as_str() {
+                "matchLabels" => {
+                    value.get(label).and_then(Value::as_str) == labels.get(label).map(String::as_str)
+                }
+                "matchExpressions" => value.as_array().into_iter().flatten().any(|e| e["key"] == label),
+                _ => false,
+            };
+            // What the policy itself is called or labelled selects nothing.
+            names || key != "metadata" && selects_by(value, label, labels)
+        }),
+        Value::Array(all) => all.iter().any(|value| selects_by(value, label, labels)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
