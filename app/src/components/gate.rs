@@ -75,7 +75,7 @@ pub(crate) fn tide(
             </svg>
             <rect class="canary" x="0" y="18" width=format!("{weight}%") height="30"></rect>
             <rect class="weave" x="0" y="18" width=format!("{weight}%") height="30"></rect>
-            <text class="tin" x="10" y="37">{if weight >= 18 { "canary" } else { "" }}</text>
+            <text class="tin" x="10" y="37">{if weight >= 18 { newer(steps) } else { "" }}</text>
             <text class="out" x="100%" dx="-10" y="37" text-anchor="end">
                 {if stable >= 30 { format!("stable {}", percent(stable)) } else { String::new() }}
             </text>
@@ -89,10 +89,17 @@ pub(crate) fn tide(
     .into_any()
 }
 
+/// What the incoming version is called: a canary where it gets a part of the users; where they all change over at once, as
+/// in a blue-green release, just the new one.
+pub(crate) fn newer(steps: &[StepView]) -> &'static str {
+    if steps.iter().all(|s| s.weight % 100 == 0) { "new" } else { "canary" }
+}
+
 fn tide_label(weight: u8, ceiling: u8, steps: &[StepView], here: Option<usize>) -> String {
     let list: Vec<_> = steps.iter().map(|s| s.weight.to_string()).collect();
     let mut label = format!(
-        "Traffic: canary {weight} percent, stable {} percent. The gate stands at {ceiling} percent. Steps at {} percent",
+        "Traffic: {} {weight} percent, stable {} percent. The gate stands at {ceiling} percent. Steps at {} percent",
+        newer(steps),
         100 - weight.min(100),
         list.join(", ")
     );
@@ -246,5 +253,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn where_all_users_change_over_at_once_nothing_is_called_a_canary() {
+        let mut switch = many(2);
+        assert!(tide_label(4, 4, &switch, Some(0)).contains("canary 4 percent"));
+        switch[0].weight = 0;
+        assert!(
+            tide_label(100, 100, &switch, Some(1)).starts_with("Traffic: new 100 percent, stable 0 percent")
+        );
     }
 }

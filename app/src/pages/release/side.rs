@@ -2,6 +2,7 @@
 
 use super::Seen;
 use crate::components::common::{ago, at, fact, fact_text, nothing, scroll, sect, service_path};
+use crate::components::gate::newer;
 use crate::components::icon::icon;
 use crate::components::tone::{self, st};
 use crate::when;
@@ -177,25 +178,26 @@ pub(super) fn pods(p: &ReleasePage, seen: Seen) -> AnyView {
     let base = seen.base;
     let link = view! { <a href=service_path(&p.workload)>"Workload"</a> }.into_any();
     let revisions = Memo::new(move |_| {
-        seen.live.with(|l| (l.revisions.clone(), l.canary_hash.clone(), l.stable_hash.clone()))
+        seen.live
+            .with(|l| (l.revisions.clone(), l.canary_hash.clone(), l.stable_hash.clone(), newer(&l.steps)))
     });
     let rows = move || {
-        revisions.with(|(all, canary, stable)| {
+        revisions.with(|(all, canary, stable, newer)| {
             all.iter()
                 .filter(|r| {
                     r.desired > 0 || Some(&r.hash) == canary.as_ref() || Some(&r.hash) == stable.as_ref()
                 })
                 .map(|r| {
                     let part = if Some(&r.hash) == stable.as_ref() {
-                        " stable"
+                        "stable"
                     } else if Some(&r.hash) == canary.as_ref() {
-                        " canary"
+                        newer
                     } else {
                         ""
                     };
                     view! {
                         <tr>
-                            <th scope="row"><span class="rev">{r.number}</span>{part}</th>
+                            <th scope="row"><span class="rev">{r.number}</span>" "{part}</th>
                             <td class="rev">{version_of(&r.images)}</td>
                             <td class="r">{format!("{} / {}", r.ready, r.desired)}</td>
                             <td class="r ink2">{ago(base, r.created)}</td>
