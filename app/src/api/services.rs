@@ -46,6 +46,23 @@ pub async fn resume_sync(
     Ok(())
 }
 
+/// The same version on other pods.
+#[server(prefix = "/do", endpoint = "restart-workload")]
+pub async fn restart(
+    cluster: String,
+    namespace: String,
+    kind: Kind,
+    name: String,
+    #[server(default)] reason: Option<String>,
+) -> Result<(), Fault> {
+    use super::door::{self, OrFault as _};
+    let (control, actor) = door::enter()?;
+    let key = model::workload::Key { cluster, namespace, kind, name };
+    control.restart(&actor, &key, reason).await.or_fault()?;
+    door::go(&format!("/services/{key}"));
+    Ok(())
+}
+
 /// Back to the known-good version of a workload, whether a release drives it or not.
 #[server(prefix = "/do", endpoint = "rollback-workload")]
 pub async fn roll_back_workload(

@@ -363,6 +363,7 @@ pub(super) fn service() -> ServicePage {
         workload_ref: false,
         source: None,
         dynamic_stable_scale: false,
+        restarting: None,
         attempt: None,
         gitops: model::gitops::App::named("argocd_checkout"),
         twin: None,
@@ -387,6 +388,8 @@ pub(super) fn service() -> ServicePage {
         recovery: None,
         config: None,
         sync: None,
+        restart: Deed::no("Release 318 is under way. Restart it when that has ended."),
+        restart_does: Vec::new(),
         write_plan: Deed::no("As on-call you may not write plans in production. Ask: release manager."),
         age: age(),
     }

@@ -80,7 +80,7 @@ pub(super) fn view(p: &ServicePage) -> AnyView {
                         <span>"since "{ago(base, row.since)}</span>
                     </p>
                 </div>
-                <div class="acts">{open}{write_plan(p)}{opener("btn danger big only-l", Some("rb"))}</div>
+                <div class="acts">{open}{write_plan(p)}{restart_opener(p)}{opener("btn danger big only-l", Some("rb"))}</div>
             </div>
             {reasons(p)}
             {sentence(p)}
@@ -93,6 +93,7 @@ pub(super) fn view(p: &ServicePage) -> AnyView {
             </div>
         </main>
         {panel}
+        {restart_panel(p)}
         <div class="bar only-s" role="region" aria-label="Main action">{opener("btn danger big", None)}</div>
     }
     .into_any()
@@ -103,6 +104,9 @@ fn sentence(p: &ServicePage) -> AnyView {
     let w = &p.row;
     let stable = p.workload.stable_version();
     let words = match (w.phase, &w.incoming) {
+        (_, None) if p.workload.restarting.is_some() && w.phase != Phase::Degraded => {
+            format!("Its pods are being replaced by others of {stable}.")
+        }
         (Phase::Healthy, None) => return nothing(),
         (Phase::Degraded, Some(new)) => {
             format!(
@@ -143,10 +147,66 @@ fn write_plan(p: &ServicePage) -> AnyView {
     .into_any()
 }
 
+/// Only a Rollout has a restart of its own.
+fn restart_opener(p: &ServicePage) -> AnyView {
+    if p.row.key.kind == Kind::Deployment {
+        return nothing();
+    }
+    if !p.restart.allowed {
+        return view! {
+            <button class="btn" type="button" aria-disabled="true" aria-describedby="why-not">{icon("play")}"Restart"</button>
+        }
+        .into_any();
+    }
+    view! { <button class="btn" type="button" popovertarget="restart">{icon("play")}"Restart"</button> }
+        .into_any()
+}
+
+/// Asks once more, with what it does.
+fn restart_panel(p: &ServicePage) -> AnyView {
+    if !p.restart.allowed {
+        return nothing();
+    }
+    let does =
+        p.restart_does.iter().map(|w| view! { <li class="note">{icon("play")}<span>{w.clone()}</span></li> });
+    let does = does.collect_view();
+    let form = view! {
+        <div class="field mt">
+            <label for="restart-why">"Reason (optional)"</label>
+            <input class="in" id="restart-why" name="reason" maxlength="500" autocomplete="off"/>
+        </div>
+        <footer>
+            {post::button("btn primary big", "play", "Restart the pods".to_owned(), "Restarting…", false)}
+            <button class="btn" type="button" popovertarget="restart" popovertargetaction="hide">"Leave them"</button>
+        </footer>
+    };
+    view! {
+        <div class="confirm calm" id="restart" popover role="dialog" aria-labelledby="restart-h">
+            <h2 id="restart-h">{format!("Restart the pods of {}?", p.row.service)}</h2>
+            <ul class="mt" role="list">{does}</ul>
+            {post::form("/do/restart-workload", "", place_of(p), form.into_any())}
+        </div>
+    }
+    .into_any()
+}
+
+/// The workload as a form names it.
+fn place_of(p: &ServicePage) -> Vec<(&'static str, String)> {
+    let key = &p.row.key;
+    vec![
+        ("cluster", key.cluster.clone()),
+        ("namespace", key.namespace.clone()),
+        ("kind", key.kind.key().to_owned()),
+        ("name", key.name.clone()),
+    ]
+}
+
 /// Why some deeds are not possible.
 fn reasons(p: &ServicePage) -> AnyView {
+    let restart = (p.row.key.kind == Kind::Rollout).then_some(("Restart", &p.restart));
     let list = [("New plan", &p.write_plan), ("ROLL BACK", &p.roll_back)]
         .into_iter()
+        .chain(restart)
         .filter(|(_, deed)| !deed.allowed)
         .filter_map(|(label, deed)| deed.why_not.clone().map(|why| (label, why)))
         .map(|(label, why)| view! { <span><b>{label}</b>": "{why}" "</span> })

@@ -9,6 +9,7 @@ use crate::observe::{ATTEMPT, Facts, RELEASE, ROLLBACK};
 use crate::patch::Patch;
 use crate::send::Part;
 use crate::{deployment, reference, rollout, twin};
+use chrono::{DateTime, Utc};
 use model::plan::Plan;
 use model::release::KnownGood;
 use model::rollback::Call;
@@ -154,6 +155,16 @@ pub(crate) trait Driver: Sync {
 
     /// Puts back what was lent for the release: steps and windows.
     fn restore(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood) -> Requests;
+
+    /// Replaces the pods that are older than `at` by others of the same version.
+    fn restart(&self, seen: &Seen<'_>, attempt: &AttemptId, at: DateTime<Utc>) -> Requests {
+        let _ = (attempt, at);
+        self.cannot(
+            seen,
+            "is restarted by a change of its template, which would count as a new version. If that is what you want, \
+             use kubectl rollout restart",
+        )
+    }
 
     /// Every call that a rollback may take, to be tried when it is rehearsed.
     fn ways_back(&self) -> &'static [Call];

@@ -367,6 +367,20 @@ impl Cluster {
         self.carry_out(key, attempt, |driver, seen| driver.restore(seen, attempt.id, good)).await
     }
 
+    /// Has pods older than `at` replaced by others of the same version, as many at a time as may be unavailable.
+    ///
+    /// # Errors
+    /// As for any call; a workload that has no restart of its own is [`Outcome::Refused`].
+    pub async fn restart<'a>(
+        &self,
+        key: &Key,
+        attempt: impl Into<Announced<'a>>,
+        at: DateTime<Utc>,
+    ) -> Result<Outcome, Error> {
+        let attempt = attempt.into();
+        self.carry_out(key, attempt, |driver, seen| driver.restart(seen, attempt.id, at)).await
+    }
+
     /// Has the workload's driver say what to send, and sends it.
     async fn carry_out(
         &self,

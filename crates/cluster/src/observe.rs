@@ -265,6 +265,7 @@ pub(crate) fn rollout(cluster: &str, r: raw::Rollout) -> Facts {
         preview_hash: filled(status.blue_green.preview_selector),
         workload_ref: spec.workload_ref.is_some(),
         dynamic_stable_scale: canary.dynamic_stable_scale,
+        restarting: spec.restart_at.filter(|at| status.restarted_at.is_none_or(|done| done < *at)),
         observed_generation: observed,
         ..common(cluster, Kind::Rollout, &meta, since)
     };
@@ -394,6 +395,7 @@ fn common(cluster: &str, kind: Kind, meta: &raw::Meta, since: Option<DateTime<Ut
         workload_ref: false,
         source: None,
         dynamic_stable_scale: false,
+        restarting: None,
         twin: None,
         fronts: Vec::new(),
         recreates: false,

@@ -156,6 +156,7 @@ pub(crate) struct RolloutSpec {
     #[serde(deserialize_with = "nil")]
     pub strategy: RolloutStrategy,
     pub rollback_window: Option<Value>,
+    pub restart_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -205,6 +206,7 @@ pub(crate) struct RolloutStatus {
     #[serde(deserialize_with = "nil")]
     pub pause_conditions: Vec<PauseCondition>,
     pub current_step_index: Option<i32>,
+    pub restarted_at: Option<DateTime<Utc>>,
     #[serde(rename = "stableRS")]
     #[serde(deserialize_with = "nil")]
     pub stable_rs: String,

@@ -8,6 +8,7 @@ use crate::driver::{Driver, Incoming, Request, Requests, Seen};
 use crate::observe::{ATTEMPT, Facts, RELEASE};
 use crate::patch::{Patch, annotation};
 use crate::rollout::{self, Steps};
+use chrono::{DateTime, Utc};
 use model::AttemptId;
 use model::release::KnownGood;
 use model::rollback::Call;
@@ -80,6 +81,10 @@ impl Driver for Referring {
 
     fn restore(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood) -> Requests {
         Steps.restore(seen, attempt, good)
+    }
+
+    fn restart(&self, seen: &Seen<'_>, attempt: &AttemptId, at: DateTime<Utc>) -> Requests {
+        Steps.restart(seen, attempt, at)
     }
 
     fn ways_back(&self) -> &'static [Call] {

@@ -8,6 +8,7 @@ use crate::blue_green;
 use crate::driver::{Driver, Incoming, Request, Requests, Seen, mark};
 use crate::observe::{ATTEMPT, Facts, WINDOW};
 use crate::patch::{Patch, annotation};
+use chrono::{DateTime, Utc};
 use model::AttemptId;
 use model::plan::{Plan, Strategy as PlanStrategy};
 use model::release::KnownGood;
@@ -64,6 +65,20 @@ impl Driver for Steps {
 
     fn restore(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood) -> Requests {
         Ok(vec![Request::marked(&seen.workload.key, restore_steps(seen.facts, attempt, good)?)])
+    }
+
+    fn restart(&self, seen: &Seen<'_>, attempt: &AttemptId, at: DateTime<Utc>) -> Requests {
+        let w = seen.workload;
+        if w.in_flight() || w.abort {
+            return Err(format!(
+                "{} is in the middle of an update. Restart it when that has ended.",
+                w.key.name
+            ));
+        }
+        let at = at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let patch = Patch::new().add("/spec/restartAt", at);
+        let patch = patch.annotate(seen.facts.annotated, &[(ATTEMPT, &attempt.0)]);
+        Ok(vec![Request::marked(&w.key, patch)])
     }
 
     fn ways_back(&self) -> &'static [Call] {

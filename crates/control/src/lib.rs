@@ -24,6 +24,7 @@ mod recorder;
 mod recovery;
 mod rehearsal;
 mod releases;
+mod restart;
 mod retry;
 mod rollback;
 mod stalls;

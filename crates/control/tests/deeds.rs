@@ -3,15 +3,86 @@
 
 mod common;
 
-use common::{OLD, World, people};
+use common::{DEADLINE, OLD, World, people};
 use model::release::State;
 use model::workload::Phase;
 use model::{Problem, Status};
+use std::collections::BTreeSet;
 
 fn refused<T: std::fmt::Debug>(r: Result<T, Problem>) -> (Status, String) {
     let problem = r.unwrap_err();
     let fields = problem.fields.iter().map(|f| f.message.clone()).collect::<Vec<_>>().join(" ");
     (problem.status, format!("{} {fields}", problem.detail))
+}
+
+impl World {
+    /// UIDs of the pods of `web`.
+    async fn pods(&self) -> BTreeSet<String> {
+        let client = self.sandbox.admin().await.unwrap();
+        let pod = kube::api::ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk("", "v1", "Pod"));
+        let pods: kube::Api<kube::api::DynamicObject> =
+            kube::Api::namespaced_with(client, &self.namespace, &pod);
+        let all = pods.list(&kube::api::ListParams::default()).await.unwrap();
+        all.items.into_iter().filter_map(|p| p.metadata.uid).collect()
+    }
+
+    /// The users' requests that were answered so, since the beginning.
+    async fn answered(&self, code: u16) -> f64 {
+        let query = format!(
+            "sum(max_over_time(http_requests_total{{namespace=\"{}\",service=\"web\",code=\"{code}\"}}[30m]))",
+            self.namespace
+        );
+        let prometheus = cluster::Prometheus::new(&self.sandbox.info.prometheus_url).unwrap();
+        let series = prometheus.query(&query, chrono::Utc::now()).await.unwrap();
+        series.first().and_then(|s| s.value).unwrap_or(0.0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_replaces_every_pod_by_one_of_the_same_version_and_users_meet_somebody() {
+    let world = World::new().await;
+    let replica = world.replica("a");
+    let people = people(&replica.control).await;
+    let (control, key) = (&replica.control, world.key());
+    let before = world.pods().await;
+    let hash = world.cluster.workload(&key).unwrap().stable_hash.clone();
+    assert_eq!(refused(control.restart(&people.approver, &key, None).await).0, Status::Forbidden);
+    let page = control.service(&people.on_call, &key).await.unwrap();
+    assert!(
+        page.restart.allowed && page.restart_does[0].starts_with("The 4 pods of 1.0.0"),
+        "{:?}",
+        page.restart_does
+    );
+    control.restart(&people.on_call, &key, Some("a leak".into())).await.unwrap();
+    let done = |w: &model::workload::Workload| {
+        w.attempt.is_some() && w.restarting.is_none() && w.phase == Phase::Healthy && w.ready == 4
+    };
+    world.wait_workload("restarted", done).await;
+    let after = world.pods().await;
+    assert!(before.len() == 4 && after.is_disjoint(&before), "{before:?} {after:?}");
+    let w = world.cluster.workload(&key).unwrap();
+    assert_eq!((w.stable_hash.clone(), w.images["app"].as_str()), (hash, OLD), "no new version");
+    let users = async {
+        let mut looks = tokio::time::interval(std::time::Duration::from_millis(500));
+        while world.answered(200).await <= 0.0 {
+            looks.tick().await;
+        }
+    };
+    assert!(tokio::time::timeout(DEADLINE, users).await.is_ok(), "there are no users");
+    assert!(world.answered(503).await < 1.0, "users who met nobody");
+
+    // Not beside a release.
+    let id = replica.release(&people, &world.plan("1.1.0", "[{weight: 5, bake: 10m}, {weight: 100}]")).await;
+    replica.wait(id, "baking", |r| r.step_since.is_some()).await;
+    let (status, words) = refused(control.restart(&people.on_call, &key, None).await);
+    assert_eq!(status, Status::Conflict);
+    assert!(words.contains(&format!("Release {id} is under way")), "{words}");
+    control.abort(&people.on_call, id, None).await.unwrap();
+    replica.wait_state(id, State::Cancelled).await;
+    let events = control.audit(&people.viewer, Default::default()).await.unwrap();
+    let told: Vec<_> =
+        events.rows.iter().filter(|e| e.event.action.starts_with("workload.restart")).collect();
+    assert_eq!(told.len(), 2, "announced, and taken");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -71,11 +71,12 @@ pub enum Action {
     Pause,
     Abort,
     RollBack,
+    Restart,
     Administer,
 }
 
 impl Action {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::See,
         Self::WritePlan,
         Self::Start,
@@ -87,6 +88,7 @@ impl Action {
         Self::Pause,
         Self::Abort,
         Self::RollBack,
+        Self::Restart,
         Self::Administer,
     ];
 
@@ -104,6 +106,7 @@ impl Action {
             Self::Pause => "pause a release",
             Self::Abort => "abort a release",
             Self::RollBack => "roll back",
+            Self::Restart => "restart pods",
             Self::Administer => "administer Tidegate",
         }
     }
@@ -117,6 +120,8 @@ pub fn allows(role: Role, action: Action) -> bool {
         Action::WritePlan | Action::Start | Action::Promote | Action::Skip => &[ReleaseManager],
         // On-call may take back its own pause; it still cannot raise a weight past a closed gate.
         Action::Resume => &[ReleaseManager, OnCall],
+        // Brings no other version, but takes pods away from users for a while.
+        Action::Restart => &[ReleaseManager, OnCall],
         Action::Approve => &[Approver],
         Action::OpenOnCallGate => &[OnCall],
         Action::Pause | Action::Abort | Action::RollBack => {
@@ -234,6 +239,7 @@ mod tests {
             pause a release                   release-manager, approver, on-call, administrator
             abort a release                   release-manager, approver, on-call, administrator
             roll back                         release-manager, approver, on-call, administrator
+            restart pods                      release-manager, on-call
             administer Tidegate               administrator
         "#);
     }
@@ -254,6 +260,7 @@ mod tests {
                 | Action::Pause
                 | Action::Abort
                 | Action::RollBack
+                | Action::Restart
                 | Action::Administer => {}
             }
         }

@@ -219,6 +219,9 @@ pub struct Workload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Box<Source>>,
     pub dynamic_stable_scale: bool,
+    /// Pods older than this are being replaced (`spec.restartAt`); `None` once they are, or where nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarting: Option<DateTime<Utc>>,
     /// Annotation `tidegate.dev/attempt`: the last attempt that reached the object.
     pub attempt: Option<String>,
     /// Owned by Argo CD: the application whose tracking label or annotation it carries.

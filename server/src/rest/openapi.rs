@@ -53,6 +53,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(workloads::known_good))
         .routes(routes!(workloads::roll_back))
         .routes(routes!(workloads::resume_sync))
+        .routes(routes!(workloads::restart))
         .routes(routes!(audit::read))
         .routes(routes!(audit::verify))
         .routes(routes!(status::summary))

@@ -121,6 +121,27 @@ pub async fn resume_sync(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Has a Rollout's pods replaced by others of the same version, as many at a time as may be unavailable. Not during a
+/// release.
+#[utoipa::path(post, path = "/api/v1/workloads/{cluster}/{namespace}/{kind}/{name}/restart", tag = "workloads",
+    operation_id = "restartWorkload",
+    params(("cluster" = String, Path), ("namespace" = String, Path),
+           ("kind" = String, Path, description = "Rollout or Deployment"), ("name" = String, Path)),
+    request_body = Option<Reason>,
+    responses((status = 204, description = "The cluster has taken it"),
+              (status = 401, response = ProblemResponse), (status = 403, response = ProblemResponse),
+              (status = 404, response = ProblemResponse), (status = 409, response = ProblemResponse),
+              (status = 503, response = ProblemResponse)))]
+pub async fn restart(
+    State(state): State<AppState>,
+    Who(actor): Who,
+    Place(key): Place,
+    Small(body): Small<Reason>,
+) -> Answer<StatusCode> {
+    state.control.restart(&actor, &key, body.reason).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// A version that is on record as having carried all traffic.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = KnownGoodVersion)]

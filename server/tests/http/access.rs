@@ -16,6 +16,7 @@ fn asks_for(operation: &str) -> Option<Action> {
         "createPlan" | "editPlan" => Action::WritePlan,
         "decideOnPlan" | "revokeApproval" => Action::Approve,
         "startRelease" | "retryRelease" | "resumeSync" => Action::Start,
+        "restartWorkload" => Action::Restart,
         "pauseRelease" => Action::Pause,
         "resumeRelease" => Action::Resume,
         "promoteRelease" | "fullyPromoteRelease" => Action::Promote,
@@ -86,7 +87,7 @@ fn body_for(operation: &str) -> (Option<&'static str>, Value) {
             let digest = format!("sha256:{}", "0".repeat(64));
             (Some("application/json"), json!({"digest": digest, "decision": "approve"}))
         }
-        "startRelease" | "revokeApproval" | "rehearseRollback" | "resumeSync" => {
+        "startRelease" | "revokeApproval" | "rehearseRollback" | "resumeSync" | "restartWorkload" => {
             (Some("application/json"), json!({}))
         }
         o if o.ends_with("Release") || matches!(o, "skipStep" | "openGate" | "rollBackWorkload") => {

@@ -137,7 +137,10 @@ impl Control {
             (Some(_), None) => self.ways_out(actor, &workload, None).await,
             _ => Vec::new(),
         };
+        let (restart, restart_does) = self.restart_view(actor, &workload);
         Ok(ServicePage {
+            restart,
+            restart_does,
             row: workload_row(&workload, self.driving(key)),
             releases: self.rows(&releases).await.unwrap_or_default(),
             rollback,

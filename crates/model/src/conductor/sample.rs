@@ -150,6 +150,7 @@ pub(crate) fn healthy() -> Workload {
         workload_ref: false,
         source: None,
         dynamic_stable_scale: false,
+        restarting: None,
         attempt: None,
         gitops: None,
         twin: None,

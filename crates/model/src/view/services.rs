@@ -80,6 +80,10 @@ pub struct ServicePage {
     /// The Argo CD application that owns it; `None` where none does, or where it is not known.
     pub sync: Option<SyncView>,
     pub write_plan: Deed,
+    /// The same version on other pods.
+    pub restart: Deed,
+    /// What that does, a sentence each.
+    pub restart_does: Vec<String>,
     pub age: super::Age,
 }
 
