@@ -328,7 +328,11 @@ fn config(p: &ServicePage) -> AnyView {
             view! { "Unchanged since "{at(p.age.now, since)}", as far as it can be read." }.into_any()
         }
         Some(since) => {
-            view! { "Compared with "{at(p.age.now, since)}". A rollback leaves it as it is now." }.into_any()
+            let then = match c.restored.is_empty() {
+                true => "A rollback leaves it as it is now.".to_owned(),
+                false => format!("A rollback puts back {}, as the plan asks for.", c.restored.join(", ")),
+            };
+            view! { "Compared with "{at(p.age.now, since)}". "{then} }.into_any()
         }
         None => "What it held when that version carried all traffic is not on record.".into_any(),
     };

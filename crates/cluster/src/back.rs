@@ -12,6 +12,7 @@ use model::rollback::{Call, Route, route};
 use model::workload::{Key, Kind, Phase, Workload};
 use serde::Deserialize as _;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -96,6 +97,7 @@ impl Cluster {
                 continue;
             };
             return Ok(Some(KnownGood {
+                config: Vec::new(),
                 template: cleaned(set),
                 steps: own_steps(&object),
                 // What stands there now may be a release's.
@@ -167,6 +169,7 @@ impl Cluster {
         }
         let w = &entry.workload;
         let good = KnownGood {
+            config: Vec::new(),
             template: Value::Null,
             steps: None,
             blue_green: None,
@@ -213,12 +216,16 @@ impl Cluster {
                 | Call::Retire => {
                     // The first calls only take away; the revert must not undo what somebody has done since.
                     let reverts = matches!(call, Call::Revert | Call::RevertThroughWindow);
+                    let good = match reverts {
+                        true => self.with_config(&entry.workload, good).await,
+                        false => Cow::Borrowed(good),
+                    };
                     let fence = if reverts {
                         Announced::after(attempt, entry.workload.attempt.as_deref())
                     } else {
                         attempt.into()
                     };
-                    self.send_all(entry, fence, driver.back(*call, &seen, attempt, good)).await
+                    self.send_all(entry, fence, driver.back(*call, &seen, attempt, &good)).await
                 }
             };
             failpoint::reach_at("route", call.key());
@@ -267,6 +274,7 @@ pub(crate) fn known_good(object: &Value, facts: &Facts, w: &Workload) -> Result<
         return Err(w.source_unfit().unwrap_or_default());
     }
     Ok(KnownGood {
+        config: Vec::new(),
         template: object["spec"]["template"].clone(),
         steps: own_steps(object),
         blue_green: blue_green::own(object),

@@ -96,6 +96,7 @@ mod tests {
 
     fn good(own: Option<Value>) -> KnownGood {
         KnownGood {
+            config: Vec::new(),
             template: json!({}),
             steps: None,
             blue_green: own,

@@ -5,7 +5,7 @@
 
 use crate::Cluster;
 use crate::send::Answer;
-use model::config::{ConfigKind, Kept, Reference, State};
+use model::config::{BINARY, ConfigKind, Kept, Reference, State};
 use model::workload::Key;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -45,7 +45,7 @@ fn content(kind: ConfigKind, object: &Value) -> State {
     let mut all: BTreeMap<String, String> = pairs("data").into_iter().map(|(k, v)| (k, text(v))).collect();
     let binary = pairs("binaryData").into_iter().map(|(k, v)| {
         let digest = hex::encode(Sha256::digest(text(v).as_bytes()));
-        (k, format!("binary, sha256:{digest}"))
+        (k, format!("{BINARY}{digest}"))
     });
     all.extend(binary);
     if all.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > LARGEST {
@@ -66,7 +66,7 @@ mod tests {
             json!({"metadata": {"resourceVersion": "7"}, "data": {"a": "1"}, "binaryData": {"b": "AAAA"}});
         let State::Content(all) = content(ConfigKind::ConfigMap, &map) else { panic!("content") };
         assert_eq!(all["a"], "1");
-        assert!(all["b"].starts_with("binary, sha256:"));
+        assert!(all["b"].starts_with(BINARY));
         let large = json!({"metadata": {"resourceVersion": "8"}, "data": {"a": "x".repeat(LARGEST)}});
         assert_eq!(content(ConfigKind::ConfigMap, &large), State::Mark("8".into()));
         let secret = json!({"metadata": {"resourceVersion": "9"}, "data": {"a": "c2VjcmV0"}});

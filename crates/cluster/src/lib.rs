@@ -10,6 +10,7 @@ mod blue_green;
 mod cache;
 mod config;
 mod connect;
+mod copies;
 mod deployment;
 mod diagnose;
 mod driver;
@@ -334,7 +335,8 @@ impl Cluster {
         window: bool,
     ) -> Result<Outcome, Error> {
         let attempt = attempt.into();
-        self.carry_out(key, attempt, |driver, seen| driver.revert(seen, attempt.id, good, window)).await
+        let good = self.with_config(&self.entry(key).await?.workload, good).await;
+        self.carry_out(key, attempt, |driver, seen| driver.revert(seen, attempt.id, &good, window)).await
     }
 
     /// Skips what is left of the steps on the way to the revision `hash` (`None`: the newest that was seen), as long

@@ -10,6 +10,7 @@ use crate::observe::{ATTEMPT, Facts, WINDOW};
 use crate::patch::{Patch, annotation};
 use chrono::{DateTime, Utc};
 use model::AttemptId;
+use model::config::unpinned;
 use model::plan::{Plan, Strategy as PlanStrategy};
 use model::release::KnownGood;
 use model::rollback::Call;
@@ -170,6 +171,7 @@ pub(crate) fn deploy(facts: &Facts, attempt: &AttemptId, new: &Incoming<'_>) -> 
 /// Puts the plan's images in.
 pub(crate) fn images(mut patch: Patch, w: &Workload, plan: &Plan, good: &KnownGood) -> Result<Patch, String> {
     let mut news = false;
+    let pinned = unpinned(&good.template).is_some();
     for (container, image) in &plan.spec.change.images {
         let (path, now) = image_of(&good.template, container).ok_or_else(|| {
             format!(
@@ -179,7 +181,13 @@ pub(crate) fn images(mut patch: Patch, w: &Workload, plan: &Plan, good: &KnownGo
             )
         })?;
         news |= now != image;
-        patch = patch.replace(&path, image.as_str());
+        if !pinned {
+            patch = patch.replace(&path, image.as_str());
+        }
+    }
+    if pinned {
+        // A rollback has pinned its ConfigMaps: the new version reads them as they are.
+        patch = patch.replace("/spec/template", with_images(&good.template, &plan.spec.change.images));
     }
     if !news {
         return Err(format!(
@@ -190,9 +198,9 @@ pub(crate) fn images(mut patch: Patch, w: &Workload, plan: &Plan, good: &KnownGo
     Ok(patch)
 }
 
-/// A template with other images.
+/// A template with other images, which reads its ConfigMaps themselves where a rollback had it read copies.
 pub(crate) fn with_images(template: &Value, images: &BTreeMap<String, String>) -> Value {
-    let mut template = template.clone();
+    let mut template = unpinned(template).unwrap_or_else(|| template.clone());
     for list in ["containers", "initContainers"] {
         for container in template["spec"][list].as_array_mut().into_iter().flatten() {
             if let Some(image) = container["name"].as_str().and_then(|name| images.get(name)) {
@@ -208,7 +216,8 @@ pub(crate) fn with_images(template: &Value, images: &BTreeMap<String, String>) -
 /// # Errors
 /// In words, when it is too large for an annotation.
 pub(crate) fn note(name: &str, good: &KnownGood) -> Result<String, String> {
-    let note = serde_json::to_string(good).unwrap_or_default();
+    // What its ConfigMaps held is kept in the release's record: a ConfigMap may be larger than an annotation.
+    let note = serde_json::to_string(&KnownGood { config: Vec::new(), ..good.clone() }).unwrap_or_default();
     if note.len() > LARGEST_NOTE {
         return Err(format!(
             "The pod template of {name} is {} KiB, too large to be kept on the object as the way back (200 KiB).",

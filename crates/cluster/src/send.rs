@@ -88,11 +88,16 @@ impl std::fmt::Debug for Sender {
     }
 }
 
-pub(crate) fn path(key: &Key) -> String {
-    let group = match key.kind {
+/// The `apiVersion` of a kind.
+pub(crate) fn group(kind: Kind) -> &'static str {
+    match kind {
         Kind::Rollout => "argoproj.io/v1alpha1",
         Kind::Deployment => "apps/v1",
-    };
+    }
+}
+
+pub(crate) fn path(key: &Key) -> String {
+    let group = group(key.kind);
     let plural = match key.kind {
         Kind::Rollout => "rollouts",
         Kind::Deployment => "deployments",

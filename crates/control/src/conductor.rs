@@ -208,6 +208,7 @@ impl Control {
         let mut template = release.known_good.template.clone();
         set_images(&mut template, &release.images);
         Some(model::release::KnownGood {
+            config: Vec::new(),
             template,
             steps: release.known_good.steps.clone(),
             blue_green: None,

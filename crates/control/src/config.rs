@@ -4,11 +4,14 @@
 //! before the press, and keeps nobody from pressing.
 
 use crate::Control;
+use crate::error::OrProblem as _;
 use crate::glance::Glances;
 use chrono::TimeDelta;
-use model::config::{Kept, State, changes, references};
+use model::Problem;
+use model::config::{ConfigKind, Held, Kept, Reference, State, changes, differing, hold, references};
 use model::known_good::{carries_all, path};
 use model::release::KnownGood;
+use model::rollback::{Call, route};
 use model::view::ConfigView;
 use model::workload::{Key, Workload, version_of};
 use std::collections::HashSet;
@@ -80,6 +83,42 @@ impl Control {
         self.inner.compared.at(at, self.compare(w, good)).await
     }
 
+    /// What a known-good version's ConfigMaps hold, for a plan that asks for them to be put back with the code: as they
+    /// were recorded with the version, else as they are before anything changes.
+    ///
+    /// # Errors
+    /// 409 where Tidegate may not make copies of them.
+    pub(crate) async fn held(&self, w: &Workload, good: &KnownGood) -> Result<Vec<Held>, Problem> {
+        let wanted = references(&good.template);
+        if !wanted.iter().any(|r| r.kind == ConfigKind::ConfigMap) {
+            return Ok(Vec::new());
+        }
+        let cluster = self.cluster(&w.key.cluster)?;
+        cluster.may_copy_config(&w.key).await.map_err(|why| {
+            Problem::conflict(format!(
+                "The plan asks for ConfigMaps to go back with the code (rollback.config: restore). {why} Allow it, or \
+                 write `config: keep`."
+            ))
+        })?;
+        let recorded = self.store().config_of(&w.key, &good.hash).await.or_problem()?.map(|(_, kept)| kept);
+        let mut kept = recorded.unwrap_or_default();
+        let unknown = |r: &&Reference| {
+            let known = kept.iter().find(|k| k.kind == r.kind && k.name == r.name);
+            known.is_none_or(|k| k.state == State::Unread)
+        };
+        let unknown: Vec<_> = wanted.iter().filter(unknown).cloned().collect();
+        if !unknown.is_empty() {
+            let now = cluster.config(&w.key, &unknown).await;
+            kept.retain(|k| k.state != State::Unread);
+            kept.extend(now);
+        }
+        let (held, not) = hold(&wanted, &kept);
+        for why in not {
+            tracing::info!(key = %w.key, why, "not held for a rollback");
+        }
+        Ok(held)
+    }
+
     async fn compare(&self, w: &Workload, good: &KnownGood) -> Option<ConfigView> {
         let wanted = references(&good.template);
         if wanted.is_empty() {
@@ -97,6 +136,11 @@ impl Control {
             k.state == State::Absent && !optional(&k.name)
         };
         let name = |k: &Kept| format!("{} {}", k.kind.key(), k.name);
+        let reverts = |call: &Call| matches!(call, Call::Revert | Call::RevertThroughWindow);
+        let put_back = match route(w, &good.hash).calls.iter().any(reverts) {
+            true => differing(&good.config, &now),
+            false => Vec::new(),
+        };
         Some(ConfigView {
             version: version_of(&good.images),
             since: then.as_ref().map(|(at, _)| *at),
@@ -104,21 +148,36 @@ impl Control {
             unread: now.iter().filter(|k| k.state == State::Unread).map(name).collect(),
             changed: then.map(|(_, then)| changes(&then, &now)).unwrap_or_default(),
             named: now.iter().map(name).collect(),
+            restored: put_back.iter().map(|h| format!("ConfigMap {}", h.name)).collect(),
         })
     }
+}
+
+/// What a rollback does about it, as a step of its own.
+pub(crate) fn put_back(config: &ConfigView) -> Option<String> {
+    let names = config.restored.join(", ");
+    (!names.is_empty()).then(|| {
+        format!(
+            "{names}: as {} read it, in an immutable copy that only its pods read. They start anew for it.",
+            config.version
+        )
+    })
 }
 
 /// Sentences for whoever is about to roll back.
 pub(crate) fn warnings(config: &ConfigView) -> Vec<String> {
     let mut all = Vec::new();
     let version = &config.version;
-    if !config.missing.is_empty() {
-        let names = config.missing.join(", ");
+    let stays = |name: &String| !config.restored.contains(name);
+    let missing: Vec<_> = config.missing.iter().filter(|name| stays(name)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        let names = missing.join(", ");
         all.push(format!("{names}, which {version} needs, is gone: its pods cannot start until it is back."));
     }
-    if !config.changed.is_empty() {
-        let part = |c: &model::config::Change| format!("{} {} ({})", c.kind.key(), c.name, c.words);
-        let parts: Vec<_> = config.changed.iter().map(part).collect();
+    let changed = config.changed.iter().filter(|c| stays(&format!("{} {}", c.kind.key(), c.name)));
+    let part = |c: &model::config::Change| format!("{} {} ({})", c.kind.key(), c.name, c.words);
+    let parts: Vec<_> = changed.map(part).collect();
+    if !parts.is_empty() {
         all.push(format!("Configuration stays as it is now. Since {version}: {}.", parts.join(", ")));
     }
     all

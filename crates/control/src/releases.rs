@@ -88,6 +88,11 @@ impl Control {
         startable(&workload)?;
         let good = self.cluster(&workload.key.cluster)?.template(&workload.key).await.or_problem()?;
         self.rehearsed_enough(&plan, &workload, &good.hash).await?;
+        let config = match plan.plan.restores_config() {
+            true => self.held(&workload, &good).await?,
+            false => Vec::new(),
+        };
+        let good = KnownGood { config, ..good };
         let now = self.now_utc();
         let valid = self.store().valid_approvals(id, &plan.digest, now).await.or_problem()?;
         approved_enough(valid.len(), plan.plan.spec.approvals.required)?;

@@ -103,3 +103,90 @@ async fn what_has_changed_since_the_known_good_version_and_what_is_gone_is_told_
     control.roll_back(&people.on_call, id, None).await.unwrap();
     replica.wait_state(id, State::RolledBack).await;
 }
+
+/// ConfigMaps that the pods of the workload's template read, and what they hold.
+async fn read_by_pods(world: &World) -> Vec<(String, serde_json::Value)> {
+    let admin = world.sandbox.admin().await.unwrap();
+    let template = world.template().await.template;
+    let kind = kube::api::ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("", "v1", "ConfigMap"));
+    let maps: kube::Api<kube::api::DynamicObject> =
+        kube::Api::namespaced_with(admin, &world.namespace, &kind);
+    let mut all = Vec::new();
+    for r in model::config::references(&template) {
+        if r.kind == model::config::ConfigKind::ConfigMap {
+            let map = maps.get(&r.name).await.unwrap();
+            all.push((r.name, map.data["data"].clone()));
+        }
+    }
+    all
+}
+
+fn restoring(plan: &str) -> String {
+    plan.replace("  approvals:", "  rollback: {config: restore}\n  approvals:")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_that_asks_for_it_has_config_maps_go_back_with_the_code_and_the_next_release_reads_them_anew()
+{
+    let world = World::new().await;
+    arranged(&world).await;
+    let replica = world.replica("a");
+    let people = people(&replica.control).await;
+    let control = &replica.control;
+    let gate = "[{weight: 50, bake: 10m}, {weight: 100}]";
+    let info = json!({"LEVEL": "info", "PORT": "8080"});
+    let debug = json!({"LEVEL": "debug", "PORT": "8080"});
+
+    // In flight: users go back at once, then the known-good pods start anew with what they read before.
+    let id = replica.release(&people, &restoring(&world.plan("1.1.0", gate))).await;
+    replica.wait(id, "first step", |r| r.step_since.is_some()).await;
+    settings(&world, "debug").await;
+    let told = async {
+        loop {
+            let preview = control.release(&people.on_call, id).await.unwrap().live.rollback.unwrap();
+            if preview.steps.iter().any(|s| s.contains("ConfigMap settings: as 1.0.0 read it")) {
+                let left = preview.cannot_undo.join(" ");
+                assert!(!left.contains("ConfigMap settings"), "{left}");
+                return;
+            }
+            let _ = tokio::time::timeout(Duration::from_secs(1), control.subscribe().recv()).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, told).await.unwrap();
+    control.roll_back(&people.on_call, id, None).await.unwrap();
+    replica.wait_state(id, State::RolledBack).await;
+    let read = read_by_pods(&world).await;
+    assert_eq!(model::config::original(&read[0].0), Some("settings"));
+    assert_eq!(read[0].1, info, "what the version read, not what is there now");
+    let w = world.wait_workload("at rest", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    assert_eq!(w.version(), "1.0.0");
+
+    // The next release reads the ConfigMap itself, as it is by then.
+    let quick = "[{weight: 50, bake: 1s}, {weight: 100}]";
+    let id = replica.release(&people, &restoring(&world.plan("1.2.0", quick))).await;
+    replica.wait_state(id, State::Succeeded).await;
+    assert_eq!(read_by_pods(&world).await, [("settings".to_owned(), debug)]);
+
+    // After its promotion the way back leads to the copy, which nobody can change.
+    settings(&world, "trace").await;
+    control.roll_back(&people.on_call, id, None).await.unwrap();
+    replica.wait_state(id, State::RolledBack).await;
+    let read = read_by_pods(&world).await;
+    assert_eq!((model::config::original(&read[0].0), &read[0].1), (Some("settings"), &info));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn config_that_has_not_changed_costs_a_rollback_nothing() {
+    let world = World::new().await;
+    arranged(&world).await;
+    let replica = world.replica("a");
+    let people = people(&replica.control).await;
+    let before = world.template().await;
+    let steps = "[{weight: 50, bake: 10m}, {weight: 100}]";
+    let id = replica.release(&people, &restoring(&world.plan("1.1.0", steps))).await;
+    replica.wait(id, "first step", |r| r.step_since.is_some()).await;
+    replica.control.roll_back(&people.on_call, id, None).await.unwrap();
+    replica.wait_state(id, State::RolledBack).await;
+    let after = world.template().await;
+    assert_eq!((after.hash, after.template), (before.hash, before.template), "the same pods");
+}

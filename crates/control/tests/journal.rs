@@ -21,6 +21,7 @@ fn intent(id: &str) -> Intent {
             name: "checkout".into(),
         },
         good: KnownGood {
+            config: Vec::new(),
             template: serde_json::json!({"spec": {}}),
             steps: None,
             blue_green: None,

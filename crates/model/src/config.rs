@@ -2,9 +2,16 @@
 //!
 //! Of a Secret nothing is known but when it was last written: its content is never read.
 
+mod held;
+
+pub use held::{Held, MOST, differing, hold, original, renamed, unpinned};
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Stands before the digest of a binary value.
+pub const BINARY: &str = "binary, sha256:";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ConfigKind {

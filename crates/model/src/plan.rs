@@ -262,6 +262,9 @@ pub struct Rollback {
     /// `required`: no start without a rehearsal that passed. `optional`, or nothing: one may be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehearsed: Option<String>,
+    /// `restore`: ConfigMaps go back with the code. `keep`, or nothing: they stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -299,6 +302,11 @@ impl Plan {
     /// It may start only after its rollback was rehearsed.
     pub fn rehearsal_required(&self) -> bool {
         self.spec.rollback.rehearsed.as_deref() == Some("required")
+    }
+
+    /// A rollback puts the ConfigMaps of the known-good version back with its code.
+    pub fn restores_config(&self) -> bool {
+        self.spec.rollback.config.as_deref() == Some("restore")
     }
 
     pub fn steps(&self) -> &[Step] {

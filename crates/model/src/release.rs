@@ -1,5 +1,6 @@
 //! A release: one execution of a plan's exact version.
 
+use crate::config::Held;
 use crate::ids::{Digest, PlanId, ReleaseId};
 use crate::rollback::Proof;
 use crate::span::Span;
@@ -99,6 +100,9 @@ pub struct KnownGood {
     /// are missing. `None` where they are not this version's to put back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blue_green: Option<Value>,
+    /// What its ConfigMaps held, where the plan asks for them to be put back with the code.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<Held>,
     /// Pod template hash of the stable ReplicaSet.
     pub hash: String,
     pub images: BTreeMap<String, String>,

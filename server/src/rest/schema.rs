@@ -159,6 +159,8 @@ pub struct RollbackSchema {
     pub policy: Option<String>,
     /// `required` when a rehearsal must have passed before the start; else `optional`.
     pub rehearsed: Option<String>,
+    /// `restore` when ConfigMaps go back with the code; else `keep`.
+    pub config: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

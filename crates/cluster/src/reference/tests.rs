@@ -54,6 +54,7 @@ impl Pair {
 
 fn good() -> KnownGood {
     KnownGood {
+        config: Vec::new(),
         template: template(),
         steps: Some(json!([{"setWeight": 10}])),
         blue_green: None,

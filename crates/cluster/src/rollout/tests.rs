@@ -20,6 +20,7 @@ fn facts(patch: &[(&str, Value)]) -> Facts {
 
 fn good() -> KnownGood {
     KnownGood {
+        config: Vec::new(),
         template: json!({"metadata": {"labels": {"app": "checkout"}}, "spec": {
             "initContainers": [{"name": "migrate", "image": "shop/migrate:1"}],
             "containers": [{"name": "proxy", "image": "mesh/proxy:2"}, {"name": "app", "image": "shop/checkout:1"}]}}),

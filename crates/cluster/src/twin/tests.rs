@@ -16,6 +16,7 @@ fn own() -> Value {
 
 fn good() -> KnownGood {
     KnownGood {
+        config: Vec::new(),
         template: json!({"metadata": {"labels": {"app": "mailer", "tier": "back"}}, "spec": {
             "initContainers": [{"name": "migrate", "image": "shop/migrate:1"}],
             "containers": [{"name": "app", "image": "shop/mailer:1"}]}}),

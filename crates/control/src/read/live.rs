@@ -4,7 +4,7 @@ use super::services::preview;
 use super::{weight, words};
 use crate::Control;
 use crate::analysis::analysed;
-use crate::config::warnings;
+use crate::config::{put_back, warnings};
 use crate::releases::{Ask, deed, may};
 use crate::retry::needs_reason;
 use crate::rollback::can_go_back;
@@ -40,6 +40,7 @@ impl Control {
         if let Some(w) = seen.filter(|_| can_go_back(release).is_ok()) {
             let mut preview = preview(w, &release.known_good, failed);
             let config = self.config_view(w, &release.known_good).await;
+            preview.steps.extend(config.as_ref().and_then(put_back));
             preview.cannot_undo.extend(config.as_ref().map(warnings).unwrap_or_default());
             preview.cannot_undo.extend(self.left_to_git(w).await);
             rollback = Some(preview);

@@ -4,7 +4,7 @@ use super::plans::{approval, least};
 use super::services::{instead, preview, see};
 use crate::Control;
 use crate::analysis::analysed;
-use crate::config::warnings;
+use crate::config::{put_back, warnings};
 use crate::error::OrProblem as _;
 use chrono::{DateTime, Utc};
 use model::audit::Event;
@@ -142,6 +142,7 @@ impl Control {
             let good = self.next_best(&release, &w, to).await?;
             let mut preview = preview(&w, &good, None);
             let config = self.config_view(&w, &good).await;
+            preview.steps.extend(config.as_ref().and_then(put_back));
             preview.cannot_undo.extend(config.as_ref().map(warnings).unwrap_or_default());
             preview.cannot_undo.extend(self.left_to_git(&w).await);
             let weight = super::weight(&release, Some(&w));

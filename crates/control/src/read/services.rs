@@ -1,6 +1,6 @@
 //! `/services`: every workload, straight from the watch cache.
 
-use crate::config::warnings;
+use crate::config::{put_back, warnings};
 use crate::known_good::WayBack;
 use crate::releases::deed;
 use crate::{Control, read_lock};
@@ -115,6 +115,7 @@ impl Control {
             // Of another version that was named it is told already.
             let same = config.as_ref().filter(|c| c.version == preview.to_version);
             if to.is_none_or(str::is_empty) || release.is_some() {
+                preview.steps.extend(same.and_then(put_back));
                 preview.cannot_undo.extend(same.map(warnings).unwrap_or_default());
             }
             preview
@@ -164,6 +165,7 @@ impl Control {
         let Some(good) = self.good_of(&told, record, w).await? else { return Ok(None) };
         let mut preview = preview(w, &good, None);
         let config = self.config_view(w, &good).await;
+        preview.steps.extend(config.as_ref().and_then(put_back));
         preview.cannot_undo.extend(config.as_ref().map(warnings).unwrap_or_default());
         if let Some(first) = under_way(&told.records, w)
             && let Some(first) = self.good_of(&told, first, w).await?

@@ -69,6 +69,7 @@ pub(crate) fn queued(plan: &Plan) -> Release {
         course: Course::Forward,
         reason: None,
         known_good: KnownGood {
+            config: Vec::new(),
             template: json!({"spec": {"containers": [{"name": "app", "image": OLD_IMAGE}]}}),
             steps: Some(json!([{"setWeight": 50}])),
             blue_green: None,

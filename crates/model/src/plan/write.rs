@@ -67,10 +67,11 @@ pub(super) fn yaml(plan: &Plan) -> String {
         out.figure(2, "maxP95Ms", a.max_p95_ms);
         out.figure(2, "maxP95Ratio", a.max_p95_ratio);
     }
-    if s.rollback.policy.is_some() || s.rollback.rehearsed.is_some() {
+    if s.rollback != super::Rollback::default() {
         out.head(1, "rollback");
         out.maybe(2, "policy", s.rollback.policy.as_deref());
         out.maybe(2, "rehearsed", s.rollback.rehearsed.as_deref());
+        out.maybe(2, "config", s.rollback.config.as_deref());
     }
     let from: Vec<_> = s.approvals.from.iter().map(|r| r.key().to_owned()).collect();
     out.head(1, "approvals");

@@ -143,6 +143,8 @@ pub struct ConfigView {
     /// What Tidegate may not read.
     pub unread: Vec<String>,
     pub changed: Vec<Change>,
+    /// Of what is gone or has changed, what a rollback puts back with the code, as its plan asks for.
+    pub restored: Vec<String>,
 }
 
 /// A way out of a rollback that does not get on.

@@ -12,6 +12,7 @@ use store::{Error, NewKnownGood, Notice, Store};
 
 fn good(hash: &str) -> KnownGood {
     KnownGood {
+        config: Vec::new(),
         template: json!({"spec": {"containers": [{"name": "app", "image": format!("checkout:{hash}")}]}}),
         steps: Some(json!([{"setWeight": 20}])),
         hash: hash.to_owned(),

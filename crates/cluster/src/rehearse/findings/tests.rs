@@ -35,6 +35,7 @@ fn images(tag: &str) -> BTreeMap<String, String> {
 
 fn good(template: Value) -> KnownGood {
     KnownGood {
+        config: Vec::new(),
         template,
         steps: None,
         blue_green: None,

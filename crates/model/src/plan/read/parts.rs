@@ -210,21 +210,24 @@ fn complete(a: Analysis) -> Analysis {
 }
 
 fn rollback(walk: &mut Walk, path: &str, node: &Node) -> Option<Rollback> {
-    let r = walk.map(path, node, &["policy", "rehearsed"])?;
+    let r = walk.map(path, node, &["policy", "rehearsed", "config"])?;
     let policy = r.get("policy").and_then(|(p, n)| {
         let policy = name(walk, &p, n)?;
         walk.warn(p, "Rollback policies are not read yet: a failing verdict rolls back at once.");
         Some(policy)
     });
-    let rehearsed = r.get("rehearsed").and_then(|(p, n)| {
+    let mut one_of = |key: &str, (one, other): (&str, &str)| {
+        let (p, n) = r.get(key)?;
         let word = walk.text(&p, n)?;
-        if !matches!(word, "required" | "optional") {
-            walk.error(&p, format!("Must be `required` or `optional`, not `{word}`."));
+        if word != one && word != other {
+            walk.error(&p, format!("Must be `{one}` or `{other}`, not `{word}`."));
             return None;
         }
         Some(word.to_owned())
-    });
-    Some(Rollback { policy, rehearsed })
+    };
+    let rehearsed = one_of("rehearsed", ("required", "optional"));
+    let config = one_of("config", ("restore", "keep"));
+    Some(Rollback { policy, rehearsed, config })
 }
 
 fn approvals(walk: &mut Walk, path: &str, node: &Node, environment: Option<&str>) -> Option<Approvals> {

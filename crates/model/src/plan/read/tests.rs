@@ -27,7 +27,7 @@ spec:
         - {weight: 25, bake: 5m, gates: [analysis, {approval: on-call}]}
         - {weight: 100}
   analysis: {templates: [success-rate-analysis], guard: standard}   # guard: the sequential test, always on
-  rollback: {policy: production-default, rehearsed: required}
+  rollback: {policy: production-default, rehearsed: required, config: restore}
   approvals: {required: 2, from: [approver], expire: 24h}
   window: business-hours
 "#;
@@ -58,7 +58,7 @@ fn the_example_of_the_design_is_accepted_with_what_is_not_acted_on_yet() {
     assert_eq!(read.plan.spec.approvals.expire, Span(86_400));
     let fields: Vec<_> = read.warnings.iter().map(|w| w.field.as_str()).collect();
     assert_eq!(fields, ["spec.analysis.templates", "spec.rollback.policy", "spec.window"]);
-    assert!(read.plan.rehearsal_required());
+    assert!(read.plan.rehearsal_required() && read.plan.restores_config());
 }
 
 #[test]
@@ -113,6 +113,7 @@ fn the_written_document_reads_as_people_think() {
           rollback:
             policy: production-default
             rehearsed: required
+            config: restore
           approvals:
             required: 2
             from: [approver]
@@ -378,7 +379,7 @@ prop_compose! {
                     templates: vec![], guard: Some("standard".into()), min_requests: Some(min),
                     max_error_percent: Some(f64::from(percent) / 1000.0), max_p95_ms: p95.map(|n| f64::from(n) / 1000.0), max_p95_ratio: Some(f64::from(ratio) / 1000.0),
                 },
-                rollback: Rollback { policy: None, rehearsed: Some("optional".into()) },
+                rollback: Rollback { policy: None, rehearsed: Some("optional".into()), config: Some("keep".into()) },
                 approvals: Approvals { required, from: vec![Role::Approver], expire: Span(expire) },
                 window,
                 workload: target.map(|(namespace, kind, name)| Target { cluster: None, namespace, kind, name }),
