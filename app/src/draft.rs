@@ -25,6 +25,9 @@ pub struct PlanForm {
     pub expire: String,
     /// It may start only after its rollback was rehearsed.
     pub rehearsed: bool,
+    /// Its rollback puts ConfigMaps back with the code.
+    #[serde(default)]
+    pub config: bool,
 }
 
 /// One container's new image.

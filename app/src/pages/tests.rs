@@ -405,6 +405,7 @@ fn a_service_lists_each_known_good_version_with_a_way_to_it() {
     let names = |all: &[&str]| all.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
     p.config = Some(ConfigView {
         version: "1.41.3".into(),
+        restored: vec![],
         since: Some(now()),
         named: names(&["ConfigMap checkout-config", "ConfigMap flags", "Secret db"]),
         missing: names(&["ConfigMap flags"]),

@@ -88,6 +88,10 @@ pub(super) fn form_half(p: &EditorPage, path: &str) -> AnyView {
             <input type="checkbox" name="form[rehearsed]" value="true" checked=f.rehearsed/>
             "Start only after its rollback was rehearsed"
         </label>
+        <label class="check">
+            <input type="checkbox" name="form[config]" value="true" checked=f.config/>
+            "Roll ConfigMaps back with the code"
+        </label>
     };
     view! {
         {sect("w-h", "What", nothing(), what.into_any())}

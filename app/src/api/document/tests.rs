@@ -1,0 +1,161 @@
+use super::*;
+
+const PLAN: &str = "\
+apiVersion: tidegate.dev/v1
+kind: Plan
+metadata:
+  name: checkout-1-42-0
+  service: checkout
+  environment: production
+spec:
+  change:
+    images:
+      app: registry.example.com/checkout:1.42.0
+    migrations:
+    - 0087_add_tax_region.sql
+  strategy:
+    canary:
+      steps:
+      - weight: 5
+        bake: 2m
+        gates:
+        - analysis
+      - weight: 25
+        bake: 5m
+        gates:
+        - analysis
+        - approval: on-call
+      - weight: 100
+  approvals:
+    required: 2
+    from:
+    - approver
+    expire: 24h
+  window: business-hours
+";
+
+fn untouched() -> Draft {
+    let (form, yaml) = begin(PLAN);
+    Draft { base: yaml.clone(), yaml, form, op: None }
+}
+
+#[test]
+fn an_untouched_draft_stays_the_same_document() {
+    let (form, yaml) = settle(untouched());
+    assert_eq!(yaml, PLAN);
+    assert_eq!(form, untouched().form);
+    assert!(form.steps[1].on_call && form.steps[1].analysis && !form.steps[2].analysis);
+}
+
+#[test]
+fn the_form_is_written_into_the_document_and_keeps_what_it_does_not_show() {
+    let mut draft = untouched();
+    draft.form.steps[1].weight = "30".into();
+    draft.form.steps[0].analysis = false;
+    draft.form.min_requests = "120".into();
+    let (form, yaml) = settle(draft);
+    assert!(yaml.contains("weight: 30") && yaml.contains("minRequests: 120"));
+    assert!(yaml.contains("0087_add_tax_region.sql") && yaml.contains("window: business-hours"));
+    assert!(!form.steps[0].analysis);
+}
+
+#[test]
+fn the_box_says_whether_a_rehearsal_is_required_and_keeps_the_rest_of_the_rollback() {
+    let mut draft = untouched();
+    draft.form.rehearsed = true;
+    let (form, yaml) = settle(draft);
+    assert!(form.rehearsed && yaml.contains("rollback:\n    rehearsed: required\n"), "{yaml}");
+    let unticked = |yaml: &str| {
+        let (mut form, yaml) = begin(yaml);
+        form.rehearsed = false;
+        settle(Draft { base: yaml.clone(), yaml, form, op: None }).1
+    };
+    assert_eq!(unticked(&yaml), PLAN);
+    let policy = yaml.replace("rehearsed: required", "policy: default\n    rehearsed: required");
+    assert!(unticked(&policy).contains("rollback:\n    policy: default\n"));
+    let optional = yaml.replace("rehearsed: required", "rehearsed: optional");
+    assert_eq!(unticked(&optional), optional, "what the form does not show is kept");
+    let (mut form, both) = begin(&yaml);
+    form.config = true;
+    let both = settle(Draft { base: both.clone(), yaml: both, form, op: None }).1;
+    assert!(both.contains("rehearsed: required\n    config: restore\n"), "{both}");
+}
+
+#[test]
+fn an_edited_document_fills_the_form() {
+    let mut draft = untouched();
+    draft.yaml = draft.yaml.replace("weight: 25", "weight: 40").replace('\n', "\r\n");
+    draft.form.steps[1].weight = "30".into();
+    let (form, yaml) = settle(draft);
+    assert_eq!(form.steps[1].weight, "40");
+    assert!(yaml.contains("weight: 40") && !yaml.contains('\r'));
+}
+
+#[test]
+fn a_rolling_update_keeps_its_one_step_and_gets_no_canary() {
+    let rolling = PLAN.split("    canary:").next().unwrap().to_owned()
+        + "    rolling:\n      bake: 5m\n      gates:\n      - approval: on-call\n"
+        + "  approvals:"
+        + PLAN.split("  approvals:").nth(1).unwrap();
+    let (form, yaml) = begin(&rolling);
+    assert!(form.fixed == "rolling" && form.steps.len() == 1 && form.steps[0].on_call);
+    let mut draft = Draft { base: yaml.clone(), yaml, form, op: None };
+    draft.form.steps[0].bake = "10m".into();
+    let (form, yaml) = settle(draft);
+    assert!(
+        yaml.contains("rolling:\n      bake: 10m") && !yaml.contains("canary") && !yaml.contains("weight")
+    );
+    assert_eq!(form.steps[0].bake, "10m");
+}
+
+#[test]
+fn a_blue_green_release_stays_as_the_document_says_and_is_told_in_words() {
+    let strategy =
+        "    blueGreen:\n      preview:\n        bake: 2m\n        gates:\n        - approval: on-call\n";
+    let document = PLAN.split("    canary:").next().unwrap().to_owned()
+        + strategy
+        + "  approvals:"
+        + PLAN.split("  approvals:").nth(1).unwrap();
+    let (form, yaml) = begin(&document);
+    assert!(
+        form.about.contains("before the switch: 2m, then on-call. Bake after it: none."),
+        "{}",
+        form.about
+    );
+    let mut draft = Draft { base: yaml.clone(), yaml, form, op: None };
+    draft.form.required = "1".into();
+    draft.form.about.clear();
+    let (form, yaml) = settle(draft);
+    assert!(yaml.contains(strategy) && !yaml.contains("canary") && yaml.contains("required: 1"), "{yaml}");
+    assert!(form.fixed == "blueGreen" && !form.about.is_empty());
+}
+
+#[test]
+fn what_somebody_typed_wrong_is_kept_for_the_check_to_name() {
+    let mut draft = untouched();
+    draft.form.steps[1].weight = "a quarter".into();
+    let (form, yaml) = settle(draft);
+    assert_eq!(form.steps[1].weight, "a quarter");
+    assert!(yaml.contains("weight: a quarter"));
+}
+
+#[test]
+fn steps_are_added_removed_and_moved() {
+    let op = |op: &str| settle(Draft { op: Some(op.into()), ..untouched() }).0.steps;
+    let weights = |steps: Vec<StepForm>| steps.into_iter().map(|s| s.weight).collect::<Vec<_>>();
+    assert_eq!(weights(op("add")), ["5", "25", "62", "100"]);
+    assert_eq!(weights(op("remove-1")), ["5", "100"]);
+    assert_eq!(weights(op("up-1")), ["25", "5", "100"]);
+    assert_eq!(weights(op("down-2")), ["5", "25", "100"]);
+    assert_eq!(weights(op("nonsense")), ["5", "25", "100"]);
+}
+
+#[test]
+fn a_draft_survives_the_address_and_back() {
+    let draft = untouched();
+    let query = query(&draft).unwrap();
+    let asked = Asked::read(&query);
+    assert_eq!(asked.draft, Some(draft));
+    assert!(Asked::read("service=checkout&from=7").draft.is_none());
+    assert_eq!(Asked::read("?service=checkout").service.as_deref(), Some("checkout"));
+}
