@@ -172,7 +172,7 @@ test('a Deployment that is held, goes on, and goes back', async ({ world, servic
       const mailer = new Crash(world, crash.replica, { namespace: web.namespace, name: 'mailer' });
       const deploys = places(['deploy'], where);
       await mailer.arm(deploys[0]);
-      await mailer.begin(rolling(web));
+      await mailer.begin(mailerPlan(web, '{rolling: {bake: 1s}}'));
       await mailer.through(deploys);
       const deed = async (what: string) =>
         mailer.api('on-call').ask(`/api/v1/releases/1/${what}`, { body: { reason: 'look first' } }).catch(() => undefined);
@@ -195,6 +195,68 @@ test('a Deployment that is held, goes on, and goes back', async ({ world, servic
     'killed when each effect was settled': () => rolls('crash-rolled', ['settled'], false),
     'back, killed before and after': () => rolls('crash-undone', BEFORE_AND_AFTER, true),
     'back, killed when it was settled': () => rolls('crash-undo', ['settled'], true),
+  });
+});
+
+test('a canary Deployment beside a plain one', async ({ world, service }) => {
+  const beside = async (name: string, where: string[], back: boolean) => {
+    const web = await service(name);
+    const before = await deployment(web, { replicas: 4, minReadySeconds: 0 });
+    await crashing(world, web, async (crash) => {
+      const mailer = new Crash(world, crash.replica, { namespace: web.namespace, name: 'mailer' });
+      const ours = new Crash(world, crash.replica, { namespace: web.namespace, name: 'mailer-tidegate' });
+      const steps = back ? '[{weight: 34, bake: 10m}, {weight: 100}]' : '[{weight: 34, bake: 1s}, {weight: 100}]';
+      const all = back ? places(['retire'], where) : places(['deploy', 'scale', 'take_over', 'retire'], where);
+      if (!back) await mailer.arm(all[0]);
+      await mailer.begin(mailerPlan(web, `{canary: {steps: ${steps}}}`));
+      if (back) {
+        await until('two pods stand beside it', async () => (await mailer.api('viewer').release(1)).weight >= 33, 60);
+        await mailer.arm(all[0]);
+        await mailer.api('on-call').ask('/api/v1/releases/1/abort', { body: { reason: 'enough' } }).catch(() => undefined);
+      }
+      await mailer.through(all, 90);
+      await mailer.ended(back ? 'cancelled' : 'succeeded', 120);
+      const after = await mailerOf(web);
+      expect(after.spec.template.spec.containers[0].image).toBe(web.image(back ? '1.0.0' : '2.0.0'));
+      expect(kept(after)).toEqual(kept(before));
+      expect((await web.kube.get(MAILER(web))).items.map((d: Obj) => d.metadata.name)).toEqual(['mailer']);
+      // Taking it over is a deploy of the user's own; the rest there is marks.
+      expect(mailer.changes()).toEqual(back ? [] : ['deploy']);
+      expect(ours.changes()).toEqual(['create', 'scale 2', 'scale 0', 'delete']);
+      await mailer.recorded();
+    });
+  };
+  await together({
+    'killed before and after each effect': () => beside('crash-beside', BEFORE_AND_AFTER, false),
+    'killed when each effect was settled': () => beside('crash-besides', ['settled'], false),
+    'back, killed before and after': () => beside('crash-retire', BEFORE_AND_AFTER, true),
+    'back, killed when it was settled': () => beside('crash-retired', ['settled'], true),
+  });
+});
+
+test('a blue-green Rollout that is switched', async ({ world, service }) => {
+  const switched = async (name: string, where: string[]) => {
+    const web = await service(name);
+    const before = kept(await blueGreen(web));
+    await crashing(world, web, async (crash) => {
+      const search = new Crash(world, crash.replica, { namespace: web.namespace, name: 'search' });
+      const all = places(['switch'], where);
+      await search.arm(all[0]);
+      const both = '{blueGreen: {preview: {bake: 1s}, after: {bake: 1s}}}';
+      await search.begin(mailerPlan(web, both).replaceAll('mailer', 'search').replace('kind: Deployment', 'kind: Rollout'));
+      await search.through(all, 90);
+      await search.ended('succeeded', 120);
+      const after = await web.kube.healthy(web.namespace, 'search');
+      expect(after.status.blueGreen.activeSelector).toBe(after.status.currentPodHash);
+      expect(after.spec.template.spec.containers[0].image).toBe(web.image('2.0.0'));
+      expect(kept(after)).toEqual(before);
+      expect(search.changes()).toEqual(['deploy', 'switch', 'restore steps']);
+      await search.recorded();
+    });
+  };
+  await together({
+    'killed before and after it': () => switched('crash-switch', BEFORE_AND_AFTER),
+    'killed when it was settled': () => switched('crash-switched', ['settled']),
   });
 });
 
@@ -237,16 +299,16 @@ function mailerOf(web: Service): Promise<Obj> {
   return web.kube.get(`${MAILER(web)}/mailer`);
 }
 
-/** Slow enough to be held in the middle, whatever dies meanwhile. */
-async function deployment(web: Service): Promise<Obj> {
+/** Unless told otherwise slow enough to be held in the middle, whatever dies meanwhile. */
+async function deployment(web: Service, { replicas, minReadySeconds } = { replicas: 5, minReadySeconds: 4 }): Promise<Obj> {
   const labels = { app: 'mailer' };
   await web.kube.create(MAILER(web), {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: { name: 'mailer', labels },
     spec: {
-      replicas: 5,
-      minReadySeconds: 4,
+      replicas,
+      minReadySeconds,
       strategy: { rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       selector: { matchLabels: labels },
       template: { metadata: { labels }, spec: { containers: [{ name: 'app', image: web.image('1.0.0') }] } },
@@ -254,18 +316,43 @@ async function deployment(web: Service): Promise<Obj> {
   });
   return until('the Deployment is available', async () => {
     const seen = await mailerOf(web);
-    return seen.status?.availableReplicas === 5 && seen;
+    return seen.status?.availableReplicas === replicas && seen;
   });
 }
 
-function rolling(web: Service): string {
+/** A blue-green Rollout with its two Services, Healthy on 1.0.0. */
+async function blueGreen(web: Service): Promise<Obj> {
+  const labels = { app: 'search' };
+  for (const name of ['search', 'search-preview']) {
+    await web.kube.create(`/api/v1/namespaces/${web.namespace}/services`, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name },
+      spec: { selector: labels, ports: [{ port: 80 }] },
+    });
+  }
+  await web.kube.create(`/apis/argoproj.io/v1alpha1/namespaces/${web.namespace}/rollouts`, {
+    apiVersion: 'argoproj.io/v1alpha1',
+    kind: 'Rollout',
+    metadata: { name: 'search', labels },
+    spec: {
+      replicas: 2,
+      selector: { matchLabels: labels },
+      strategy: { blueGreen: { activeService: 'search', previewService: 'search-preview', autoPromotionEnabled: false } },
+      template: { metadata: { labels }, spec: { containers: [{ name: 'app', image: web.image('1.0.0') }] } },
+    },
+  });
+  return web.kube.healthy(web.namespace, 'search');
+}
+
+function mailerPlan(web: Service, strategy: string): string {
   return [
     'apiVersion: tidegate.dev/v1',
     'kind: Plan',
     `metadata: {name: mailer-2, service: mailer, environment: production}`,
     'spec:',
     `  change: {images: {app: "${web.image('2.0.0')}"}}`,
-    '  strategy: {rolling: {bake: 1s}}',
+    `  strategy: ${strategy}`,
     `  workload: {namespace: ${web.namespace}, kind: Deployment, name: mailer}`,
     '  approvals: {required: 1, from: [approver], expire: 24h}',
     '',

@@ -67,18 +67,21 @@ export function writes(auditLog: string, wanted: Wanted): Write[] {
 }
 
 /**
- * What a write by Tidegate did to a Rollout, with what makes it one of a kind: `deploy`, `open pause 1`, `abort`,
- * `revert`, `restore steps`. `void` changes nothing but the mark. Applying the same one twice for one release is the fault that tests look for.
+ * What a write by Tidegate did to a workload, with what makes it one of a kind: `deploy`, `open pause 1`, `abort`,
+ * `revert`, `restore steps`; to a canary Deployment `create`, `scale 2`, `delete`. `void` changes nothing but the mark. Applying the same one twice for one release is the fault that tests look for.
  */
 export function effectOf(write: Write): string {
+  if (write.verb === 'create' || write.verb === 'delete') return write.verb;
   const ops: Obj[] = Array.isArray(write.body) ? write.body : [];
   const at = (path: string, op?: string) => ops.find((o) => o.path === path && (!op || o.op === op));
+  if (at('/spec/replicas', 'replace') ?? at('/spec/replicas', 'add')) return `scale ${ops.find((o) => o.path === '/spec/replicas' && o.op !== 'test')?.value}`;
+  if (at('/status/blueGreen/activeSelector', 'test') && at('/status/pauseConditions', 'remove')) return 'switch';
   if (at('/status/pauseConditions', 'remove')) return `open pause ${at('/status/currentStepIndex', 'test')?.value}`;
   if (at('/status/abort')) return 'abort';
   if (at('/status/promoteFull')) return 'promote full';
   if (ops.some((o) => o.op !== 'test' && /^\/spec\/template\/spec\/.*\/image$/.test(o.path))) return 'deploy';
   if (at('/spec/template', 'replace')) return 'revert';
-  if (ops.some((o) => o.op !== 'test' && o.path.startsWith('/spec/strategy/canary/steps'))) return 'restore steps';
+  if (ops.some((o) => o.op !== 'test' && /^\/spec\/strategy\/(canary\/steps|blueGreen\/)/.test(o.path))) return 'restore steps';
   if (at('/spec/paused')) return at('/spec/paused')?.value ? 'pause' : 'unpause';
   // Only a mark: an attempt that nobody saw can no longer happen.
   if (ops.every((o) => o.op === 'test' || o.path.startsWith('/metadata/annotations'))) return 'void';
