@@ -12,6 +12,7 @@ import { QUICK } from '../lib/plan.ts';
 import type { Service } from '../lib/service.ts';
 import { expect, test } from '../lib/test.ts';
 import { until } from '../lib/until.ts';
+import { blueGreen, deployment, MAILER, mailerOf } from '../lib/workloads.ts';
 
 const TO_THE_END = QUICK.map((step) => (step.bake ? { ...step, bake: '1s' } : step));
 const STANDS = [{ weight: 20, bake: '10m' }, { weight: 60, bake: '10m' }, { weight: 100 }];
@@ -291,58 +292,6 @@ async function withoutReplicaSet(web: Service, hash: string): Promise<void> {
     const left = await web.kube.get(`${path}?labelSelector=rollouts-pod-template-hash%3D${hash}`);
     return left.items.length === 0;
   });
-}
-
-const MAILER = (web: Service) => `/apis/apps/v1/namespaces/${web.namespace}/deployments`;
-
-function mailerOf(web: Service): Promise<Obj> {
-  return web.kube.get(`${MAILER(web)}/mailer`);
-}
-
-/** Unless told otherwise slow enough to be held in the middle, whatever dies meanwhile. */
-async function deployment(web: Service, { replicas, minReadySeconds } = { replicas: 5, minReadySeconds: 4 }): Promise<Obj> {
-  const labels = { app: 'mailer' };
-  await web.kube.create(MAILER(web), {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: { name: 'mailer', labels },
-    spec: {
-      replicas,
-      minReadySeconds,
-      strategy: { rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      selector: { matchLabels: labels },
-      template: { metadata: { labels }, spec: { containers: [{ name: 'app', image: web.image('1.0.0') }] } },
-    },
-  });
-  return until('the Deployment is available', async () => {
-    const seen = await mailerOf(web);
-    return seen.status?.availableReplicas === replicas && seen;
-  });
-}
-
-/** A blue-green Rollout with its two Services, Healthy on 1.0.0. */
-async function blueGreen(web: Service): Promise<Obj> {
-  const labels = { app: 'search' };
-  for (const name of ['search', 'search-preview']) {
-    await web.kube.create(`/api/v1/namespaces/${web.namespace}/services`, {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { name },
-      spec: { selector: labels, ports: [{ port: 80 }] },
-    });
-  }
-  await web.kube.create(`/apis/argoproj.io/v1alpha1/namespaces/${web.namespace}/rollouts`, {
-    apiVersion: 'argoproj.io/v1alpha1',
-    kind: 'Rollout',
-    metadata: { name: 'search', labels },
-    spec: {
-      replicas: 2,
-      selector: { matchLabels: labels },
-      strategy: { blueGreen: { activeService: 'search', previewService: 'search-preview', autoPromotionEnabled: false } },
-      template: { metadata: { labels }, spec: { containers: [{ name: 'app', image: web.image('1.0.0') }] } },
-    },
-  });
-  return web.kube.healthy(web.namespace, 'search');
 }
 
 function mailerPlan(web: Service, strategy: string): string {

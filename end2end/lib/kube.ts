@@ -92,8 +92,12 @@ export class Kube {
   }
 
   /** Watches one Rollout; `seen` gets every state that the API server tells. Returns how to end it. */
-  async watchRollout(ns: string, name: string, seen: (rollout: Obj) => void): Promise<() => void> {
-    const { request } = this.#open('GET', `${ROLLOUTS(ns)}?watch=1&fieldSelector=metadata.name=${name}`);
+  watchRollout(ns: string, name: string, seen: (rollout: Obj) => void): Promise<() => void> {
+    return this.watch(`${ROLLOUTS(ns)}?watch=1&fieldSelector=metadata.name=${name}`, seen);
+  }
+
+  async watch(path: string, seen: (object: Obj) => void): Promise<() => void> {
+    const { request } = this.#open('GET', path);
     await new Promise<void>((resolve, reject) => {
       request.once('error', reject);
       request.once('response', (response) => {

@@ -23,6 +23,7 @@ export interface WorldFile {
     tidegate_kubeconfig: string;
     apiserver_url: string;
     prometheus_url: string;
+    traffic_url: string;
     audit_log: string;
     bin_dir: string;
     pids: Record<string, number>;

@@ -74,7 +74,8 @@ export function effectOf(write: Write): string {
   if (write.verb === 'create' || write.verb === 'delete') return write.verb;
   const ops: Obj[] = Array.isArray(write.body) ? write.body : [];
   const at = (path: string, op?: string) => ops.find((o) => o.path === path && (!op || o.op === op));
-  if (at('/spec/replicas', 'replace') ?? at('/spec/replicas', 'add')) return `scale ${ops.find((o) => o.path === '/spec/replicas' && o.op !== 'test')?.value}`;
+  const scaled = at('/spec/replicas', 'replace') ?? at('/spec/replicas', 'add');
+  if (scaled) return `scale ${scaled.value}`;
   if (at('/status/blueGreen/activeSelector', 'test') && at('/status/pauseConditions', 'remove')) return 'switch';
   if (at('/status/pauseConditions', 'remove')) return `open pause ${at('/status/currentStepIndex', 'test')?.value}`;
   if (at('/status/abort')) return 'abort';

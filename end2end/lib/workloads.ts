@@ -1,0 +1,57 @@
+/** Workloads of other kinds, in the namespace of a test's own service. */
+import type { Obj } from './kube.ts';
+import type { Service } from './service.ts';
+import { until } from './until.ts';
+
+/** Deployments of its namespace. */
+export const MAILER = (web: Service) => `/apis/apps/v1/namespaces/${web.namespace}/deployments`;
+
+export function mailerOf(web: Service): Promise<Obj> {
+  return web.kube.get(`${MAILER(web)}/mailer`);
+}
+
+/** A Deployment `mailer` on 1.0.0; unless told otherwise slow enough to be held in the middle, whatever dies meanwhile. */
+export async function deployment(web: Service, { replicas, minReadySeconds } = { replicas: 5, minReadySeconds: 4 }): Promise<Obj> {
+  const labels = { app: 'mailer' };
+  await web.kube.create(MAILER(web), {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'mailer', labels },
+    spec: {
+      replicas,
+      minReadySeconds,
+      strategy: { rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { containers: [{ name: 'app', image: web.image('1.0.0') }] } },
+    },
+  });
+  return until('the Deployment is available', async () => {
+    const seen = await mailerOf(web);
+    return seen.status?.availableReplicas === replicas && seen;
+  });
+}
+
+/** A blue-green Rollout `search` with its two Services, Healthy on 1.0.0. */
+export async function blueGreen(web: Service, settings: Obj = { autoPromotionEnabled: false }): Promise<Obj> {
+  const labels = { app: 'search' };
+  for (const name of ['search', 'search-preview']) {
+    await web.kube.create(`/api/v1/namespaces/${web.namespace}/services`, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name },
+      spec: { selector: labels, ports: [{ port: 80 }] },
+    });
+  }
+  await web.kube.create(`/apis/argoproj.io/v1alpha1/namespaces/${web.namespace}/rollouts`, {
+    apiVersion: 'argoproj.io/v1alpha1',
+    kind: 'Rollout',
+    metadata: { name: 'search', labels },
+    spec: {
+      replicas: 2,
+      selector: { matchLabels: labels },
+      strategy: { blueGreen: { activeService: 'search', previewService: 'search-preview', ...settings } },
+      template: { metadata: { labels }, spec: { containers: [{ name: 'app', image: web.image('1.0.0') }] } },
+    },
+  });
+  return web.kube.healthy(web.namespace, 'search');
+}
