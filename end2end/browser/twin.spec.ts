@@ -44,7 +44,7 @@ test('a Deployment is released by a canary beside it and taken back', async ({ w
 
   await press(onCall, 'ROLL BACK');
   const panel = onCall.getByRole('dialog').filter({ visible: true });
-  await expect(panel).toContainText('The canary Deployment goes at once');
+  await expect(panel).toContainText('The second Deployment goes at once');
   await info.attach('the way back', { body: await onCall.screenshot(), contentType: 'image/png' });
   await panel.getByLabel(/^Reason/).fill('pressed by a test');
   await panel.getByRole('button', { name: /^Roll back to .* now$/ }).click();

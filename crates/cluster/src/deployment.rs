@@ -4,6 +4,7 @@
 //! the API server takes a template and nothing happens, so both go in one patch.
 
 use crate::driver::{Driver, Incoming, Request, Requests, Seen, mark};
+use crate::front;
 use crate::observe::{ATTEMPT, Facts};
 use crate::patch::{Patch, annotation};
 use crate::rollout::images;
@@ -40,6 +41,11 @@ impl Driver for Rolling {
 
     fn revert(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood, _window: bool) -> Requests {
         Ok(vec![Request::marked(&seen.workload.key, revert(seen.facts, attempt, good))])
+    }
+
+    /// Also where nothing stands beside it any more: a switch may still be on its way.
+    fn hand_back(&self, seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
+        front::hand_back(seen, attempt)
     }
 
     fn restore(&self, _: &Seen<'_>, _: &AttemptId, _: &KnownGood) -> Requests {

@@ -86,7 +86,7 @@ impl Driver for Beside {
     }
 
     fn hand_back(&self, seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
-        front::hand_back(seen, attempt)
+        deployment::Rolling.hand_back(seen, attempt)
     }
 
     fn take_over(&self, seen: &Seen<'_>, attempt: &AttemptId, new: &Incoming<'_>) -> Requests {

@@ -150,6 +150,15 @@ async fn by_a_deployments_rolling_update() {
     nobody_is_sent_to_nothing(&world, &key, plan("1s"), plan("10m")).await;
 }
 
+/// Taken back from wherever it is by then: the preview, or the switch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_a_deployments_switch() {
+    let world = World::new().await;
+    let key = world.deployment().await;
+    let plan = |bake: &str| json!({"blueGreen": {"after": {"bake": bake}}});
+    nobody_is_sent_to_nothing(&world, &key, plan("1s"), plan("10m")).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_a_canary_deployment() {
     let world = World::new().await;

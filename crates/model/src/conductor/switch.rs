@@ -70,7 +70,12 @@ fn after_preview(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step) -> Decis
     if let Err(why) = w.parting_label() {
         return stand(r, State::Paused, None, why);
     }
-    if !stands(twin, twin.desired) || twin.desired < w.replicas {
+    if twin.desired < w.replicas {
+        // Its owner has made it larger since the preview was reached.
+        let scale = Effect::Scale { from: twin.desired, to: w.replicas };
+        return act(i, scale, "Scaling the second Deployment.");
+    }
+    if !stands(twin, twin.desired) {
         let why =
             format!("{} of {} pods are ready: users are switched when all are.", twin.ready, w.replicas);
         return stand(r, State::Running, None, why);

@@ -10,4 +10,5 @@ mod looks;
 mod properties;
 mod rolling;
 mod sim;
+mod switch;
 mod turning;

@@ -3,7 +3,7 @@
 
 use super::super::next::tried;
 use super::super::sample::{
-    CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, at, deployment, images, plan, queued, revision, step, verdict,
+    CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, at, deployment, front, images, plan, queued, revision, step, verdict,
 };
 use super::super::{
     Decision, Effect, Input, Record, apply, begin, hold, leave, next, open_gate, resume, to_be_voided, waive,
@@ -12,11 +12,11 @@ use super::chaos::{Fate, Op, Outside, Press, cases, gates, meddling, op};
 use super::sim::{THIRD, THIRD_IMAGE};
 use crate::ids::AttemptId;
 use crate::plan::beside::pods;
-use crate::plan::{Gate, Plan};
+use crate::plan::{BlueGreen, Gate, Plan, Strategy as PlanStrategy};
 use crate::release::{Course, Release, State};
 use crate::span::Span;
 use crate::verdict::Class;
-use crate::workload::{Phase, Twin, Workload};
+use crate::workload::{Front, Phase, Twin, Workload};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -61,6 +61,12 @@ struct Sim {
     made: u32,
     scaled: Vec<i32>,
     takeovers: u32,
+    /// The Service tells the second Deployment's pods from the user's own: a blue-green release.
+    apart: bool,
+    /// The Service sends users to the second Deployment.
+    switched: bool,
+    /// The Service's mark.
+    front: Option<String>,
 }
 
 /// One request with its preconditions, as it was built.
@@ -97,6 +103,12 @@ enum Request {
         after: Option<String>,
         paused: bool,
     },
+    /// Holds for the Service as it was when that was decided.
+    Switch {
+        mark: Option<String>,
+    },
+    /// Without a condition.
+    HandBack,
 }
 
 impl Sim {
@@ -117,6 +129,9 @@ impl Sim {
             made: 0,
             scaled: Vec::new(),
             takeovers: 0,
+            apart: false,
+            switched: false,
+            front: None,
         }
     }
 
@@ -139,6 +154,8 @@ impl Sim {
             Effect::Revert => vec![Request::Revert { after, revision }],
             Effect::Pause => vec![Request::Pause { after, paused: true }],
             Effect::Resume => vec![Request::Pause { after, paused: false }],
+            Effect::Switch => vec![Request::Switch { mark: seen.front.clone() }],
+            Effect::HandBack => vec![Request::HandBack],
             other => panic!("{other:?} is not for a Deployment"),
         }
     }
@@ -179,6 +196,17 @@ impl Sim {
             }
             Request::Delete { uid } => {
                 self.twin = self.twin.take().filter(|t| t.uid != *uid);
+                return true;
+            }
+            Request::Switch { mark } => {
+                if self.front != *mark || self.switched {
+                    return false;
+                }
+                (self.switched, self.front) = (true, Some(id.to_owned()));
+                return true;
+            }
+            Request::HandBack => {
+                (self.switched, self.front) = (false, Some(id.to_owned()));
                 return true;
             }
             Request::TakeOver { after, revision } => {
@@ -295,6 +323,9 @@ impl Sim {
         w.revisions.extend(others);
         w.current_hash = Some(self.current.to_owned());
         w.stable_hash = stable.or_else(|| w.current_hash.clone());
+        if self.apart {
+            w.fronts = vec![Front { attempt: self.front.clone(), ..front(self.switched) }];
+        }
         if let Some(twin) = &self.twin {
             if twin.named {
                 w.revisions.push(revision(CANARY, twin.image, 1, twin.ready));
@@ -313,7 +344,7 @@ impl Sim {
                 hash: twin.named.then(|| CANARY.to_owned()),
                 images: images(twin.image),
                 attempt: Some(twin.attempt.clone()),
-                apart: false,
+                apart: self.apart,
             }));
         }
         w
@@ -325,12 +356,13 @@ impl Sim {
             && self.of(GOOD) >= self.replicas
             && self.of(OWN_NEW) == 0
             && self.twin.is_none()
+            && !self.switched
     }
 }
 
 /// What happens beside the common: to two objects, and to effects of two requests.
 #[derive(Clone, Debug)]
-enum Odd {
+pub(super) enum Odd {
     Common(Op),
     /// The next effect's first request arrives; the others so many turns later, or never.
     Torn(Option<u8>),
@@ -341,9 +373,9 @@ enum Odd {
     Rescaled(i32),
 }
 
-struct Drive {
+pub(super) struct Drive {
     plan: Plan,
-    release: Release,
+    pub(super) release: Release,
     sim: Sim,
     cache: Workload,
     /// The cluster as it was when the watch caught up last.
@@ -358,8 +390,9 @@ struct Drive {
 }
 
 impl Drive {
-    fn new(plan: Plan) -> Self {
-        let sim = Sim::new();
+    pub(super) fn new(plan: Plan) -> Self {
+        let apart = matches!(plan.spec.strategy, PlanStrategy::BlueGreen(_));
+        let sim = Sim { apart, ..Sim::new() };
         let mut release = queued(&plan);
         release.workload = deployment().key;
         Self {
@@ -389,9 +422,12 @@ impl Drive {
         }
         if let Effect::Scale { to, .. } = effect {
             let step = self.plan.steps().get(r.passed.len()).unwrap();
-            assert!(*to <= pods(step.weight, self.cache.replicas), "{to} pods for {} %", step.weight);
+            let most =
+                if self.sim.apart { self.cache.replicas } else { pods(step.weight, self.cache.replicas) };
+            assert!(*to <= most, "{to} pods for {} %", step.weight);
         }
-        let last = self.plan.steps().len() - 1;
+        assert!(*effect != Effect::Switch || !r.passed.is_empty(), "switched before the preview had passed");
+        let last = self.plan.steps().len() - usize::from(!self.sim.apart);
         assert!(*effect != Effect::TakeOver || r.passed.len() >= last, "taken over before it was proven");
         assert!(r.attempt.is_none(), "two attempts at once");
     }
@@ -459,7 +495,8 @@ impl Drive {
                 assert!(s.is_back(), "cancelled only on paper: {s:?}");
             }
             State::Succeeded => {
-                let all = s.image == NEW_IMAGE && s.of(OWN_NEW) == s.replicas && s.twin.is_none();
+                let ours = s.twin.is_some() || s.switched;
+                let all = s.image == NEW_IMAGE && s.of(OWN_NEW) == s.replicas && !ours;
                 assert!(all, "succeeded only on paper: {s:?}");
                 assert_eq!(self.release.passed.len(), self.plan.steps().len());
             }
@@ -488,6 +525,13 @@ impl Drive {
     /// Before an attempt counts as not done its mark is taken: from then on it cannot land.
     fn voided(&mut self, record: Record) -> Record {
         let Some(id) = to_be_voided(&self.release, &record) else { return record };
+        if self.release.attempt.as_ref().is_some_and(|a| a.effect == Effect::Switch) {
+            if self.sim.front.as_deref() == Some(id.0.as_str()) {
+                return Record::Settle { happened: true, words: "seen past the watch".into() };
+            }
+            self.sim.front = Some(format!("void-{id}"));
+            return record;
+        }
         if self.sim.attempt.as_deref() == Some(id.0.as_str()) {
             return Record::Settle { happened: true, words: "seen past the watch".into() };
         }
@@ -516,6 +560,19 @@ impl Drive {
             return;
         }
         assert!(self.sim.takeovers <= 1, "the change was written twice");
+        if self.sim.apart {
+            let there = self.sim.twin.as_ref().map_or(0, |t| t.ready);
+            let met = if self.sim.switched { there } else { self.sim.pods.values().sum() };
+            let none_wanted = self.sim.replicas == 0 && !self.sim.switched;
+            assert!(met > 0 || none_wanted, "users at nothing: {:?}", self.sim);
+            let allowed = self.release.step == Some(BlueGreen::AFTER);
+            assert!(
+                !self.sim.switched || allowed,
+                "users where the plan does not allow it: {:?}",
+                self.release
+            );
+            return;
+        }
         let Some(twin) = self.sim.twin.as_ref().filter(|_| !self.resized && self.sim.takeovers == 0) else {
             return;
         };
@@ -633,7 +690,7 @@ fn torn() -> impl Strategy<Value = Odd> {
     proptest::option::of(1u8..100).prop_map(Odd::Torn)
 }
 
-fn odd() -> impl Strategy<Value = Odd> {
+pub(super) fn odd() -> impl Strategy<Value = Odd> {
     prop_oneof![
         20 => op().prop_map(Odd::Common),
         2 => torn(),
@@ -641,7 +698,7 @@ fn odd() -> impl Strategy<Value = Odd> {
     ]
 }
 
-fn odd_meddling() -> impl Strategy<Value = Odd> {
+pub(super) fn odd_meddling() -> impl Strategy<Value = Odd> {
     prop_oneof![
         20 => meddling().prop_map(Odd::Common),
         2 => torn(),
@@ -651,7 +708,7 @@ fn odd_meddling() -> impl Strategy<Value = Odd> {
     ]
 }
 
-fn run(plan: Plan, ops: &[Odd]) -> Drive {
+pub(super) fn run(plan: Plan, ops: &[Odd]) -> Drive {
     let mut drive = Drive::new(plan);
     for odd in ops {
         drive.odd(odd);
@@ -665,6 +722,7 @@ fn run(plan: Plan, ops: &[Odd]) -> Drive {
         let s = &drive.sim;
         // One that was made late stands empty until the next release, or a press, takes it away.
         assert!(s.twin.as_ref().is_none_or(|t| t.desired == 0), "came in again after the end: {s:?}");
+        assert!(!s.switched, "switched after the end: {s:?}");
         match drive.release.state {
             State::Succeeded => assert_eq!((s.image, s.of(OWN_NEW)), (NEW_IMAGE, s.replicas)),
             _ => assert_eq!((s.image, s.of(OWN_NEW)), (OLD_IMAGE, 0), "{:?}", drive.release),
@@ -705,6 +763,11 @@ fn in_fair_weather_it_is_scaled_step_by_step_and_taken_over() {
 /// Invariants 1 and 4: the process dies around, or between, the requests of each effect in turn, forward and turned back.
 #[test]
 fn a_crash_at_any_request_beside_a_deployment_repeats_nothing() {
+    crashes(&plan(vec![step(20, 1, &[]), step(50, 1, &[]), step(100, 1, &[])]), 6);
+}
+
+/// Around each of so many effects.
+pub(super) fn crashes(plan: &Plan, effects: u32) {
     let ways = [
         Odd::Common(Op::Fate(Fate::Orphaned)),
         Odd::Common(Op::Fate(Fate::Lost)),
@@ -716,9 +779,9 @@ fn a_crash_at_any_request_beside_a_deployment_repeats_nothing() {
         Odd::Torn(Some(40)),
     ];
     for way in &ways {
-        for nth in 0..6 {
+        for nth in 0..effects {
             for back in (0..60).step_by(3).map(Some).chain([None]) {
-                let mut drive = Drive::new(plan(vec![step(20, 1, &[]), step(50, 1, &[]), step(100, 1, &[])]));
+                let mut drive = Drive::new(plan.clone());
                 for turn in 0..200 {
                     if back == Some(turn) {
                         leave(&mut drive.release, Course::RollBack, Some("Errors."), drive.now);
