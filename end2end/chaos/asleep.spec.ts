@@ -5,9 +5,11 @@
  * its watch has caught up by then it sends nothing.
  */
 import { Crash, kept, together } from '../lib/crash.ts';
+import type { Obj } from '../lib/kube.ts';
 import type { Service } from '../lib/service.ts';
 import { expect, test } from '../lib/test.ts';
 import { until } from '../lib/until.ts';
+import { blueGreen, deployment, mailerOf, mailerPlan, searchPlan } from '../lib/workloads.ts';
 import type { World } from '../lib/world.ts';
 
 test.describe.configure({ timeout: 240_000 });
@@ -32,7 +34,16 @@ const SUCCEEDS = [{ weight: 20, bake: '1s' }, { weight: 60, bake: '1s' }, { weig
 const STANDS = [{ weight: 20, bake: '10m' }, { weight: 60, bake: '10m' }, { weight: 100 }];
 const ALL = ['deploy', 'open pause 1', 'open pause 3', 'restore steps'];
 
-async function sleeps(world: World, web: Service, sleep: Sleep): Promise<void> {
+/** What it drives, where that is not the canary behind nginx. */
+interface Other {
+  plan: string;
+  /** The object whose changes are counted. */
+  name: string;
+  state: () => Promise<Obj>;
+  settled: () => Promise<Obj>;
+}
+
+async function sleeps(world: World, web: Service, sleep: Sleep, on?: Other): Promise<void> {
   const { postgres, replica: one, end } = await world.own(web.name);
   const two = await world.replica({ name: `${web.name}-two`, database: postgres.url });
   let woken = 0;
@@ -41,13 +52,14 @@ async function sleeps(world: World, web: Service, sleep: Sleep): Promise<void> {
     await one.wake();
   };
   try {
-    const before = kept(await web.rollout());
-    const [asleep, other] = [one, two].map((replica) => new Crash(world, replica, web));
+    const before = kept(await (on ? on.state() : web.rollout()));
+    const target = on ? { namespace: web.namespace, name: on.name } : web;
+    const [asleep, other] = [one, two].map((replica) => new Crash(world, replica, target));
     // Alone when the release begins, so it is the one who drives.
     await two.stop();
     await one.stop();
     await one.start(`${sleep.place}=stop`);
-    const begun = asleep.begin({ ...web.plan('1.1.0'), steps: sleep.stands ? STANDS : SUCCEEDS });
+    const begun = asleep.begin(on ? on.plan : { ...web.plan('1.1.0'), steps: sleep.stands ? STANDS : SUCCEEDS });
     if (sleep.before) await begun.then(() => sleep.before?.(asleep));
     await until(`it sleeps at ${sleep.place}`, () => one.state === 'T', 60);
     await two.start();
@@ -59,7 +71,7 @@ async function sleeps(world: World, web: Service, sleep: Sleep): Promise<void> {
     expect(other.changes(), 'what the sleeper had in hand changed something').toEqual(quiet);
     await sleep.then?.(other);
     await begun;
-    expect(kept(await web.settledOn(sleep.tag))).toEqual(before);
+    expect(kept(await (on ? on.settled() : web.settledOn(sleep.tag)))).toEqual(before);
     expect(other.changes()).toEqual(sleep.changes);
     await other.recorded();
     expect(await asleep.api('viewer').release(1)).toMatchObject({ state: (await other.api('viewer').release(1)).state });
@@ -97,6 +109,27 @@ test('a replica that sleeps while another carries the release on', async ({ worl
     'before it looks how old its deploy is': case_(1, 'announced:deploy'),
     'before it opens a pause': case_(2, 'sending:open_pause'),
     'before it puts the steps back': case_(3, 'sending:restore_steps'),
+  });
+});
+
+test('a replica that sleeps before a switch, or beside a Deployment', async ({ world, service }) => {
+  const [search, mailer] = await Promise.all(['nap-switch', 'nap-beside'].map((name) => service(name)));
+  await together({
+    'before it switches users over': async () => {
+      await blueGreen(search);
+      const state = () => search.kube.healthy(search.namespace, 'search');
+      const plan = searchPlan(search, '{blueGreen: {preview: {bake: 1s}, after: {bake: 1s}}}');
+      const sleep = { place: 'sending:switch', meanwhile: carriesOn, tag: '2.0.0', changes: ['deploy', 'switch', 'restore steps'] };
+      await sleeps(world, search, sleep, { plan, name: 'search', state, settled: state });
+    },
+    'before it scales the canary Deployment': async () => {
+      await deployment(mailer, { replicas: 4, minReadySeconds: 0 });
+      const state = () => mailerOf(mailer);
+      const plan = mailerPlan(mailer, '{canary: {steps: [{weight: 34, bake: 1s}, {weight: 100}]}}');
+      const changes = ['create', 'scale 2', 'scale 0', 'delete'];
+      const sleep = { place: 'sending:scale', meanwhile: carriesOn, tag: '2.0.0', changes };
+      await sleeps(world, mailer, sleep, { plan, name: 'mailer-tidegate', state, settled: state });
+    },
   });
 });
 

@@ -12,7 +12,7 @@ import { QUICK } from '../lib/plan.ts';
 import type { Service } from '../lib/service.ts';
 import { expect, test } from '../lib/test.ts';
 import { until } from '../lib/until.ts';
-import { blueGreen, deployment, MAILER, mailerOf } from '../lib/workloads.ts';
+import { blueGreen, deployment, MAILER, mailerOf, mailerPlan, searchPlan } from '../lib/workloads.ts';
 
 const TO_THE_END = QUICK.map((step) => (step.bake ? { ...step, bake: '1s' } : step));
 const STANDS = [{ weight: 20, bake: '10m' }, { weight: 60, bake: '10m' }, { weight: 100 }];
@@ -244,7 +244,7 @@ test('a blue-green Rollout that is switched', async ({ world, service }) => {
       const all = places(['switch'], where);
       await search.arm(all[0]);
       const both = '{blueGreen: {preview: {bake: 1s}, after: {bake: 1s}}}';
-      await search.begin(mailerPlan(web, both).replaceAll('mailer', 'search').replace('kind: Deployment', 'kind: Rollout'));
+      await search.begin(searchPlan(web, both));
       await search.through(all, 90);
       await search.ended('succeeded', 120);
       const after = await web.kube.healthy(web.namespace, 'search');
@@ -292,18 +292,4 @@ async function withoutReplicaSet(web: Service, hash: string): Promise<void> {
     const left = await web.kube.get(`${path}?labelSelector=rollouts-pod-template-hash%3D${hash}`);
     return left.items.length === 0;
   });
-}
-
-function mailerPlan(web: Service, strategy: string): string {
-  return [
-    'apiVersion: tidegate.dev/v1',
-    'kind: Plan',
-    `metadata: {name: mailer-2, service: mailer, environment: production}`,
-    'spec:',
-    `  change: {images: {app: "${web.image('2.0.0')}"}}`,
-    `  strategy: ${strategy}`,
-    `  workload: {namespace: ${web.namespace}, kind: Deployment, name: mailer}`,
-    '  approvals: {required: 1, from: [approver], expire: 24h}',
-    '',
-  ].join('\n');
 }

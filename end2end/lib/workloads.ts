@@ -55,3 +55,23 @@ export async function blueGreen(web: Service, settings: Obj = { autoPromotionEna
   });
   return web.kube.healthy(web.namespace, 'search');
 }
+
+/** A plan to bring 2.0.0 to it. */
+export function mailerPlan(web: Service, strategy: string): string {
+  return [
+    'apiVersion: tidegate.dev/v1',
+    'kind: Plan',
+    `metadata: {name: mailer-2, service: mailer, environment: production}`,
+    'spec:',
+    `  change: {images: {app: "${web.image('2.0.0')}"}}`,
+    `  strategy: ${strategy}`,
+    `  workload: {namespace: ${web.namespace}, kind: Deployment, name: mailer}`,
+    '  approvals: {required: 1, from: [approver], expire: 24h}',
+    '',
+  ].join('\n');
+}
+
+/** The same for `search`. */
+export function searchPlan(web: Service, strategy: string): string {
+  return mailerPlan(web, strategy).replaceAll('mailer', 'search').replace('kind: Deployment', 'kind: Rollout');
+}
