@@ -57,7 +57,7 @@ pub struct Draft {
     pub base: String,
     pub yaml: String,
     pub form: PlanForm,
-    /// `add`, or `remove-1`, `up-1`, `down-1` with a step's index.
+    /// `add`, or `remove-1`, `up-1`, `down-1` with a step's index; `strategy-rolling` for another strategy.
     pub op: Option<String>,
 }
 
@@ -90,11 +90,12 @@ pub struct Target {
     pub service: String,
     pub environment: String,
     pub reach: String,
+    pub strategies: Vec<String>,
 }
 
 impl From<DraftTarget> for Target {
     fn from(t: DraftTarget) -> Self {
-        Self { service: t.service, environment: t.environment, reach: t.reach }
+        Self { service: t.service, environment: t.environment, reach: t.reach, strategies: t.strategies }
     }
 }
 

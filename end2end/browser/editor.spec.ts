@@ -63,3 +63,19 @@ test('with JavaScript off a plan is checked, corrected and saved', async ({ as }
   await expect(page).toHaveURL(/\/plans\/\d+$/);
   await expect(page.getByRole('heading', { level: 1 })).toContainText('no-script');
 });
+
+for (const javaScriptEnabled of [true, false]) {
+  test(`a Deployment's plan is turned to another strategy by a press, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async ({ as }) => {
+    const page = await as('release-manager', { javaScriptEnabled });
+    await page.goto('/plans/new?service=mailer');
+    const document = page.getByLabel(/same plan as YAML/);
+    const strategy = (name: string) => page.getByRole('group', { name: 'Strategy' }).getByRole('button', { name });
+    await expect(strategy('Rolling')).toHaveAttribute('aria-pressed', 'true');
+    await strategy('Blue-green').click();
+    await expect(document).toHaveValue(/blueGreen:/);
+    await expect(strategy('Blue-green')).toHaveAttribute('aria-pressed', 'true');
+    await strategy('Canary').click();
+    await expect(page.getByLabel('Weight, %').first()).toHaveValue('25');
+    await expect(document).toHaveValue(/app: registry\.example\.com\/shop\/mailer/);
+  });
+}

@@ -60,10 +60,18 @@ pub(crate) fn settle(draft: Draft) -> (PlanForm, String) {
     let edited = lines(&draft.yaml) != lines(&draft.base);
     let mut form = if edited { form_of(&parse(&draft.yaml)) } else { draft.form };
     let moved = draft.op.as_deref().is_some_and(|op| apply(&mut form, op));
-    if edited && !moved {
+    let other = draft.op.as_deref().and_then(|op| op.strip_prefix("strategy-")).and_then(first_draft);
+    if edited && !moved && other.is_none() {
         return (form, draft.yaml.replace("\r\n", "\n"));
     }
     let mut document = parse(if edited { &draft.yaml } else { &draft.base });
+    if let Some(strategy) = other {
+        write(&form, &mut document);
+        if let Some(document) = document.as_mapping_mut() {
+            child(document, "spec").insert("strategy".into(), strategy);
+        }
+        form = form_of(&document);
+    }
     write(&form, &mut document);
     let text = serde_yaml_ng::to_string(&document).unwrap_or(draft.base);
     (form_of(&document), text)
@@ -79,6 +87,20 @@ fn parse(yaml: &str) -> Value {
         Ok(value @ Value::Mapping(_)) => value,
         _ => Value::Mapping(Mapping::new()),
     }
+}
+
+/// What a plan of another strategy begins with.
+fn first_draft(key: &str) -> Option<Value> {
+    let text = match key {
+        "rolling" => "rolling: {bake: 5m}",
+        "canary" => {
+            "canary: {steps: [{weight: 25, bake: 5m, gates: [analysis]}, {weight: 50, bake: 5m, gates: [analysis]}, \
+             {weight: 100}]}"
+        }
+        "blueGreen" => "blueGreen: {preview: {bake: 2m, gates: [{approval: on-call}]}, after: {bake: 10m}}",
+        _ => return None,
+    };
+    serde_yaml_ng::from_str(text).ok()
 }
 
 /// Adds, removes or moves a step. Returns whether anything changed.

@@ -82,6 +82,24 @@ fn the_box_says_whether_a_rehearsal_is_required_and_keeps_the_rest_of_the_rollba
 }
 
 #[test]
+fn another_strategy_begins_with_a_first_draft_and_keeps_everything_else() {
+    let (form, yaml) = begin(PLAN);
+    let with = |op: &str| {
+        let draft = Draft { base: yaml.clone(), yaml: yaml.clone(), form: form.clone(), op: Some(op.into()) };
+        settle(draft)
+    };
+    let (other, text) = with("strategy-blueGreen");
+    assert_eq!(other.fixed, "blueGreen");
+    assert!(text.contains("0087_add_tax_region.sql") && text.contains("required: 2"), "{text}");
+    for op in ["strategy-rolling", "strategy-canary", "strategy-blueGreen"] {
+        let read = model::plan::read::from_yaml(&with(op).1).expect(op);
+        let wrong: Vec<_> = read.warnings.iter().filter(|w| w.field.starts_with("spec.strategy")).collect();
+        assert!(wrong.is_empty(), "{op}: {wrong:?}");
+    }
+    assert_eq!(with("strategy-none").1, yaml, "none of that name");
+}
+
+#[test]
 fn an_edited_document_fills_the_form() {
     let mut draft = untouched();
     draft.yaml = draft.yaml.replace("weight: 25", "weight: 40").replace('\n', "\r\n");

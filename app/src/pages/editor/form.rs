@@ -93,8 +93,10 @@ pub(super) fn form_half(p: &EditorPage, path: &str) -> AnyView {
             "Roll ConfigMaps back with the code"
         </label>
     };
+    let offered = target.map(|t| t.strategies.as_slice()).unwrap_or_default();
     view! {
         {sect("w-h", "What", nothing(), what.into_any())}
+        {choice(p, offered, path)}
         {strategy_part(p, path, limits.into_any())}
         {sect("a-h", "Approvals", nothing(), approvals.into_any())}
     }
@@ -130,6 +132,44 @@ fn images(p: &EditorPage) -> AnyView {
     let wrong = at(p, "spec.change.images").map(str::to_owned);
     let wrong = wrong.map(|w| view! { <span class="err" id="spec-change-images">{icon("warn")}{w}</span> });
     view! { {rows}{wrong} }.into_any()
+}
+
+/// Another strategy, where the workload allows several: the document gets a first draft of it.
+fn choice(p: &EditorPage, offered: &[String], path: &str) -> AnyView {
+    if offered.len() < 2 {
+        return nothing();
+    }
+    let now = match p.checked.form.fixed.as_str() {
+        "" => "canary",
+        fixed => fixed,
+    };
+    let buttons = offered.iter().map(|key| {
+        let (words, chosen) = (named(key), key == now);
+        let path = path.to_owned();
+        view! {
+            <button
+                class="btn small" type="submit" name="op" value=format!("strategy-{key}") formmethod="get" formaction=path
+                aria-pressed=if chosen { "true" } else { "false" }
+            >{words}</button>
+        }
+    });
+    let buttons = buttons.collect_view();
+    view! {
+        <div class="field mt" role="group" aria-label="Strategy">
+            <span class="lab xs ink2">"Strategy"</span>
+            <div class="row">{buttons}</div>
+        </div>
+    }
+    .into_any()
+}
+
+fn named(key: &str) -> &'static str {
+    match key {
+        "rolling" => "Rolling",
+        "blueGreen" => "Blue-green",
+        "follow" => "Its own steps",
+        _ => "Canary",
+    }
 }
 
 /// A canary's steps and what they are judged by; of what has no weights, what the document says.

@@ -224,6 +224,7 @@ fn target(w: &Workload) -> DraftTarget {
         kind: w.key.kind.key().to_owned(),
         images: w.images.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
         reach: reach::describe(w),
+        strategies: reach::strategies(w).iter().map(|s| (*s).to_owned()).collect(),
     }
 }
 

@@ -165,6 +165,15 @@ pub fn reachable(replicas: i32) -> Vec<u8> {
     all
 }
 
+/// Keys of the strategies that a plan for this workload may name, the usual one first.
+pub fn strategies(w: &Workload) -> &'static [&'static str] {
+    match w.strategy {
+        Strategy::Canary => &["canary"],
+        Strategy::BlueGreen => &["blueGreen"],
+        Strategy::Rolling => &["rolling", "canary", "blueGreen"],
+    }
+}
+
 /// `8 replicas behind nginx: every weight can be reached`, `6 replicas, no router: 17 %, 33 %, 50 %, …`.
 pub fn describe(w: &Workload) -> String {
     let replicas = count(w.replicas, "replica");

@@ -155,6 +155,8 @@ pub struct DraftTarget {
     pub images: Vec<(String, String)>,
     /// `8 replicas behind nginx: every weight can be reached`, `6 replicas, no router: 17 %, 33 %, …`.
     pub reach: String,
+    /// Keys of the strategies that a plan for it may name, the usual one first.
+    pub strategies: Vec<String>,
 }
 
 /// The answer to "is this plan right?": errors at fields, warnings, the digest if it is.
