@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::observe::{ATTEMPT, Facts};
 use crate::patch::{Patch, annotation};
 use crate::send::{Outcome, Part};
-use crate::{Cluster, raw, reference};
+use crate::{Cluster, raw};
 use model::AttemptId;
 use model::workload::Key;
 use serde::Deserialize;
@@ -70,27 +70,12 @@ pub enum Voided {
 
 impl Cluster {
     /// Makes sure that an announced attempt, if it has not reached the object yet, never will: the mark that its patch
-    /// tests is replaced. Changes nothing else. Reads past the cache. Where the template is another object's that one's
-    /// mark is replaced as well, and first: a template is worse late than a step.
+    /// tests is replaced. Changes nothing else. Reads past the cache.
     ///
     /// # Errors
     /// As for any call; [`Error::Refused`] or [`Error::Unsure`] when the mark could not be replaced for certain.
     pub async fn void(&self, key: &Key, attempt: &AttemptId) -> Result<Voided, Error> {
         let object = self.sender.get(key).await?;
-        if let Some(source) = reference::key_in(key, &object) {
-            match self.sender.get(&source).await {
-                Ok(object) => match self.void_one(&source, &object, attempt).await? {
-                    Voided::Landed => return Ok(Voided::Landed),
-                    Voided::Void => {}
-                },
-                Err(Error::Gone(_)) => {}
-                Err(e) => return Err(e),
-            }
-        }
-        self.void_one(key, &object, attempt).await
-    }
-
-    async fn void_one(&self, key: &Key, object: &Value, attempt: &AttemptId) -> Result<Voided, Error> {
         let mark = object.pointer(&annotation(ATTEMPT)).and_then(Value::as_str);
         if mark == Some(attempt.0.as_str()) {
             return Ok(Voided::Landed);

@@ -99,13 +99,6 @@ pub(crate) fn key(facts: &Facts) -> Option<Key> {
     (kind == "Deployment").then(deployment)
 }
 
-/// The same, from the object itself.
-pub(crate) fn key_in(key: &Key, object: &Value) -> Option<Key> {
-    let reference = object.pointer("/spec/workloadRef")?;
-    let name = reference["name"].as_str()?.to_owned();
-    (reference["kind"] == "Deployment").then(|| Key { kind: Kind::Deployment, name, ..key.clone() })
-}
-
 /// The object as it would read if it held its template itself.
 pub(crate) fn with_template(object: &mut Value, source: &Value) {
     if let (Some(spec), Some(template)) = (object["spec"].as_object_mut(), source.pointer("/spec/template")) {

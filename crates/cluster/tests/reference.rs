@@ -126,7 +126,7 @@ async fn a_template_that_comes_late_does_nothing() {
 
     // Taken as not done: it cannot be done any more. The sleeper's watch has caught up; what it decided on has not.
     let slept = attempt("slept");
-    assert_eq!(world.cluster.void(&key, &slept).await.unwrap(), Voided::Void);
+    assert_eq!(world.cluster.void(&there, &slept).await.unwrap(), Voided::Void);
     world.seen(&key, "void", on_source("void-test-slept")).await;
     let done = late(&slept, None).await;
     assert!(refused(&done), "{done:?}");
@@ -160,7 +160,7 @@ async fn the_same_template_is_written_once_and_never_over_somebody_elses() {
     assert!(world.taken(&key, &good, &attempt("template")).await.is_applied());
     let again = world.taken(&key, &good, &attempt("other")).await;
     assert!(refused(&again), "{again:?}");
-    assert_eq!(world.cluster.void(&key, &attempt("template")).await.unwrap(), Voided::Landed);
+    assert_eq!(world.cluster.void(&there, &attempt("template")).await.unwrap(), Voided::Landed);
     world.at_half(&key, &good).await;
     world.roll_back(&key, &good).await;
     world.home(&key, &good).await;

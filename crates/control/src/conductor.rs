@@ -121,7 +121,7 @@ impl Control {
                     return Ok(until);
                 }
                 Decision::Record(record) => {
-                    let record = self.voided(&release, record, seen.is_some()).await?;
+                    let record = self.voided(&release, record, seen.as_deref()).await?;
                     if matches!(record, Record::End { state: State::RolledBack | State::Cancelled, .. }) {
                         // Whoever looked after the rollback may have died.
                         cluster.close_window(&release.workload).await;
@@ -138,17 +138,25 @@ impl Control {
 
     /// Before an announced effect is recorded as not done it is made so that it cannot be done any more: who announced
     /// it may only be asleep, or its patch may lie in a queue. What has reached the cluster after all is recorded as done.
-    async fn voided(&self, read: &Release, record: Record, there: bool) -> Result<Record, Problem> {
-        let Some(attempt) = to_be_voided(read, &record).filter(|_| there) else {
+    async fn voided(
+        &self,
+        read: &Release,
+        record: Record,
+        seen: Option<&Workload>,
+    ) -> Result<Record, Problem> {
+        let (Some(attempt), Some(w)) = (to_be_voided(read, &record), seen) else {
             return Ok(record);
         };
+        // What writes a template is done when the object that holds it says so, and cannot be done once that says otherwise.
+        let templates = read.attempt.as_ref().is_some_and(|a| a.effect.writes_template());
+        let holder = if templates { w.template_key() } else { read.workload.clone() };
         let cluster = self.cluster(&read.workload.cluster)?;
         let switches = read.workload.kind == Kind::Deployment
             && read.attempt.as_ref().is_some_and(|a| a.effect == Effect::Switch);
         let voided = if switches {
             cluster.void_switch(&read.workload, attempt).await
         } else {
-            cluster.void(&read.workload, attempt).await
+            cluster.void(&holder, attempt).await
         };
         match voided.or_problem()? {
             Voided::Void => Ok(record),

@@ -9,7 +9,7 @@ use model::conductor::{Effect, Record, announce, begin};
 use model::plan::Plan;
 use model::release::Release;
 use model::rollback::{Call, route};
-use model::workload::{Key, Kind, Workload};
+use model::workload::Workload;
 use model::{Actor, AttemptId, Problem};
 use std::time::{Duration, Instant};
 use store::Epoch;
@@ -99,12 +99,7 @@ impl Control {
         let Some(w) = seen else { return Ok(None) };
         let source = w.source.as_ref().filter(|_| *effect == Effect::TakeOver);
         if failed {
-            let holder = match source {
-                Some(source) => {
-                    Key { kind: Kind::Deployment, name: source.name.clone(), ..release.workload.clone() }
-                }
-                None => release.workload.clone(),
-            };
+            let holder = if source.is_some() { w.template_key() } else { w.key.clone() };
             return self.cluster(&holder.cluster)?.mark(&holder).await.or_problem();
         }
         Ok(source.map_or_else(|| w.attempt.clone(), |source| source.attempt.clone()))

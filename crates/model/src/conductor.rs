@@ -89,6 +89,11 @@ impl Effect {
         }
     }
 
+    /// Ends with a template, wherever that stands: there it leaves its mark.
+    pub fn writes_template(&self) -> bool {
+        matches!(self, Self::TakeOver | Self::Revert)
+    }
+
     /// The name of its kind, as it is stored: `open_pause`.
     pub fn key(&self) -> &'static str {
         match self {

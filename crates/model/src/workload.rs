@@ -260,6 +260,14 @@ impl Workload {
         }
     }
 
+    /// The object that holds its template.
+    pub fn template_key(&self) -> Key {
+        match &self.source {
+            Some(source) => Key { kind: Kind::Deployment, name: source.name.clone(), ..self.key.clone() },
+            None => self.key.clone(),
+        }
+    }
+
     /// Why nothing can be brought into the template that lives elsewhere, in words; `None` where it can, or where the
     /// template is the workload's own.
     pub fn source_unfit(&self) -> Option<String> {

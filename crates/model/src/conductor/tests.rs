@@ -8,6 +8,7 @@ mod deployments;
 mod drive;
 mod looks;
 mod properties;
+mod referring;
 mod rolling;
 mod sim;
 mod switch;

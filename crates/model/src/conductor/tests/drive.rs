@@ -16,16 +16,16 @@ use crate::verdict::Class;
 use crate::workload::{Strategy as Way, Workload};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
-struct Drive {
+pub(super) struct Drive {
     plan: Plan,
-    release: Release,
-    sim: Sim,
+    pub release: Release,
+    pub sim: Sim,
     cache: Workload,
     /// The cluster as it was when the watch caught up last.
     shown: Sim,
-    now: DateTime<Utc>,
+    pub now: DateTime<Utc>,
     approved: bool,
-    fate: Fate,
+    pub fate: Fate,
     /// Sent, and not yet there: so many turns, the call, its id, and the mark it was decided on.
     late: Vec<(u8, Effect, String, Option<String>)>,
     /// Highest weight that was ever allowed.
@@ -38,6 +38,12 @@ impl Drive {
         let release = queued(&plan);
         let blue_green = plan.drives() == Way::BlueGreen;
         let sim = if blue_green { Sim::blue_green(router) } else { Sim::new(router) };
+        Self { release, ..Self::over(plan, sim) }
+    }
+
+    /// Over a cluster as it is.
+    pub(super) fn over(plan: Plan, sim: Sim) -> Self {
+        let release = queued(&plan);
         let cache = sim.observe();
         Self {
             plan,
@@ -59,7 +65,11 @@ impl Drive {
         let id = AttemptId::of(self.release.id, self.release.attempts + 1);
         // Where it has just failed, the object itself is asked for its mark: the watch may lag.
         let failed = tried(&self.release, &effect).is_some_and(|t| t.effect == effect && !t.happened);
-        let mark = if failed { self.sim.attempt.clone() } else { self.cache.attempt.clone() };
+        let looked_at = if failed { self.sim.observe() } else { self.cache.clone() };
+        let mark = match looked_at.source.filter(|_| effect == Effect::TakeOver) {
+            Some(source) => source.attempt,
+            None => looked_at.attempt,
+        };
         begin(&mut self.release, id.clone(), effect.clone(), self.now);
         self.allowed = self.allowed.max(self.ceiling());
         match std::mem::replace(&mut self.fate, Fate::Fine) {
@@ -71,7 +81,7 @@ impl Drive {
             Fate::Orphaned => {
                 self.sim.apply(&effect, &id.0, &self.plan, mark.as_deref());
             }
-            Fate::Lost => {}
+            Fate::Lost => self.sim.halve(&effect, &id.0, mark.as_deref()),
             Fate::Late(turns) => self.late.push((turns, effect, id.0, mark)),
         }
     }
@@ -134,6 +144,10 @@ impl Drive {
             && s.current == GOOD
             && s.image != super::super::sample::NEW_IMAGE
             && s.on_new() == 0;
+        let lent = s.source.is_some() && !self.meddled && deployed(&self.release);
+        if lent && matches!(state, State::RolledBack | State::Cancelled) {
+            assert!(s.steps == OWN || self.gave_up_restoring(), "its owner's steps are not back: {s:?}");
+        }
         match state {
             State::RolledBack => assert!(back, "rolled back only on paper: {s:?}"),
             State::Cancelled if deployed(&self.release) => {
@@ -175,10 +189,15 @@ impl Drive {
     /// Before an attempt counts as not done its mark is taken: from then on it cannot land.
     fn voided(&mut self, record: Record) -> Record {
         let Some(id) = to_be_voided(&self.release, &record) else { return record };
-        if self.sim.attempt.as_deref() == Some(id.0.as_str()) {
+        let templates = self.release.attempt.as_ref().is_some_and(|a| a.effect.writes_template());
+        let mark = match &mut self.sim.source {
+            Some(source) if templates => &mut source.mark,
+            _ => &mut self.sim.attempt,
+        };
+        if mark.as_deref() == Some(id.0.as_str()) {
             return Record::Settle { happened: true, words: "seen past the watch".into() };
         }
-        self.sim.attempt = Some(format!("void-{id}"));
+        *mark = Some(format!("void-{id}"));
         record
     }
 
@@ -212,7 +231,7 @@ impl Drive {
         assert!(opened.len() == self.sim.opened.len() || self.meddled, "a pause was opened twice");
     }
 
-    fn op(&mut self, op: &Op) {
+    pub(super) fn op(&mut self, op: &Op) {
         self.now += TimeDelta::milliseconds(700);
         let step = self.release.step.unwrap_or(0);
         match op {
@@ -255,7 +274,10 @@ impl Drive {
                 } else {
                     THIRD_IMAGE
                 };
-                s.generation += 1;
+                match &mut s.source {
+                    Some(source) => source.generation += 1,
+                    None => s.generation += 1,
+                }
             }
             Outside::BadPods => s.bad_pods = true,
         }
@@ -295,7 +317,10 @@ impl Drive {
 }
 
 fn run(plan: Plan, router: bool, ops: &[Op]) -> Drive {
-    let mut drive = Drive::new(plan, router);
+    through(Drive::new(plan, router), ops)
+}
+
+pub(super) fn through(mut drive: Drive, ops: &[Op]) -> Drive {
     for op in ops {
         drive.op(op);
     }

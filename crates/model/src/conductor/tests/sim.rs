@@ -4,6 +4,7 @@
 use super::super::Effect;
 use super::super::next::{AT_PAUSE, AT_SWITCH};
 use super::super::sample::{CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, healthy, images, revision};
+use super::referring::Template;
 use crate::plan::Plan;
 use crate::workload::{Phase, Strategy, Weights, Workload};
 
@@ -21,7 +22,7 @@ pub(super) enum Walk {
 pub(super) const OWN: [Walk; 2] = [Walk::Weight(50), Walk::Pause];
 
 /// What a deploy writes. For a blue-green Rollout: that it waits with the switch.
-fn written(plan: &Plan) -> Vec<Walk> {
+pub(super) fn written(plan: &Plan) -> Vec<Walk> {
     if plan.drives() == Strategy::BlueGreen {
         return vec![Walk::Pause];
     }
@@ -46,6 +47,8 @@ pub(super) struct Sim {
     router: bool,
     /// A blue-green Rollout, and what its active Service selects.
     pub active: Option<&'static str>,
+    /// The Deployment that the template is taken from; `image` is what stands there.
+    pub source: Option<Template>,
     /// Ticks that the owner's own analysis after the switch takes.
     after_switch: u8,
     /// Both revisions were made within one second, so that the controller takes no way back for one.
@@ -83,6 +86,7 @@ impl Sim {
             replicas: 8,
             router,
             active: None,
+            source: None,
             after_switch: 0,
             same_second: false,
             observed: 5,
@@ -112,6 +116,11 @@ impl Sim {
     /// One call as the driver sends it, with its preconditions; `mark` as it was when it was decided on. `false`:
     /// refused.
     pub(super) fn apply(&mut self, effect: &Effect, id: &str, plan: &Plan, mark: Option<&str>) -> bool {
+        if self.source.is_some()
+            && let Some(done) = self.apply_referring(effect, id, plan, mark)
+        {
+            return done;
+        }
         if *effect != Effect::Abort && self.attempt.as_deref() != mark {
             return false;
         }
@@ -276,6 +285,9 @@ impl Sim {
         self.current = self.hash();
         self.seen_steps.clone_from(&self.steps);
         self.observed = self.generation;
+        if let Some(source) = &mut self.source {
+            source.observed = source.generation;
+        }
         if changed || restepped {
             self.abort = false;
             self.promote_full = false;
@@ -413,6 +425,9 @@ impl Sim {
         w.weights = self.router.then(|| Weights { canary: self.weight, stable: 100 - self.weight });
         w.attempt.clone_from(&self.attempt);
         w.revisions = revisions;
+        if let Some(source) = &self.source {
+            source.show(&mut w);
+        }
         if let Some(active) = self.active {
             w.strategy = Strategy::BlueGreen;
             w.active_hash = Some(active.into());
