@@ -57,6 +57,8 @@ pub fn path(records: &[Record]) -> Vec<&Record> {
 ///
 /// - While a rollback of ours has not yet arrived, where it leads: pressing again carries it on, and never turns
 ///   it round.
+/// - While one pressed at another replica is on its way, of which no record tells here yet, likewise: its mark is on
+///   the object.
 /// - In flight, the stable version, which still runs. So too when a new template has not been taken up yet.
 /// - At rest, the version below the present one on the [`path`]: what carried all traffic before it, leaving out what
 ///   rollbacks have taken back. After `A B`, a rollback to `A` and another press, that is what came before `A`, not
@@ -71,7 +73,15 @@ pub fn way_back<'a>(records: &'a [Record], w: &Workload) -> Option<&'a Record> {
     }
     let path = path(records);
     let place = |hash: &str| path.iter().rposition(|r| r.hash == hash);
-    if w.in_flight() || not_taken_up(w) {
+    let templated = not_taken_up(w);
+    if templated && !w.in_flight() && pressed_elsewhere(records, w) {
+        // That press put an older template back, and the controller still names the version it leaves.
+        let below = place(stable).unwrap_or(path.len());
+        let same = |r: &&Record| w.revision(&r.hash).is_some_and(|own| own.images == w.images);
+        let to = path[..below].iter().copied().rev().find(same);
+        return to.or_else(|| below.checked_sub(1).map(|i| path[i]));
+    }
+    if w.in_flight() || templated {
         return match (w.current_hash.as_deref().and_then(place), place(stable)) {
             (Some(to), Some(from)) if to < from && pressed_elsewhere(records, w) => Some(path[to]),
             _ => records.iter().rev().find(|r| r.hash == stable),

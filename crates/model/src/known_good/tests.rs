@@ -100,6 +100,13 @@ fn a_press_at_another_replica_is_carried_on_before_its_record_arrives() {
     // Marks stay on the object: here B was deployed over A, and A again past us.
     assert_eq!(leads("A B A<B B", &marked(&press(120))).as_deref(), Some("B"), "a press on record");
     assert_eq!(leads("A B", &marked(&press(-90))).as_deref(), Some("B"), "one of long ago");
+    // Its template is there, and the controller has not looked: the hashes are still those of the version it leaves.
+    let mut sent = at_rest("B");
+    sent.generation += 1;
+    sent.images = images(NEW_IMAGE);
+    sent.attempt = Some(press(90).0);
+    assert_eq!(leads("A B", &sent).as_deref(), Some("A"));
+    assert_eq!(leads("A B A<B B", &Workload { attempt: Some(press(120).0), ..sent }).as_deref(), Some("B"));
 }
 
 #[test]
