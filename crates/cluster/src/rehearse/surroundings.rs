@@ -1,8 +1,9 @@
 //! What stands around a workload and has a say in its pods: quotas, autoscalers, disruption budgets, and its own
 //! surge. Read while a plan is written and when its rollback is rehearsed; what Tidegate may not read is left out.
 
+use crate::Cluster;
 use crate::error::Error;
-use crate::{Cluster, Read};
+use crate::read::Read;
 use model::rehearsal::Check;
 use model::workload::{Key, Kind, Strategy, Workload};
 use serde_json::Value;

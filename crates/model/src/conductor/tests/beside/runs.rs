@@ -1,0 +1,447 @@
+//! Runs against the model: what happens on the way, what must hold at each turn, and the properties themselves.
+
+use super::*;
+
+/// What happens beside the common: to two objects, and to effects of two requests.
+#[derive(Clone, Debug)]
+pub(in super::super) enum Odd {
+    Common(Op),
+    /// The next effect's first request arrives; the others so many turns later, or never.
+    Torn(Option<u8>),
+    /// The owner, or an autoscaler, wants another number of pods.
+    Resized(i32),
+    /// Somebody deletes the canary Deployment, or scales it past Tidegate.
+    Deleted,
+    Rescaled(i32),
+}
+
+pub(in super::super) struct Drive {
+    plan: Plan,
+    pub(in super::super) release: Release,
+    sim: Sim,
+    cache: Workload,
+    /// The cluster as it was when the watch caught up last.
+    shown: Sim,
+    now: DateTime<Utc>,
+    approved: bool,
+    fate: Fate,
+    torn: Option<Option<u8>>,
+    late: Vec<(u8, Vec<Request>, String)>,
+    meddled: bool,
+    resized: bool,
+}
+
+impl Drive {
+    pub(in super::super) fn new(plan: Plan) -> Self {
+        let apart = matches!(plan.spec.strategy, PlanStrategy::BlueGreen(_));
+        let sim = Sim { apart, ..Sim::new() };
+        let mut release = queued(&plan);
+        release.workload = deployment().key;
+        Self {
+            release,
+            cache: sim.observe(),
+            shown: sim.clone(),
+            sim,
+            plan,
+            now: at(1),
+            approved: true,
+            fate: Fate::Fine,
+            torn: None,
+            late: Vec::new(),
+            meddled: false,
+            resized: false,
+        }
+    }
+
+    /// Invariants 3 and 5, at the moment of acting.
+    fn permitted(&self, effect: &Effect) {
+        let r = &self.release;
+        if effect.raises() {
+            assert_eq!(r.course, Course::Forward, "{effect:?} after the course was left");
+            assert!(r.hold.is_none(), "{effect:?} while held");
+            assert!(self.approved || *effect == Effect::Resume, "{effect:?} without approval");
+            assert!(r.verdict.as_ref().is_none_or(|v| v.class != Class::Fail), "{effect:?} after a fail");
+        }
+        if let Effect::Scale { to, .. } = effect {
+            let step = self.plan.steps().get(r.passed.len()).unwrap();
+            let most =
+                if self.sim.apart { self.cache.replicas } else { pods(step.weight, self.cache.replicas) };
+            assert!(*to <= most, "{to} pods for {} %", step.weight);
+        }
+        assert!(*effect != Effect::Switch || !r.passed.is_empty(), "switched before the preview had passed");
+        let last = self.plan.steps().len() - usize::from(!self.sim.apart);
+        assert!(*effect != Effect::TakeOver || r.passed.len() >= last, "taken over before it was proven");
+        assert!(r.attempt.is_none(), "two attempts at once");
+    }
+
+    fn act(&mut self, effect: Effect) {
+        self.permitted(&effect);
+        let id = AttemptId::of(self.release.id, self.release.attempts + 1);
+        let failed = tried(&self.release, &effect).is_some_and(|t| t.effect == effect && !t.happened);
+        let mark = if failed { self.sim.attempt.clone() } else { self.cache.attempt.clone() };
+        let requests = Sim::requests(&effect, mark, &self.shown);
+        begin(&mut self.release, id.clone(), effect, self.now);
+        let fate = std::mem::replace(&mut self.fate, Fate::Fine);
+        if let Some(turns) = self.torn.take().filter(|_| requests.len() > 1) {
+            if self.send(&requests[..1], &id.0)
+                && let Some(turns) = turns
+            {
+                self.late.push((turns, requests[1..].to_vec(), id.0));
+            }
+            return;
+        }
+        match fate {
+            Fate::Fine => {
+                let happened = self.send(&requests, &id.0);
+                self.settle(happened);
+            }
+            Fate::Refused => self.settle(false),
+            Fate::Orphaned => {
+                self.send(&requests, &id.0);
+            }
+            Fate::Lost => {}
+            Fate::Late(turns) => self.late.push((turns, requests, id.0)),
+        }
+    }
+
+    fn send(&mut self, requests: &[Request], id: &str) -> bool {
+        requests.iter().all(|request| self.sim.take(request, id))
+    }
+
+    fn settle(&mut self, happened: bool) {
+        self.record(&Record::Settle { happened, words: "as the API server answered".into() });
+    }
+
+    fn record(&mut self, record: &Record) {
+        if let Record::StepPassed { step, .. } = record {
+            let s = &self.plan.steps()[*step];
+            let waived = self.release.waived.contains_key(step);
+            assert!(waived || self.release.baked_at(self.now) >= s.bake, "left before its bake ended");
+            let asks = s.gates.iter().any(|g| matches!(g, Gate::Approval(_)));
+            assert!(!asks || self.release.opened.contains_key(step), "left before its gate was opened");
+            assert!(self.approved && self.release.hold.is_none());
+            assert_eq!(self.release.course, Course::Forward);
+        }
+        if let Record::End { state, .. } = record {
+            self.truly(*state);
+        }
+        apply(&mut self.release, record, self.now);
+    }
+
+    /// An end is told only when it is so in the cluster itself; where people meddle, when it was so as it was seen.
+    fn truly(&self, state: State) {
+        let s = if self.meddled || self.resized { &self.shown } else { &self.sim };
+        match state {
+            State::RolledBack => assert!(s.is_back(), "rolled back only on paper: {s:?}"),
+            State::Cancelled if crate::conductor::next::deployed(&self.release) => {
+                assert!(s.is_back(), "cancelled only on paper: {s:?}");
+            }
+            State::Succeeded => {
+                let ours = s.twin.is_some() || s.switched;
+                let all = s.image == NEW_IMAGE && s.of(OWN_NEW) == s.replicas && !ours;
+                assert!(all, "succeeded only on paper: {s:?}");
+                assert_eq!(self.release.passed.len(), self.plan.steps().len());
+            }
+            _ => {}
+        }
+    }
+
+    fn look(&mut self) {
+        let input = Input {
+            plan: &self.plan,
+            release: &self.release,
+            seen: Some(&self.cache),
+            approved: self.approved,
+            now: self.now,
+        };
+        match next(&input) {
+            Decision::Wait { .. } => {}
+            Decision::Act(effect) => self.act(effect),
+            Decision::Record(record) => {
+                let record = self.voided(record);
+                self.record(&record);
+            }
+        }
+    }
+
+    /// Before an attempt counts as not done its mark is taken: from then on it cannot land.
+    fn voided(&mut self, record: Record) -> Record {
+        let Some(id) = to_be_voided(&self.release, &record) else { return record };
+        if self.release.attempt.as_ref().is_some_and(|a| a.effect == Effect::Switch) {
+            if self.sim.front.as_deref() == Some(id.0.as_str()) {
+                return Record::Settle { happened: true, words: "seen past the watch".into() };
+            }
+            self.sim.front = Some(format!("void-{id}"));
+            return record;
+        }
+        if self.sim.attempt.as_deref() == Some(id.0.as_str()) {
+            return Record::Settle { happened: true, words: "seen past the watch".into() };
+        }
+        self.sim.generation += 1;
+        self.sim.attempt = Some(format!("void-{id}"));
+        record
+    }
+
+    fn tick(&mut self) {
+        self.sim.tick();
+        for call in &mut self.late {
+            call.0 -= 1;
+        }
+        let (landed, late): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.late).into_iter().partition(|call| call.0 == 0);
+        self.late = late;
+        for (_, requests, id) in landed {
+            self.send(&requests, &id);
+        }
+        self.check();
+    }
+
+    /// Invariants 1 and 5, at every moment of the cluster.
+    fn check(&self) {
+        if self.meddled {
+            return;
+        }
+        assert!(self.sim.takeovers <= 1, "the change was written twice");
+        if self.sim.apart {
+            let there = self.sim.twin.as_ref().map_or(0, |t| t.ready);
+            let met = if self.sim.switched { there } else { self.sim.pods.values().sum() };
+            let none_wanted = self.sim.replicas == 0 && !self.sim.switched;
+            assert!(met > 0 || none_wanted, "users at nothing: {:?}", self.sim);
+            let allowed = self.release.step == Some(BlueGreen::AFTER);
+            assert!(
+                !self.sim.switched || allowed,
+                "users where the plan does not allow it: {:?}",
+                self.release
+            );
+            return;
+        }
+        let Some(twin) = self.sim.twin.as_ref().filter(|_| !self.resized && self.sim.takeovers == 0) else {
+            return;
+        };
+        // Of the step that is on, or of the last that was.
+        let allowed = self.release.step.and_then(|i| self.plan.steps().get(i)).map_or(0, |s| s.weight);
+        let most = pods(allowed, self.sim.replicas);
+        assert!(twin.ready <= most, "{} pods above the {most} allowed for {allowed} %", twin.ready);
+    }
+
+    fn odd(&mut self, odd: &Odd) {
+        match odd {
+            Odd::Common(op) => self.op(op),
+            Odd::Torn(turns) => self.torn = Some(*turns),
+            Odd::Resized(replicas) => {
+                self.resized = true;
+                self.sim.replicas = *replicas;
+                self.sim.generation += 1;
+            }
+            Odd::Deleted => {
+                self.meddled = true;
+                self.sim.twin = None;
+            }
+            Odd::Rescaled(to) => {
+                self.meddled = true;
+                if let Some(twin) = &mut self.sim.twin {
+                    twin.desired = *to;
+                }
+            }
+        }
+    }
+
+    fn op(&mut self, op: &Op) {
+        self.now += TimeDelta::milliseconds(700);
+        let step = self.release.step.unwrap_or(0);
+        match op {
+            Op::Turn => {
+                self.tick();
+                self.cache = self.sim.observe();
+                self.shown = self.sim.clone();
+                self.look();
+            }
+            Op::Blind => self.look(),
+            Op::Tick => self.tick(),
+            Op::Wait(seconds) => self.now += TimeDelta::seconds(*seconds),
+            Op::Press(Press::Hold) => hold(&mut self.release, "Ada", None, self.now),
+            Op::Press(Press::Resume) => resume(&mut self.release, self.now),
+            Op::Press(Press::Waive) => waive(&mut self.release, step, "Mara"),
+            Op::Press(Press::Open) => open_gate(&mut self.release, step, "Ada"),
+            Op::Press(Press::Abort) => leave(&mut self.release, Course::Abort, None, self.now),
+            Op::Press(Press::RollBack) => leave(&mut self.release, Course::RollBack, None, self.now),
+            Op::Approve(yes) => self.approved = *yes,
+            Op::Judge(class) if self.release.step_since.is_some() => {
+                self.release.verdict = Some(verdict(*class, step, self.now));
+            }
+            Op::Judge(_) => {}
+            Op::Fate(fate) => self.fate = *fate,
+            Op::Outside(outside) => self.outside(*outside),
+        }
+    }
+
+    fn outside(&mut self, outside: Outside) {
+        self.meddled = true;
+        let s = &mut self.sim;
+        match outside {
+            Outside::Abort => {}
+            Outside::Pause => s.set(s.image, true),
+            Outside::Unpause => s.set(s.image, false),
+            Outside::Undo => s.set(OLD_IMAGE, s.paused),
+            Outside::ThirdImage => s.set(THIRD_IMAGE, s.paused),
+            Outside::BadPods => s.bad_pods = true,
+        }
+    }
+
+    /// Fair weather: everybody does their part, nothing fails any more. It must end.
+    fn settle_down(&mut self) {
+        (self.fate, self.torn, self.approved) = (Fate::Fine, None, true);
+        for turn in 0..400 {
+            if self.release.state.ended() {
+                return;
+            }
+            if self.release.course == Course::Forward {
+                resume(&mut self.release, self.now);
+                let step = self.release.step.unwrap_or(0);
+                open_gate(&mut self.release, step, "Ada");
+                let failed = self.release.verdict.as_ref().is_some_and(|v| v.class == Class::Fail);
+                if self.release.step_since.is_some() && !failed {
+                    self.release.verdict = Some(verdict(Class::Pass, step, self.now));
+                }
+                // What Tidegate will not decide by itself, a person does; a pause of the owner's stays.
+                let stuck = matches!(self.release.state, State::Paused | State::Queued) || self.sim.bad_pods;
+                if turn > 100 && stuck {
+                    leave(&mut self.release, Course::RollBack, Some("Gave up."), self.now);
+                }
+            }
+            self.now += TimeDelta::seconds(if turn == 50 { 1_000_000 } else { 3 });
+            self.op(&Op::Turn);
+        }
+        panic!("never ended: {:?} {:?}\n{:?}", self.release.state, self.release.note, self.sim);
+    }
+}
+
+/// Steps that pods beside eight replicas can make.
+fn any_beside() -> impl Strategy<Value = Plan> {
+    let step_of = (prop_oneof![Just(12u8), Just(20), Just(34), Just(50)], 0u64..30, gates());
+    (proptest::collection::vec(step_of, 1..4), 0u64..10, gates()).prop_map(|(mut steps, bake, last)| {
+        steps.sort_by_key(|s| s.0);
+        steps.dedup_by_key(|s| s.0);
+        let mut steps: Vec<_> = steps.into_iter().map(|(w, b, g)| step(w, b, &g)).collect();
+        steps.push(step(100, bake, &last));
+        plan(steps)
+    })
+}
+
+fn torn() -> impl Strategy<Value = Odd> {
+    proptest::option::of(1u8..100).prop_map(Odd::Torn)
+}
+
+pub(in super::super) fn odd() -> impl Strategy<Value = Odd> {
+    prop_oneof![
+        20 => op().prop_map(Odd::Common),
+        2 => torn(),
+        1 => (1i32..12).prop_map(Odd::Resized),
+    ]
+}
+
+pub(in super::super) fn odd_meddling() -> impl Strategy<Value = Odd> {
+    prop_oneof![
+        20 => meddling().prop_map(Odd::Common),
+        2 => torn(),
+        1 => (0i32..12).prop_map(Odd::Resized),
+        1 => Just(Odd::Deleted),
+        1 => (0i32..12).prop_map(Odd::Rescaled),
+    ]
+}
+
+pub(in super::super) fn run(plan: Plan, ops: &[Odd]) -> Drive {
+    let mut drive = Drive::new(plan);
+    for odd in ops {
+        drive.odd(odd);
+    }
+    drive.settle_down();
+    // What is still on its way arrives, and does no harm any more.
+    for _ in 0..=u8::MAX {
+        drive.tick();
+    }
+    if !drive.meddled {
+        let s = &drive.sim;
+        // One that was made late stands empty until the next release, or a press, takes it away.
+        assert!(s.twin.as_ref().is_none_or(|t| t.desired == 0), "came in again after the end: {s:?}");
+        assert!(!s.switched, "switched after the end: {s:?}");
+        match drive.release.state {
+            State::Succeeded => assert_eq!((s.image, s.of(OWN_NEW)), (NEW_IMAGE, s.replicas)),
+            _ => assert_eq!((s.image, s.of(OWN_NEW)), (OLD_IMAGE, 0), "{:?}", drive.release),
+        }
+    }
+    drive
+}
+
+proptest! {
+    #![proptest_config(cases(3000))]
+
+    #[test]
+    fn every_release_beside_a_deployment_ends_truly_under_presses_crashes_and_a_lagging_watch(
+        plan in any_beside(), ops in proptest::collection::vec(odd(), 0..90),
+    ) {
+        run(plan, &ops);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(2000))]
+
+    #[test]
+    fn every_release_beside_a_deployment_ends_truly_even_when_somebody_meddles_in_the_cluster(
+        plan in any_beside(), ops in proptest::collection::vec(odd_meddling(), 0..90),
+    ) {
+        run(plan, &ops);
+    }
+}
+
+#[test]
+fn in_fair_weather_it_is_scaled_step_by_step_and_taken_over() {
+    let drive = run(plan(vec![step(20, 1, &[]), step(50, 1, &[Gate::Analysis]), step(100, 1, &[])]), &[]);
+    assert_eq!(drive.release.state, State::Succeeded, "{:?}", drive.release.reason);
+    assert_eq!((drive.sim.made, drive.sim.scaled.as_slice(), drive.sim.takeovers), (1, [2, 8].as_slice(), 1));
+}
+
+/// Invariants 1 and 4: the process dies around, or between, the requests of each effect in turn, forward and turned back.
+#[test]
+fn a_crash_at_any_request_beside_a_deployment_repeats_nothing() {
+    crashes(&plan(vec![step(20, 1, &[]), step(50, 1, &[]), step(100, 1, &[])]), 6);
+}
+
+/// Around each of so many effects.
+pub(in super::super) fn crashes(plan: &Plan, effects: u32) {
+    let ways = [
+        Odd::Common(Op::Fate(Fate::Orphaned)),
+        Odd::Common(Op::Fate(Fate::Lost)),
+        Odd::Common(Op::Fate(Fate::Refused)),
+        Odd::Common(Op::Fate(Fate::Late(3))),
+        Odd::Common(Op::Fate(Fate::Late(40))),
+        Odd::Torn(None),
+        Odd::Torn(Some(3)),
+        Odd::Torn(Some(40)),
+    ];
+    for way in &ways {
+        for nth in 0..effects {
+            for back in (0..60).step_by(3).map(Some).chain([None]) {
+                let mut drive = Drive::new(plan.clone());
+                for turn in 0..200 {
+                    if back == Some(turn) {
+                        leave(&mut drive.release, Course::RollBack, Some("Errors."), drive.now);
+                    }
+                    if drive.release.attempts == nth && drive.release.attempt.is_none() {
+                        drive.odd(way);
+                    }
+                    drive.now += TimeDelta::seconds(2);
+                    drive.op(&Op::Turn);
+                }
+                let r = &drive.release;
+                let ends = match r.turned_back {
+                    Some(_) => matches!(r.state, State::RolledBack | State::Cancelled),
+                    None => r.state == State::Succeeded,
+                };
+                assert!(ends, "{way:?} {nth} {back:?}: {r:?}\n{:?}", drive.sim);
+                assert!(drive.sim.takeovers <= 1);
+            }
+        }
+    }
+}
