@@ -64,9 +64,10 @@ fn needed(i: &Input<'_>, w: &Workload) -> Vec<Effect> {
     if w.spec_paused && w.strategy != Strategy::Rolling {
         effects.push(Effect::Unpause);
     }
-    // Users first. Their own pods may be too few for a moment, in the middle of the take-over.
+    // Users first. Their own pods may be too few for a moment, in the middle of the take-over; where nobody was switched
+    // yet, only the marks change.
     let to_be_handed_back = to_be_handed_back(r, w);
-    if to_be_handed_back && w.can_carry() {
+    if to_be_handed_back && (w.can_carry() || !w.any_switched()) {
         effects.push(Effect::HandBack);
     }
     if w.twin.is_some() && !to_be_handed_back && drains(r, i.now).is_none() {
@@ -144,6 +145,12 @@ fn news(r: &Release, w: &Workload) -> Vec<Proof> {
 
 fn waiting_for(r: &Release, w: &Workload) -> String {
     let good = r.good_version();
+    if w.any_switched() && w.replicas == 0 && !w.can_carry() {
+        let name = &w.key.name;
+        return format!(
+            "Going back to {good}: {name} is scaled to 0. Scale it up, and its Services select it again."
+        );
+    }
     if w.any_switched() && !w.can_carry() {
         return format!(
             "Going back to {good}: {} of {} pods of {} are ready. Its Services select them again when half of them are.",

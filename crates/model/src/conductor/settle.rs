@@ -2,8 +2,8 @@
 //! cluster does.
 
 use super::next::{
-    UNSEEN, after, at_pause, at_switch, ours, passed, pause_of, reached, record, source_mark, switched, wait,
-    wants_good,
+    UNSEEN, after, at_pause, at_switch, ours, passed, pause_of, reached, record, source_mark, switched,
+    tried, wait, wants_good,
 };
 use super::{Decision, Effect, Input, Record};
 use crate::ids::AttemptId;
@@ -81,9 +81,11 @@ fn visible(i: &Input<'_>, attempt: &Attempt, w: &Workload) -> bool {
         Effect::Pause => w.spec_paused,
         Effect::Resume | Effect::Unpause => !w.spec_paused,
         Effect::Abort => w.abort || promoted || w.weights.is_some_and(|s| s.canary == 0),
-        // The known-good hash alone proves nothing before the canary was ever seen: the cache may be older still.
+        // The known-good hash alone proves nothing before the canary was ever seen: the cache may be older still. Nor
+        // where a take-over may yet land: only the revert's own mark keeps it from that.
         Effect::Revert => {
-            template_reached(w, &attempt.id) || r.canary_hash.is_some() && wants_good(r, w) && w.observed()
+            let told_by_hash = r.canary_hash.is_some() && tried(r, &Effect::TakeOver).is_none();
+            template_reached(w, &attempt.id) || told_by_hash && wants_good(r, w) && w.observed()
         }
         Effect::PromoteFull => w.promote_full || promoted,
         Effect::RestoreSteps => reached(w, &attempt.id) || walked(i) && w.step_count != steps_of_plan(i),

@@ -309,6 +309,10 @@ impl Drive {
                     leave(&mut self.release, Course::RollBack, Some("Gave up."), self.now);
                 }
             }
+            if turn > 100 && self.sim.switched && self.sim.replicas == 0 {
+                // Handed back users would meet nobody: its owner scales it up, as the page says.
+                self.odd(&Odd::Resized(1));
+            }
             self.now += TimeDelta::seconds(if turn == 50 { 1_000_000 } else { 3 });
             self.op(&Op::Turn);
         }
