@@ -27,6 +27,7 @@ test('a Deployment is released by a canary beside it and taken back', async ({ w
   const plan = Number(/\/plans\/(\d+)/.exec(manager.url())?.[1]);
   const { digest } = await api('viewer').must(`/api/v1/plans/${plan}`);
   await api('approver').must(`/api/v1/plans/${plan}/approvals`, { body: { digest, decision: 'approve' } });
+  await expect(manager.locator('#why-not')).not.toContainText('Start release');
   await press(manager, 'Start release');
   await expect(manager).toHaveURL(/\/releases\/\d+/);
 

@@ -66,8 +66,8 @@ fn open() {
     let opened = Closure::<dyn FnMut(Event)>::new(|_| {
         WAIT.set(FIRST_WAIT);
         BEAT.set(clock::browser_ms());
-        // Whatever was missed must be read again.
-        if matches!(LINK.replace(Link::Open), Link::Lost(_)) {
+        // Whatever was missed must be read again: since the line was lost, or since the page left the server.
+        if LINK.replace(Link::Open) != Link::Open {
             page::again();
         }
         clock::tick();
