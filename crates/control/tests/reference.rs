@@ -83,7 +83,7 @@ impl World {
             |r: Option<&DynamicObject>| r.is_some_and(|r| r.data["spec"]["rollbackWindow"].is_null());
         let api = self.api(Kind::Rollout).await;
         let closed = kube::runtime::wait::await_condition(api, "shop", no_window);
-        tokio::time::timeout(DEADLINE, closed).await.expect("the window is left behind").unwrap();
+        tokio::time::timeout(DEADLINE, closed).await.unwrap().unwrap();
         let rollout = self.spec(Kind::Rollout).await;
         assert_eq!(rollout["strategy"]["canary"]["steps"], json!([{"setWeight": 10}, {"pause": {}}]));
         assert_eq!(rollout.get("template"), None);
