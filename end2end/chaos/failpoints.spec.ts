@@ -137,8 +137,11 @@ test('ROLL BACK of what was promoted', async ({ world, service }) => {
           // The journal stays with the machine that died: the conductor alone carries on.
           await crash.replica.fell(place);
           crash.replica.loseJournal();
-          await crash.replica.start(`${then[0]}=kill`);
-          await crash.through(then);
+          // Calls and record set out together: where the calls were faster, all of them are made, and nothing is left.
+          const made = crash.effects().slice(already).includes('promote full');
+          if (made) console.log(`      ${place}: its calls were all made before its record`);
+          await crash.replica.start(made ? undefined : `${then[0]}=kill`);
+          if (!made) await crash.through(then);
         }
         await crash.endsAnew('rolled_back');
         const after = await web.settledOn('1.0.0');
