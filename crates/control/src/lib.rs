@@ -6,6 +6,7 @@
 
 mod analysis;
 mod announce;
+mod ask;
 mod choices;
 mod conductor;
 mod config;

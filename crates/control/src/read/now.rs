@@ -2,9 +2,9 @@
 
 use super::services::{see, workload_row};
 use crate::Control;
+use crate::ask::{Ask, may};
 use crate::error::OrProblem as _;
 use crate::plans::may_decide;
-use crate::releases::{Ask, may};
 use model::conductor::only_gate_left;
 use model::release::State;
 use model::view::{NowPage, Shell, Waiting};

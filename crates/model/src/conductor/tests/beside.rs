@@ -3,12 +3,10 @@
 
 use super::super::next::tried;
 use super::super::sample::{
-    CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, at, deployment, front, images, plan, queued, revision, step, verdict,
+    CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, at, deployment, front, images, plan, queued, revision, step,
 };
-use super::super::{
-    Decision, Effect, Input, Record, apply, begin, hold, leave, next, open_gate, resume, to_be_voided, waive,
-};
-use super::chaos::{Fate, Op, Outside, Press, cases, gates, meddling, op};
+use super::super::{Decision, Effect, Input, Record, apply, begin, leave, next, to_be_voided};
+use super::chaos::{Fate, Op, Outside, agree, cases, gates, judge, meddling, op};
 use super::sim::{THIRD, THIRD_IMAGE};
 use crate::ids::AttemptId;
 use crate::plan::beside::pods;

@@ -1,10 +1,13 @@
 //! What can happen around a release: presses, crashes, lost calls, clocks, and people who meddle in the cluster.
 
-use super::super::sample::{plan, step};
+use super::super::sample::{plan, step, verdict};
+use super::super::{hold, leave, open_gate, resume, waive};
 use crate::plan::{BlueGreen, Gate, Plan, Strategy as PlanStrategy};
+use crate::release::{Course, Release};
 use crate::role::Role;
 use crate::span::Span;
 use crate::verdict::Class;
+use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -33,6 +36,39 @@ pub(super) enum Press {
     Open,
     Abort,
     RollBack,
+}
+
+impl Press {
+    pub(super) fn on(self, release: &mut Release, now: DateTime<Utc>) {
+        let step = release.step.unwrap_or(0);
+        match self {
+            Self::Hold => hold(release, "Ada", None, now),
+            Self::Resume => resume(release, now),
+            Self::Waive => waive(release, step, "Mara"),
+            Self::Open => open_gate(release, step, "Ada"),
+            Self::Abort => leave(release, Course::Abort, None, now),
+            Self::RollBack => leave(release, Course::RollBack, None, now),
+        }
+    }
+}
+
+/// The judgement of the step that is waited at; while the weight moves nothing is judged.
+pub(super) fn judge(release: &mut Release, class: Class, now: DateTime<Utc>) {
+    if release.step_since.is_some() {
+        release.verdict = Some(verdict(class, release.step.unwrap_or(0), now));
+    }
+}
+
+/// Fair weather for a release on its way forward: nobody holds it, its gate is opened, and what has not failed passes.
+pub(super) fn agree(release: &mut Release, now: DateTime<Utc>) {
+    if release.course != Course::Forward {
+        return;
+    }
+    Press::Resume.on(release, now);
+    Press::Open.on(release, now);
+    if release.verdict.as_ref().is_none_or(|v| v.class != Class::Fail) {
+        judge(release, Class::Pass, now);
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,12 +3,10 @@
 
 use super::super::next::tried;
 use super::super::sample::{
-    CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, at, healthy, images, plan, queued, revision, step, verdict,
+    CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, at, healthy, images, plan, queued, revision, step,
 };
-use super::super::{
-    Decision, Effect, Input, Record, apply, begin, hold, leave, next, open_gate, resume, to_be_voided, waive,
-};
-use super::chaos::{Fate, Op, Outside, Press, cases, gates, meddling, op};
+use super::super::{Decision, Effect, Input, Record, apply, begin, hold, leave, next, resume, to_be_voided};
+use super::chaos::{Fate, Op, Outside, agree, cases, gates, judge, meddling, op};
 use super::sim::{THIRD, THIRD_IMAGE};
 use crate::ids::AttemptId;
 use crate::plan::{Gate, Plan, Rolling, Strategy as PlanStrategy};
@@ -314,7 +312,6 @@ impl Drive {
 
     fn op(&mut self, op: &Op) {
         self.now += TimeDelta::milliseconds(700);
-        let step = self.release.step.unwrap_or(0);
         match op {
             Op::Turn => {
                 self.tick();
@@ -325,17 +322,9 @@ impl Drive {
             Op::Blind => self.look(),
             Op::Tick => self.tick(),
             Op::Wait(seconds) => self.now += TimeDelta::seconds(*seconds),
-            Op::Press(Press::Hold) => hold(&mut self.release, "Ada", None, self.now),
-            Op::Press(Press::Resume) => resume(&mut self.release, self.now),
-            Op::Press(Press::Waive) => waive(&mut self.release, step, "Mara"),
-            Op::Press(Press::Open) => open_gate(&mut self.release, step, "Ada"),
-            Op::Press(Press::Abort) => leave(&mut self.release, Course::Abort, None, self.now),
-            Op::Press(Press::RollBack) => leave(&mut self.release, Course::RollBack, None, self.now),
+            Op::Press(press) => press.on(&mut self.release, self.now),
             Op::Approve(yes) => self.approved = *yes,
-            Op::Judge(class) if self.release.step_since.is_some() => {
-                self.release.verdict = Some(verdict(*class, step, self.now));
-            }
-            Op::Judge(_) => {}
+            Op::Judge(class) => judge(&mut self.release, *class, self.now),
             Op::Fate(fate) => self.fate = *fate,
             Op::Outside(outside) => self.outside(*outside),
         }
@@ -362,15 +351,7 @@ impl Drive {
             if self.release.state.ended() {
                 return;
             }
-            if self.release.course == Course::Forward {
-                resume(&mut self.release, self.now);
-                let step = self.release.step.unwrap_or(0);
-                open_gate(&mut self.release, step, "Ada");
-                let failed = self.release.verdict.as_ref().is_some_and(|v| v.class == Class::Fail);
-                if self.release.step_since.is_some() && !failed {
-                    self.release.verdict = Some(verdict(Class::Pass, step, self.now));
-                }
-            }
+            agree(&mut self.release, self.now);
             if turn > 100 {
                 // What Tidegate will not decide by itself, a person does.
                 if matches!(self.release.state, State::Paused | State::Queued) {

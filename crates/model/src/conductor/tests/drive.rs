@@ -3,10 +3,8 @@
 
 use super::super::next::{deployed, tried};
 use super::super::sample::{CANARY, GOOD, at, plan, queued, step, verdict};
-use super::super::{
-    Decision, Effect, Input, Record, apply, begin, hold, leave, next, open_gate, resume, to_be_voided, waive,
-};
-use super::chaos::{Fate, Op, Outside, Press, any_plan, any_switch, cases, meddling, op, switching};
+use super::super::{Decision, Effect, Input, Record, apply, begin, leave, next, to_be_voided};
+use super::chaos::{Fate, Op, Outside, agree, any_plan, any_switch, cases, judge, meddling, op, switching};
 use super::sim::{OWN, Sim, THIRD_IMAGE};
 use crate::ids::AttemptId;
 use crate::plan::{Gate, Plan};
@@ -233,7 +231,6 @@ impl Drive {
 
     pub(super) fn op(&mut self, op: &Op) {
         self.now += TimeDelta::milliseconds(700);
-        let step = self.release.step.unwrap_or(0);
         match op {
             Op::Turn => {
                 self.tick();
@@ -244,17 +241,9 @@ impl Drive {
             Op::Blind => self.look(),
             Op::Tick => self.tick(),
             Op::Wait(seconds) => self.now += TimeDelta::seconds(*seconds),
-            Op::Press(Press::Hold) => hold(&mut self.release, "Ada", None, self.now),
-            Op::Press(Press::Resume) => resume(&mut self.release, self.now),
-            Op::Press(Press::Waive) => waive(&mut self.release, step, "Mara"),
-            Op::Press(Press::Open) => open_gate(&mut self.release, step, "Ada"),
-            Op::Press(Press::Abort) => leave(&mut self.release, Course::Abort, None, self.now),
-            Op::Press(Press::RollBack) => leave(&mut self.release, Course::RollBack, None, self.now),
+            Op::Press(press) => press.on(&mut self.release, self.now),
             Op::Approve(yes) => self.approved = *yes,
-            Op::Judge(class) if self.release.step_since.is_some() => {
-                self.release.verdict = Some(verdict(*class, step, self.now));
-            }
-            Op::Judge(_) => {}
+            Op::Judge(class) => judge(&mut self.release, *class, self.now),
             Op::Fate(fate) => self.fate = *fate,
             Op::Outside(outside) => self.outside(*outside),
         }
@@ -291,15 +280,7 @@ impl Drive {
             if self.release.state.ended() {
                 return;
             }
-            if self.release.course == Course::Forward {
-                resume(&mut self.release, self.now);
-                let step = self.release.step.unwrap_or(0);
-                open_gate(&mut self.release, step, "Ada");
-                let failed = self.release.verdict.as_ref().is_some_and(|v| v.class == Class::Fail);
-                if self.release.step_since.is_some() && !failed {
-                    self.release.verdict = Some(verdict(Class::Pass, step, self.now));
-                }
-            }
+            agree(&mut self.release, self.now);
             // What Tidegate will not decide by itself, a person does.
             let stuck = matches!(self.release.state, State::Paused | State::Queued) || self.sim.bad_pods;
             if turn > 100 && stuck {

@@ -248,7 +248,6 @@ impl Drive {
 
     fn op(&mut self, op: &Op) {
         self.now += TimeDelta::milliseconds(700);
-        let step = self.release.step.unwrap_or(0);
         match op {
             Op::Turn => {
                 self.tick();
@@ -259,17 +258,9 @@ impl Drive {
             Op::Blind => self.look(),
             Op::Tick => self.tick(),
             Op::Wait(seconds) => self.now += TimeDelta::seconds(*seconds),
-            Op::Press(Press::Hold) => hold(&mut self.release, "Ada", None, self.now),
-            Op::Press(Press::Resume) => resume(&mut self.release, self.now),
-            Op::Press(Press::Waive) => waive(&mut self.release, step, "Mara"),
-            Op::Press(Press::Open) => open_gate(&mut self.release, step, "Ada"),
-            Op::Press(Press::Abort) => leave(&mut self.release, Course::Abort, None, self.now),
-            Op::Press(Press::RollBack) => leave(&mut self.release, Course::RollBack, None, self.now),
+            Op::Press(press) => press.on(&mut self.release, self.now),
             Op::Approve(yes) => self.approved = *yes,
-            Op::Judge(class) if self.release.step_since.is_some() => {
-                self.release.verdict = Some(verdict(*class, step, self.now));
-            }
-            Op::Judge(_) => {}
+            Op::Judge(class) => judge(&mut self.release, *class, self.now),
             Op::Fate(fate) => self.fate = *fate,
             Op::Outside(outside) => self.outside(*outside),
         }
@@ -295,14 +286,8 @@ impl Drive {
             if self.release.state.ended() {
                 return;
             }
+            agree(&mut self.release, self.now);
             if self.release.course == Course::Forward {
-                resume(&mut self.release, self.now);
-                let step = self.release.step.unwrap_or(0);
-                open_gate(&mut self.release, step, "Ada");
-                let failed = self.release.verdict.as_ref().is_some_and(|v| v.class == Class::Fail);
-                if self.release.step_since.is_some() && !failed {
-                    self.release.verdict = Some(verdict(Class::Pass, step, self.now));
-                }
                 // What Tidegate will not decide by itself, a person does; a pause of the owner's stays.
                 let stuck = matches!(self.release.state, State::Paused | State::Queued) || self.sim.bad_pods;
                 if turn > 100 && stuck {
