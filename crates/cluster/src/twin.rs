@@ -1,4 +1,4 @@
-//! A second Deployment: a second one of ours beside a user's own. Pure.
+//! The second Deployment, one of ours beside a user's own. Pure.
 //!
 //! It has the same spec with the new images, a name and a label of its own, and the user's Deployment as its owner, so
 //! that it is deleted with it. Its pods carry all labels of the user's pods: whatever selects those (a Service, a

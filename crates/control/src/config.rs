@@ -1,7 +1,7 @@
 //! The configuration of known-good versions: kept when a version is recorded, compared when somebody may go back to it.
 //!
-//! A rollback puts the template back, not the ConfigMaps and Secrets that it names: what is missing or different is told
-//! before the press, and keeps nobody from pressing.
+//! A rollback puts the template back, and of what it names only the ConfigMaps, where its plan asks for that. What is
+//! missing or different is told before the press, and keeps nobody from pressing.
 
 use crate::Control;
 use crate::error::OrProblem as _;

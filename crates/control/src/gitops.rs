@@ -51,8 +51,12 @@ impl Control {
         })
     }
 
+    /// `None` also where Tidegate may not look: then it only tells that git may write over what it does.
     async fn application(&self, w: &Workload, app: &App) -> Result<Option<Application>, Problem> {
-        self.cluster(&w.key.cluster)?.application(&w.key, app).await.or_problem()
+        match self.cluster(&w.key.cluster)?.application(&w.key, app).await {
+            Err(cluster::Error::Denied { .. }) => Ok(None),
+            other => other.or_problem(),
+        }
     }
 
     /// Before a release begins: suspends the sync of its application, where it is on and the workload's namespace allows

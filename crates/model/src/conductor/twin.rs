@@ -1,4 +1,4 @@
-//! Forward with a second Deployment: a second Deployment of ours beside the user's own.
+//! Forward with a second Deployment, one of ours beside the user's own.
 //!
 //! Its pods stand beside the user's, which keep their number: so the way back is that ours go. The share is that of
 //! our pods among all. At the end the user's own Deployment takes the version over by its rolling update, ours goes,
