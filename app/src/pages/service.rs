@@ -444,6 +444,10 @@ fn contents(w: &Workload, sync: Option<&SyncView>) -> AnyView {
     };
     let router = match (&w.router, w.strategy) {
         (Some(r), _) => r.clone(),
+        (None, _) if w.ingress.is_some() => match w.weighed() {
+            Ok(ingress) => format!("nginx, by Ingress {}: a canary gets exactly its weight", ingress.name),
+            Err(why) => format!("none: pods make the weight. {why}"),
+        },
         (None, Strategy::Canary) => "none: pods make the weight".to_owned(),
         (None, _) => "none".to_owned(),
     };

@@ -6,6 +6,7 @@
 
 use crate::driver::Seen;
 use crate::front::Service;
+use crate::ingress::Ingress;
 use crate::observe::{self, ENVIRONMENT, Facts};
 use crate::raw;
 use crate::watch::{Life, News, Watch};
@@ -48,6 +49,8 @@ pub(crate) struct Entry {
     pub source: Option<Arc<Facts>>,
     /// The Services in front of it, in the order of the workload's `fronts`.
     pub fronts: Vec<Arc<Service>>,
+    /// The Ingress that leads to those.
+    pub ingress: Option<Arc<Ingress>>,
 }
 
 impl Entry {
@@ -59,6 +62,7 @@ impl Entry {
             twin: self.twin.as_deref(),
             source: self.source.as_deref(),
             fronts: &self.fronts,
+            ingress: self.ingress.as_deref(),
             object: None,
         }
     }
@@ -71,7 +75,7 @@ pub(crate) struct View {
     snapshot: Mutex<(u64, Arc<Vec<Arc<Workload>>>)>,
     generation: AtomicU64,
     changes: broadcast::Sender<Change>,
-    lives: [Arc<Life>; 5],
+    lives: [Arc<Life>; 6],
     probed_ms: AtomicI64,
 }
 
@@ -188,7 +192,7 @@ pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Starts the watches of a cluster and the task that puts their reports together.
 pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandle<()>>) {
-    let lives: [Arc<Life>; 5] = Default::default();
+    let lives: [Arc<Life>; 6] = Default::default();
     let view = Arc::new(View {
         entries: RwLock::default(),
         snapshot: Mutex::default(),
@@ -197,12 +201,13 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
         lives: lives.clone(),
         probed_ms: AtomicI64::new(0),
     });
-    let [rollouts_life, deployments_life, sets_life, namespaces_life, services_life] = lives;
+    let [rollouts_life, deployments_life, sets_life, namespaces_life, services_life, ingresses_life] = lives;
     let (rollouts_tx, rollouts) = mpsc::channel(NEWS);
     let (deployments_tx, deployments) = mpsc::channel(NEWS);
     let (sets_tx, sets) = mpsc::channel(NEWS);
     let (namespaces_tx, namespaces) = mpsc::channel(NEWS);
     let (services_tx, services) = mpsc::channel(NEWS);
+    let (ingresses_tx, ingresses) = mpsc::channel(NEWS);
     let name = cluster.to_owned();
     let rollout_watch = Watch {
         client: client.clone(),
@@ -247,13 +252,21 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
         life: services_life,
         news: services_tx,
     };
-    let reports = Reports { rollouts, deployments, sets, namespaces, services };
+    let ingress_watch = Watch {
+        client: client.clone(),
+        path: "/apis/networking.k8s.io/v1/ingresses",
+        shrink: Box::new(|i: raw::Ingress| Ingress::from(i)),
+        life: ingresses_life,
+        news: ingresses_tx,
+    };
+    let reports = Reports { rollouts, deployments, sets, namespaces, services, ingresses };
     let tasks = vec![
         tokio::spawn(rollout_watch.run()),
         tokio::spawn(deployment_watch.run()),
         tokio::spawn(set_watch.run()),
         tokio::spawn(namespace_watch.run()),
         tokio::spawn(service_watch.run()),
+        tokio::spawn(ingress_watch.run()),
         tokio::spawn(assemble(view.clone(), reports)),
     ];
     (view, tasks)
@@ -266,13 +279,15 @@ struct Reports {
     sets: mpsc::Receiver<News<SetReport>>,
     namespaces: mpsc::Receiver<News<NamespaceReport>>,
     services: mpsc::Receiver<News<Service>>,
+    ingresses: mpsc::Receiver<News<Ingress>>,
 }
 
 /// Takes reports in until the watches are gone. Nothing is published before each kind was listed once.
 async fn assemble(view: Arc<View>, reports: Reports) {
-    let Reports { mut rollouts, mut deployments, mut sets, mut namespaces, mut services } = reports;
+    let Reports { mut rollouts, mut deployments, mut sets, mut namespaces, mut services, mut ingresses } =
+        reports;
     let mut world = World::default();
-    let mut listed = [false; 5];
+    let mut listed = [false; 6];
     loop {
         let mut touched = BTreeSet::new();
         let (kind, whole) = tokio::select! {
@@ -299,6 +314,11 @@ async fn assemble(view: Arc<View>, reports: Reports) {
                 News::All(all) => { world.services_all(all, &mut touched); true }
                 News::One(service) => { world.service(service, false, &mut touched); false }
                 News::Gone(service) => { world.service(service, true, &mut touched); false }
+            }),
+            Some(news) = ingresses.recv() => (5, match news {
+                News::All(all) => { world.ingresses_all(all, &mut touched); true }
+                News::One(ingress) => { world.ingress(ingress, false, &mut touched); false }
+                News::Gone(ingress) => { world.ingress(ingress, true, &mut touched); false }
             }),
             else => return,
         };

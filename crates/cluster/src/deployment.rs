@@ -4,10 +4,10 @@
 //! the API server takes a template and nothing happens, so both go in one patch.
 
 use crate::driver::{Driver, Incoming, Request, Requests, Seen, mark};
-use crate::front;
 use crate::observe::{ATTEMPT, Facts};
 use crate::patch::{Patch, annotation};
 use crate::rollout::images;
+use crate::{front, ingress};
 use model::AttemptId;
 use model::release::KnownGood;
 use model::rollback::Call;
@@ -45,7 +45,7 @@ impl Driver for Rolling {
 
     /// Also where nothing stands beside it any more: a switch may still be on its way.
     fn hand_back(&self, seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
-        front::hand_back(seen, attempt)
+        ingress::hand_back(seen, attempt).unwrap_or_else(|| front::hand_back(seen, attempt))
     }
 
     fn restore(&self, _: &Seen<'_>, _: &AttemptId, _: &KnownGood) -> Requests {

@@ -5,6 +5,7 @@
 //! that breaks off in the middle has done its first part, and the next look at the workload tells what is missing.
 
 use crate::front::Service;
+use crate::ingress::Ingress;
 use crate::observe::{ATTEMPT, Facts, RELEASE, ROLLBACK};
 use crate::patch::Patch;
 use crate::send::Part;
@@ -32,7 +33,7 @@ pub(crate) struct Request {
 pub(crate) enum What {
     Patch(Part, Patch),
     /// A new object, which carries the attempt's id.
-    Create(Value),
+    Create(Part, Value),
     /// Only the object with this UID, which Tidegate made. That it is gone already is as good.
     Delete(String),
 }
@@ -45,7 +46,7 @@ impl Request {
 
     /// It is for the workload itself, not for what stands around it.
     pub(crate) fn is_of(&self, w: &Workload) -> bool {
-        self.key == w.key && !matches!(self.what, What::Patch(Part::Service, _))
+        self.key == w.key && !matches!(self.what, What::Patch(Part::Service | Part::Ingress, _))
     }
 
     pub(crate) fn unmarked(key: &Key, patch: Patch) -> Self {
@@ -70,6 +71,8 @@ pub(crate) struct Seen<'a> {
     pub twin: Option<&'a Facts>,
     /// The Services in front of it, in the order of the workload's `fronts`.
     pub fronts: &'a [Arc<Service>],
+    /// The Ingress that leads to those.
+    pub ingress: Option<&'a Ingress>,
     /// The Deployment that a Rollout's `workloadRef` names.
     pub source: Option<&'a Facts>,
     /// The whole object, where a version is brought in by a second one like it.

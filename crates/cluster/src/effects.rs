@@ -6,6 +6,7 @@ use crate::driver::{self, Driver, Incoming, Requests, Seen};
 use crate::error::Error;
 use crate::fence::Announced;
 use crate::send::Outcome;
+use crate::twin;
 use chrono::{DateTime, Utc};
 use model::plan::Plan;
 use model::release::KnownGood;
@@ -38,8 +39,8 @@ impl Cluster {
             (self.entry(key).await?, None)
         };
         if beside
-            && plan.drives() == Strategy::BlueGreen
-            && let Err(why) = self.parted(&entry).await
+            && twin::parts(&entry.workload, plan)
+            && let Err(why) = self.parted(&entry, plan.drives() == Strategy::Canary).await
         {
             return Ok(Outcome::Refused { why });
         }

@@ -26,6 +26,8 @@ pub(crate) struct Service {
     pub namespace: String,
     pub name: String,
     pub selector: BTreeMap<String, String>,
+    /// `spec.ports`, without what a node gives them.
+    pub ports: Vec<Value>,
     headless: bool,
     attempt: Option<String>,
     /// `metadata.annotations` is there: a patch need not make it.
@@ -33,8 +35,12 @@ pub(crate) struct Service {
 }
 
 impl From<raw::Service> for Service {
-    fn from(s: raw::Service) -> Self {
+    fn from(mut s: raw::Service) -> Self {
+        for port in s.spec.ports.iter_mut().filter_map(Value::as_object_mut) {
+            port.remove("nodePort");
+        }
         Self {
+            ports: s.spec.ports,
             attempt: s.metadata.annotation(ATTEMPT).map(str::to_owned),
             annotated: s.metadata.annotations.is_some(),
             headless: s.spec.cluster_ip == "None",
@@ -140,11 +146,12 @@ impl Cluster {
         Ok(Voided::Void)
     }
 
-    /// Why users of this Deployment are not to be switched to a second one, as things are around it.
+    /// Why users of this Deployment are not to be switched to a second one, or (`weighed`) sent there by a weight, as things
+    /// are around it.
     ///
     /// # Errors
     /// In words.
-    pub(crate) async fn parted(&self, entry: &Entry) -> Result<(), String> {
+    pub(crate) async fn parted(&self, entry: &Entry, weighed: bool) -> Result<(), String> {
         let w = &entry.workload;
         let (name, label) = (&w.key.name, w.parting_label()?);
         if w.any_switched() {
@@ -154,9 +161,10 @@ impl Cluster {
                 Twin::SUFFIX
             ));
         }
-        for other in
-            self.view.workloads().iter().filter(|o| o.key != w.key && o.key.namespace == w.key.namespace)
-        {
+        let workloads = self.view.workloads();
+        let others = workloads.iter().filter(|o| o.key != w.key && o.key.namespace == w.key.namespace);
+        // By a weight the Services stay as they are.
+        for other in others.filter(|_| !weighed) {
             if let Some(front) = other.fronts.iter().find(|f| w.fronts.iter().any(|own| own.name == f.name)) {
                 return Err(format!(
                     "Service {} selects pods of {} as well: a switch would take its users along. Write `rolling`.",
@@ -178,6 +186,9 @@ impl Cluster {
                  be let through otherwise than those of {name}. Select by another label there, or write `rolling`.",
                 policy["metadata"]["name"].as_str().unwrap_or_default()
             ));
+        }
+        if weighed {
+            return Ok(());
         }
         let scales = |s: &&Value| {
             let target = &s["spec"]["scaleTargetRef"];

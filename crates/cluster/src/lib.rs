@@ -19,6 +19,7 @@ mod error;
 mod escort;
 mod fence;
 mod front;
+mod ingress;
 mod observe;
 mod patch;
 mod prometheus;

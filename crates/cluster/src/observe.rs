@@ -22,6 +22,8 @@ pub(crate) const WINDOW: &str = "tidegate.dev/rollback-window";
 /// Label of a Deployment that Tidegate made beside another, and of its pods: its own name. Nothing without it is ever
 /// deleted.
 pub(crate) const TWIN: &str = "tidegate.dev/beside";
+/// On a second Deployment: the Ingress whose users it is to get a part of.
+pub(crate) const INGRESS: &str = "tidegate.dev/ingress";
 /// The service a workload belongs to.
 pub const SERVICE: &str = "tidegate.dev/service";
 /// Label of a workload or a namespace.
@@ -48,6 +50,8 @@ pub(crate) struct Facts {
     pub reference_observed: Option<i64>,
     /// UID of the Deployment beside which Tidegate made this one.
     pub twin_of: Option<Box<str>>,
+    /// Annotation [`INGRESS`].
+    pub ingress: Option<Box<str>>,
     /// Labels of a Deployment's pods.
     pub labels: BTreeMap<String, String>,
     /// `spec.progressDeadlineSeconds`, by default 600.
@@ -324,6 +328,7 @@ pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
         revision: meta.annotation("deployment.kubernetes.io/revision").and_then(|n| n.parse().ok()),
         deadline: spec.progress_deadline_seconds.unwrap_or(600),
         labels: spec.template.metadata.labels,
+        ingress: meta.annotation(INGRESS).map(Into::into),
         twin_of: meta.labels.get(TWIN).filter(|name| **name == meta.name).and_then(|_| {
             let owner = meta.owner_references.iter().find(|o| o.kind == "Deployment")?;
             Some(owner.uid.as_str().into())
@@ -343,6 +348,7 @@ fn facts(cluster: &str, kind: Kind, meta: &raw::Meta) -> Facts {
         reference: None,
         reference_observed: None,
         twin_of: None,
+        ingress: None,
         labels: BTreeMap::new(),
         deadline: 600,
         revision: None,
@@ -398,6 +404,7 @@ fn common(cluster: &str, kind: Kind, meta: &raw::Meta, since: Option<DateTime<Ut
         restarting: None,
         twin: None,
         fronts: Vec::new(),
+        ingress: None,
         recreates: false,
         attempt: meta.annotation(ATTEMPT).map(str::to_owned),
         gitops: owner(kind, meta),
@@ -430,6 +437,7 @@ pub(crate) fn stand_beside(w: &mut Workload, own: &Facts, facts: &Facts, twin: W
         images: twin.images,
         attempt: twin.attempt,
         apart,
+        ingress: facts.ingress.as_deref().map(str::to_owned),
     }));
     w.revisions.extend(twin.revisions);
 }

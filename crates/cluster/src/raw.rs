@@ -368,7 +368,73 @@ pub(crate) struct Service {
 pub(crate) struct ServiceSpec {
     #[serde(deserialize_with = "nil")]
     pub selector: BTreeMap<String, String>,
+    #[serde(deserialize_with = "nil")]
+    pub ports: Vec<Value>,
     #[serde(rename = "clusterIP")]
     #[serde(deserialize_with = "nil")]
     pub cluster_ip: String,
+}
+
+// ------------------------------------------------------------------------------------------------- Ingress
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Ingress {
+    #[serde(deserialize_with = "nil")]
+    pub metadata: Meta,
+    #[serde(deserialize_with = "nil")]
+    pub spec: IngressSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct IngressSpec {
+    #[serde(deserialize_with = "nil")]
+    pub ingress_class_name: String,
+    pub default_backend: Option<IngressBackend>,
+    #[serde(deserialize_with = "nil")]
+    pub rules: Vec<IngressRule>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct IngressRule {
+    #[serde(deserialize_with = "nil")]
+    pub host: String,
+    #[serde(deserialize_with = "nil")]
+    pub http: IngressPaths,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct IngressPaths {
+    #[serde(deserialize_with = "nil")]
+    pub paths: Vec<IngressPath>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct IngressPath {
+    #[serde(deserialize_with = "nil")]
+    pub path: String,
+    #[serde(deserialize_with = "nil")]
+    pub path_type: String,
+    #[serde(deserialize_with = "nil")]
+    pub backend: IngressBackend,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct IngressBackend {
+    #[serde(deserialize_with = "nil")]
+    pub service: IngressService,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct IngressService {
+    #[serde(deserialize_with = "nil")]
+    pub name: String,
+    #[serde(deserialize_with = "nil")]
+    pub port: Value,
 }

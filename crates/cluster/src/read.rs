@@ -4,7 +4,7 @@ use crate::Cluster;
 use crate::cache::Entry;
 use crate::error::Error;
 use crate::observe::{self, ENVIRONMENT, Facts};
-use crate::{front, raw, reference};
+use crate::{front, ingress, raw, reference};
 use chrono::Utc;
 use model::workload::{Key, Kind, Twin};
 use serde::Deserialize as _;
@@ -27,11 +27,12 @@ impl Cluster {
     /// The workload with its ReplicaSets, and whatever stands beside it: read now.
     pub(crate) async fn read(&self, key: &Key) -> Result<Read, Error> {
         let namespace_uri = format!("/api/v1/namespaces/{}", key.namespace);
-        let (mut object, namespace, twin, services) = tokio::try_join!(
+        let (mut object, namespace, twin, services, ingresses) = tokio::try_join!(
             self.sender.get(key),
             self.sender.read(&namespace_uri, "read its namespace", None),
             self.read_twin(key),
             self.read_services(key),
+            self.read_ingresses(key),
         )?;
         let sets_uri = format!(
             "/apis/apps/v1/namespaces/{}/replicasets?labelSelector={}",
@@ -83,9 +84,14 @@ impl Cluster {
             services.into_iter().flat_map(|list| list.items).map(|s| Arc::new(s.into())).collect();
         let (fronts, services) = front::of(&facts, services.iter());
         workload.fronts = fronts;
+        let ingresses =
+            ingresses.as_ref().map(raw::List::<raw::Ingress>::deserialize).transpose().map_err(unreadable)?;
+        let ingresses: Vec<_> =
+            ingresses.into_iter().flat_map(|list| list.items).map(|i| Arc::new(i.into())).collect();
+        let ingress = ingress::stand_before(&mut workload, ingresses.iter());
         let (workload, facts) = (Arc::new(workload), Arc::new(facts));
         let (twin, source) = (twin.map(Arc::new), source.map(Arc::new));
-        Ok(Read { object, entry: Entry { workload, facts, twin, source, fronts: services } })
+        Ok(Read { object, entry: Entry { workload, facts, twin, source, fronts: services, ingress } })
     }
 
     /// The Deployment that it takes its template from.
@@ -105,6 +111,15 @@ impl Cluster {
         }
         let uri = format!("/api/v1/namespaces/{}/services", key.namespace);
         Ok(Some(self.sender.read(&uri, "list Services", None).await?))
+    }
+
+    /// The Ingresses of a Deployment's namespace.
+    async fn read_ingresses(&self, key: &Key) -> Result<Option<Value>, Error> {
+        if key.kind != Kind::Deployment {
+            return Ok(None);
+        }
+        let uri = format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses", key.namespace);
+        Ok(Some(self.sender.read(&uri, "list Ingresses", None).await?))
     }
 
     /// What is called as a second Deployment beside this one would be.

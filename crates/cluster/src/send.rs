@@ -71,8 +71,9 @@ pub(crate) enum Answer {
 pub(crate) enum Part {
     Main,
     Status,
-    /// Not the object itself: the Service of the key's name.
+    /// Not the object itself: the Service, or the Ingress, of the key's name.
     Service,
+    Ingress,
 }
 
 /// Calls to one API server.
@@ -110,6 +111,9 @@ fn object_path(key: &Key, part: Part) -> String {
     match part {
         Part::Main | Part::Status => path(key),
         Part::Service => format!("/api/v1/namespaces/{}/services/{}", key.namespace, key.name),
+        Part::Ingress => {
+            format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses/{}", key.namespace, key.name)
+        }
     }
 }
 
@@ -232,15 +236,26 @@ impl Sender {
         let mark = request.marked.then_some(attempt);
         match request.what {
             What::Patch(part, patch) => self.patch(&request.key, part, mark, patch).await,
-            What::Create(object) => self.create(&request.key, Some(attempt), &object).await,
+            What::Create(part, object) => self.create(&request.key, part, Some(attempt), &object).await,
             What::Delete(uid) => self.delete(&request.key, &uid, false).await,
         }
     }
 
-    /// Makes an object that carries the attempt's id. Where it is there already it is done, if under the same id.
-    /// Without an attempt it is only tried.
-    async fn create(&self, key: &Key, attempt: Option<&AttemptId>, object: &Value) -> Result<Outcome, Error> {
-        let path = path(key);
+    /// Makes an object that carries the attempt's id. Where it is there already it is done, if under the same id, or for the
+    /// same second Deployment. Without an attempt it is only tried.
+    async fn create(
+        &self,
+        key: &Key,
+        part: Part,
+        attempt: Option<&AttemptId>,
+        object: &Value,
+    ) -> Result<Outcome, Error> {
+        let path = object_path(key, part);
+        let kind = match part {
+            Part::Main | Part::Status => key.kind.key(),
+            Part::Service => "Service",
+            Part::Ingress => "Ingress",
+        };
         let all = path.rsplit_once('/').map_or(path.as_str(), |(all, _)| all);
         let mut uri = format!("{all}?fieldManager={MANAGER}&fieldValidation=Strict");
         if attempt.is_none() {
@@ -250,21 +265,21 @@ impl Sender {
             Answer::Ok(value) => Ok(applied(&value)),
             Answer::Lost(why) => Ok(self.unconfirmed(&why)),
             Answer::No { code: 409, .. } => {
-                let there = self.get(key).await?;
+                let there = self.read(&path, "read it", Some(key)).await?;
                 let mark = there.pointer(&annotation(ATTEMPT)).and_then(Value::as_str);
-                if attempt.is_some_and(|a| mark == Some(&a.0)) {
+                let owner = |o: &Value| o.pointer("/metadata/ownerReferences/0/uid").cloned();
+                let same = matches!(part, Part::Service | Part::Ingress) && owner(&there) == owner(object);
+                if same || attempt.is_some_and(|a| mark == Some(&a.0)) {
                     return Ok(applied(&there));
                 }
                 Ok(Outcome::refused(format!(
-                    "{} {} is there already, and not made by this attempt. Delete it, if it is not needed, or give \
+                    "{kind} {} is there already, and not made by this attempt. Delete it, if it is not needed, or give \
                      it another name.",
-                    key.kind.key(),
                     key.name
                 )))
             }
             Answer::No { code: code @ (422 | 400), reason } => Ok(Outcome::refused(format!(
-                "The cluster refused to make {} {}: {reason} ({code}).",
-                key.kind.key(),
+                "The cluster refused to make {kind} {}: {reason} ({code}).",
                 key.name
             ))),
             answer => Err(self.error(answer, &format!("make {}", key.name))),
@@ -302,7 +317,7 @@ impl Sender {
                 let uri = format!("{}&{DRY_RUN}", uri(&request.key, part));
                 self.send(&uri, &request.key, part, None, patch).await
             }
-            What::Create(object) => self.create(&request.key, None, &object).await,
+            What::Create(part, object) => self.create(&request.key, part, None, &object).await,
             What::Delete(uid) => self.delete(&request.key, &uid, true).await,
         }
     }

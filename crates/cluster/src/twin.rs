@@ -2,22 +2,24 @@
 //!
 //! It has the same spec with the new images, a name and a label of its own, and the user's Deployment as its owner, so
 //! that it is deleted with it. Its pods carry all labels of the user's pods: whatever selects those (a Service, a
-//! NetworkPolicy, a PodDisruptionBudget) selects these, too. Only for a blue-green release one label has another value, by
-//! which Services tell them apart ([`crate::front`]). The two controllers do not touch each other's pods, since
+//! NetworkPolicy, a PodDisruptionBudget) selects these, too. Only for a blue-green release, and where an Ingress splits users
+//! by weight ([`crate::ingress`]), one label has another value, by which Services tell them apart ([`crate::front`]). The two controllers do not touch each other's pods, since
 //! each has only those that its own ReplicaSets own.
 //!
 //! The user's Deployment keeps its pods and its template until the version is proven. Only what carries our label and
 //! its name is ever deleted.
 
 use crate::driver::{Driver, Incoming, Request, Requests, Seen, What, mark};
-use crate::observe::{ATTEMPT, Facts, RELEASE, TWIN};
+use crate::observe::{ATTEMPT, Facts, INGRESS, RELEASE, TWIN};
 use crate::patch::{Patch, annotation};
 use crate::rollout::{images, with_images};
-use crate::{deployment, front};
+use crate::send::Part;
+use crate::{deployment, front, ingress};
 use model::AttemptId;
+use model::plan::Plan;
 use model::release::KnownGood;
 use model::rollback::Call;
-use model::workload::{Front, Key, Kind, Strategy, Twin};
+use model::workload::{Front, Key, Kind, Strategy, Twin, Workload};
 use serde_json::{Value, json};
 
 /// Drives a Deployment by a second one beside it.
@@ -39,18 +41,21 @@ impl Driver for Beside {
         let object = seen.object.ok_or("The Deployment was not read.")?;
         // For its refusals: a container that is not there, nothing new.
         images(Patch::new(), w, new.plan, new.good)?;
-        let apart = if new.plan.drives() == Strategy::BlueGreen { Some(w.parting_label()?) } else { None };
+        let apart = parts(w, new.plan).then(|| w.parting_label()).transpose()?;
         if apart.is_some() && w.recreates {
             return Err(format!(
                 "{} stops all its pods before new ones start. Let it roll first.",
                 w.key.name
             ));
         }
-        let twin = made(object, &key.name, attempt, new, apart)?;
+        let mut twin = made(object, &key.name, attempt, new, apart)?;
+        if let (Strategy::Canary, Ok(ingress)) = (new.plan.drives(), w.weighed()) {
+            twin["metadata"]["annotations"][INGRESS] = ingress.name.as_str().into();
+        }
         let note = Patch::new().test("/spec/template", new.good.template.clone());
         Ok(vec![
             Request::marked(&w.key, mark(note, facts, attempt, new)?),
-            Request { key, what: What::Create(twin), marked: true },
+            Request { key, what: What::Create(Part::Main, twin), marked: true },
         ])
     }
 
@@ -75,7 +80,13 @@ impl Driver for Beside {
         let patch = ours(twin).test(&annotation(ATTEMPT), mark).test("/spec/replicas", from);
         let patch = patch.replace("/spec/replicas", to);
         let patch = patch.annotate(twin.annotated, &[(ATTEMPT, &attempt.0)]);
-        Ok(vec![Request::marked(&seen.workload.key, note), Request::marked(&twin.workload.key, patch)])
+        let mut all = vec![Request::marked(&seen.workload.key, note)];
+        let w = seen.workload;
+        if w.twin.as_ref().is_some_and(|t| t.ingress.is_some()) && w.canary_weight().is_none() {
+            all.extend(ingress::made(w, seen.ingress, seen.fronts, ingress::owner(twin), attempt)?);
+        }
+        all.push(Request::marked(&twin.workload.key, patch));
+        Ok(all)
     }
 
     fn switch(&self, seen: &Seen<'_>, attempt: &AttemptId, hash: &str, decided: &[Front]) -> Requests {
@@ -110,6 +121,15 @@ impl Driver for Beside {
 
     fn ways_back(&self) -> &'static [Call] {
         deployment::Rolling.ways_back()
+    }
+}
+
+/// By this plan Services, or a canary Ingress, are to tell the second Deployment's pods from the workload's own.
+pub(crate) fn parts(w: &Workload, plan: &Plan) -> bool {
+    match plan.drives() {
+        Strategy::BlueGreen => true,
+        Strategy::Canary => w.weighed().is_ok(),
+        Strategy::Rolling => false,
     }
 }
 

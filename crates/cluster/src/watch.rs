@@ -95,6 +95,11 @@ impl Object for crate::raw::Service {
         &self.metadata
     }
 }
+impl Object for crate::raw::Ingress {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+}
 impl Object for crate::raw::Namespace {
     fn meta(&self) -> &Meta {
         &self.metadata

@@ -151,12 +151,13 @@ impl Control {
         let templates = read.attempt.as_ref().is_some_and(|a| a.effect.writes_template());
         let holder = if templates { w.template_key() } else { read.workload.clone() };
         let cluster = self.cluster(&read.workload.cluster)?;
-        let switches = read.workload.kind == Kind::Deployment
-            && read.attempt.as_ref().is_some_and(|a| a.effect == Effect::Switch);
-        let voided = if switches {
-            cluster.void_switch(&read.workload, attempt).await
-        } else {
-            cluster.void(&holder, attempt).await
+        let effect = read.attempt.as_ref().map(|a| &a.effect);
+        let voided = match effect {
+            Some(Effect::Switch) if read.workload.kind == Kind::Deployment => {
+                cluster.void_switch(&read.workload, attempt).await
+            }
+            Some(Effect::Weigh { .. }) => cluster.void_weight(&read.workload, attempt).await,
+            _ => cluster.void(&holder, attempt).await,
         };
         match voided.or_problem()? {
             Voided::Void => Ok(record),

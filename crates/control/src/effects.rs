@@ -122,6 +122,11 @@ impl Control {
         match effect {
             Effect::Deploy => cluster.deploy(key, id, plan, good, release.id).await,
             Effect::Scale { from, to } => cluster.scale(key, id, *from, *to).await,
+            Effect::Weigh { from, to } => {
+                // As it was when this was decided, however long ago that is by now.
+                let decided = seen.and_then(|w| w.ingress.as_ref()?.attempt.as_deref());
+                cluster.weigh(key, id.id(), decided, *from, *to).await
+            }
             Effect::TakeOver => cluster.take_over(key, id, plan, good, release.id).await,
             Effect::HandBack => cluster.hand_back(key, id).await,
             Effect::Retire => cluster.retire(key, id).await,

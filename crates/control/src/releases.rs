@@ -240,7 +240,7 @@ pub(crate) fn startable(w: &Workload) -> Result<(), Problem> {
     let no = |words: String| Err(Problem::conflict(words));
     // A canary Deployment that an ended release has left behind is no update: the next one takes it away.
     let moves = matches!((&w.stable_hash, &w.current_hash), (Some(a), Some(b)) if a != b);
-    if moves || w.abort || w.any_switched() {
+    if moves || w.abort || w.any_sent() {
         return no(format!(
             "{} is in the middle of another update. Let it end, or roll it back.",
             w.key.name

@@ -165,3 +165,16 @@ async fn by_a_canary_deployment() {
     let key = world.deployment().await;
     nobody_is_sent_to_nothing(&world, &key, canary(20, "1s"), canary(20, "10m")).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_a_canary_deployment_behind_nginx() {
+    let world = World::new().await;
+    let key = world.deployment().await;
+    let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"name": "shop", "namespace": world.namespace},
+        "spec": {"ingressClassName": "nginx", "rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix",
+            "backend": {"service": {"name": "shop", "port": {"number": 80}}}}]}}]}});
+    world.sandbox.apply_yaml(&ingress.to_string()).await.unwrap();
+    assert!(world.cluster.wait_for(&key, DEADLINE, |w| w.weighed().is_ok()).await.is_some());
+    nobody_is_sent_to_nothing(&world, &key, canary(5, "1s"), canary(5, "10m")).await;
+}

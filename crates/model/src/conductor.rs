@@ -18,6 +18,7 @@ mod switch;
 #[cfg(test)]
 mod tests;
 mod twin;
+mod weight;
 mod words;
 
 pub use apply::{apply, begin};
@@ -48,10 +49,13 @@ pub enum Effect {
     Switch,
     /// The second Deployment beside a user's gets another number of pods; `from` is tested by the patch.
     Scale { from: i32, to: i32 },
+    /// The canary Ingress sends another percentage of users to the second Deployment; `from` is tested by the patch.
+    Weigh { from: u8, to: u8 },
     /// A user's own Deployment gets the new version: the one that the second Deployment has proven, by its rolling
     /// update; or, where a Rollout takes its template from there, the one that the Rollout is to begin with.
     TakeOver,
-    /// The Services in front of a Deployment select its own pods again, no longer those of the second one.
+    /// The Services in front of a Deployment select its own pods again, no longer those of the second one; where a canary
+    /// Ingress sends users to that one, its weight is 0.
     HandBack,
     /// The second Deployment is scaled to nothing and deleted.
     Retire,
@@ -78,6 +82,7 @@ impl Effect {
         match self {
             Self::Deploy | Self::OpenPause { .. } | Self::Switch | Self::Resume | Self::TakeOver => true,
             Self::Scale { from, to } => to > from,
+            Self::Weigh { from, to } => to > from,
             Self::HandBack
             | Self::Retire
             | Self::Pause
@@ -101,6 +106,7 @@ impl Effect {
             Self::OpenPause { .. } => "open_pause",
             Self::Switch => "switch",
             Self::Scale { .. } => "scale",
+            Self::Weigh { .. } => "weigh",
             Self::TakeOver => "take_over",
             Self::HandBack => "hand_back",
             Self::Retire => "retire",

@@ -24,7 +24,7 @@ pub enum Call {
     RevertThroughWindow,
     /// After the revert was observed: `status.promoteFull: true`.
     PromoteFull,
-    /// The Services in front of a Deployment select its own pods again. Also where they do already: what would switch
+    /// The Services in front of a Deployment select its own pods again, or a canary Ingress sends nobody elsewhere. Also where they do already: what would switch
     /// them late no longer can.
     HandBack,
     /// The second Deployment beside a user's is scaled to nothing and deleted.
@@ -84,7 +84,7 @@ pub fn route(w: &Workload, good: &str) -> Route {
     // Before the controller has seen the newest generation its hashes are about the template before it.
     let settled = w.observed() && !w.abort;
     let own = w.current_hash.as_deref() == Some(good) && w.stable_hash.as_deref() == Some(good) && settled;
-    if w.stands_apart() || w.any_switched() {
+    if w.stands_apart() || w.any_sent() {
         return apart(w, own);
     }
     if w.twin.is_some() {
@@ -166,7 +166,17 @@ pub fn route(w: &Workload, good: &str) -> Route {
 /// Beside a second Deployment that Services tell apart. It goes at once where nobody is on it; else once nobody has been
 /// for a while, which is left to the conductor.
 fn apart(w: &Workload, own: bool) -> Route {
-    let (calls, pace, because) = match (own, w.any_switched()) {
+    let (calls, pace, because) = match (own, w.any_sent()) {
+        (true, true) if w.by_ingress() && w.can_carry() => (
+            vec![Call::HandBack],
+            Pace::Seconds,
+            "The known-good pods still stand: the canary Ingress goes to 0 %.",
+        ),
+        (false, true) if w.by_ingress() && w.can_carry() => (
+            vec![Call::HandBack, Call::Revert],
+            Pace::PodStart,
+            "The canary Ingress goes to 0 % at once; the Deployment itself goes back at its rolling pace.",
+        ),
         (_, true) if !w.can_carry() => (
             vec![Call::Revert],
             Pace::PodStart,

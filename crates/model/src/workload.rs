@@ -1,8 +1,10 @@
 //! A workload as it was last seen in the cluster: what the watch cache keeps, and what every rule reads.
 
 mod front;
+mod ingress;
 
 pub use front::Front;
+pub use ingress::Ingress;
 
 use crate::gitops::App;
 use crate::span::Span;
@@ -139,6 +141,9 @@ pub struct Twin {
     /// Services tell its pods from the user's own: nobody reaches them before a switch.
     #[serde(default)]
     pub apart: bool,
+    /// The user's Ingress whose requests are split by weight between its pods and the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<String>,
 }
 
 impl Twin {
@@ -206,7 +211,7 @@ pub struct Workload {
     pub step_count: i32,
     pub stable_hash: Option<String>,
     pub current_hash: Option<String>,
-    /// Router weights; `None` where pods are the only router.
+    /// Router weights; `None` where pods are the only router. For a Deployment as the canary Ingress beside it says.
     pub weights: Option<Weights>,
     /// A traffic router is configured: `nginx`, `alb`, `istio`, `plugin`.
     pub router: Option<String>,
@@ -233,6 +238,9 @@ pub struct Workload {
     /// For a Deployment: the Services in front of it, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fronts: Vec<Front>,
+    /// For a Deployment: the Ingress that leads to those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<Box<Ingress>>,
     /// For a Deployment: all its pods stop before new ones start (`strategy.type: Recreate`).
     #[serde(default)]
     pub recreates: bool,
@@ -325,7 +333,10 @@ impl Workload {
                 canary += r.ready;
             }
         }
-        if all == 0 { 0 } else { u8::try_from((canary * 100 + all / 2) / all).unwrap_or(100) }
+        let of_pods = if all == 0 { 0 } else { (canary * 100 + all / 2) / all };
+        // What a canary Ingress does not send to the second Deployment is shared by the Deployment's own pods.
+        let sent = i32::from(self.canary_weight().filter(|_| self.stands_apart()).unwrap_or(0));
+        u8::try_from(sent + (100 - sent) * of_pods / 100).unwrap_or(100)
     }
 
     pub fn revision(&self, hash: &str) -> Option<&Revision> {

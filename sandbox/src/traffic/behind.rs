@@ -1,5 +1,6 @@
 //! Deployments and the Services in front of them. A Service goes by labels: where it selects the pods of a Deployment
-//! and of another one that stands beside it, each ready pod gets its part.
+//! and of another one that stands beside it, each ready pod gets its part. Where that one has a canary Ingress, it gets what
+//! the Ingress says.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,19 +12,15 @@ use serde_json::Value;
 
 use super::{
     share::{Route, Version},
-    world::{Objects, Owned, Service, is_ready, pod_state, users_of, version},
+    world::{Owned, Seen, Service, is_ready, pod_state, users_of, version},
 };
 
 const HASH: &str = "pod-template-hash";
 
 /// Every Deployment that has users. One that another Deployment owns has none of its own: its pods stand beside
 /// its owner's.
-pub(super) fn services(
-    deployments: &Objects,
-    services: &Objects,
-    sets: &Owned,
-    pods: &Owned,
-) -> Vec<Service> {
+pub(super) fn services(seen: &Seen, sets: &Owned, pods: &Owned) -> Vec<Service> {
+    let (deployments, services) = (&seen.deployments, &seen.services);
     let mut beside: HashMap<&str, Vec<&DynamicObject>> = HashMap::new();
     for deployment in deployments {
         if let Some(owner) = owner(deployment) {
@@ -44,20 +41,71 @@ pub(super) fn services(
         let here = fronts.get(&users.namespace).map_or(&[][..], Vec::as_slice);
         let front = in_front(deployment, others, here);
         let mut versions: BTreeMap<String, Version> = BTreeMap::new();
+        let canary = front.and_then(|front| Canary::of(front, others, seen));
         let others = others.iter().filter_map(|d| d.uid());
+        let mut route = if front.is_some() { Route::Service } else { Route::Pods };
         for set in [uid].into_iter().chain(others).filter_map(|uid| sets.get(&uid)).flatten() {
             let Some(hash) = set.labels().get(HASH) else { continue };
             let all = set.uid().and_then(|uid| pods.get(&uid)).map(Vec::as_slice).unwrap_or_default();
             users.pods.extend(all.iter().filter_map(|pod| pod_state(pod)));
-            let meant = |pod: &&Arc<DynamicObject>| front.is_none_or(|service| selects(service, pod));
+            // One that the canary Ingress leads to is reached by its Service.
+            let sent = canary.as_ref().filter(|canary| all.iter().any(|pod| selects(canary.service, pod)));
+            let service = sent.map(|canary| canary.service).or(front);
+            let meant = |pod: &&Arc<DynamicObject>| service.is_none_or(|service| selects(service, pod));
             let ready = all.iter().filter(|pod| is_ready(pod)).filter(meant).count();
+            if let Some(canary) = sent {
+                route = Route::Weighed(hash.clone(), canary.weight);
+            }
             versions.insert(hash.clone(), version(hash, set, u32::try_from(ready).unwrap_or(u32::MAX)));
         }
         users.versions = versions.into_values().collect();
-        users.route = if front.is_some() { Route::Service } else { Route::Pods };
+        users.route = route;
         found.push(users);
     }
     found
+}
+
+/// What an Ingress sends past the Service of its users.
+struct Canary<'a> {
+    service: &'a DynamicObject,
+    /// A part of one.
+    weight: f64,
+}
+
+impl<'a> Canary<'a> {
+    /// Of one of these Deployments, beside an Ingress of the same host and path that leads to the Service in front: without
+    /// that ingress-nginx knows no canary.
+    fn of(front: &DynamicObject, beside: &[&DynamicObject], seen: &'a Seen) -> Option<Self> {
+        let here = || seen.ingresses.iter().filter(|i| i.namespace() == front.namespace());
+        let of_one = |i: &DynamicObject| {
+            owner(i).is_some_and(|uid| beside.iter().any(|d| d.metadata.uid.as_deref() == Some(uid)))
+        };
+        let says = |i: &DynamicObject, key: &str| {
+            i.annotations().get(&format!("nginx.ingress.kubernetes.io/{key}")).cloned()
+        };
+        let is_canary = |i: &DynamicObject| says(i, "canary").as_deref() == Some("true");
+        let canary = here().find(|i| of_one(i) && is_canary(i))?;
+        let (host, path, to) = leads(canary).next()?;
+        let main =
+            |i: &DynamicObject| leads(i).any(|(h, p, s)| (h, p) == (host, path) && s == front.name_any());
+        here().find(|i| !is_canary(i) && main(i))?;
+        let service = |s: &&Arc<DynamicObject>| s.namespace() == front.namespace() && s.name_any() == to;
+        let weight: f64 = says(canary, "canary-weight")?.parse().ok()?;
+        Some(Self { service: seen.services.iter().find(service)?, weight: (weight / 100.0).clamp(0.0, 1.0) })
+    }
+}
+
+/// Host, path and Service of each of an Ingress's paths.
+fn leads(ingress: &DynamicObject) -> impl Iterator<Item = (&str, &str, &str)> {
+    let rules = ingress.data["spec"]["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
+    rules.iter().flat_map(|rule| {
+        let paths = rule["http"]["paths"].as_array().map(Vec::as_slice).unwrap_or_default();
+        paths.iter().map(move |path| {
+            let service = &path["backend"]["service"]["name"];
+            let or_empty = |value| Value::as_str(value).unwrap_or_default();
+            (or_empty(&rule["host"]), or_empty(&path["path"]), or_empty(service))
+        })
+    })
 }
 
 /// UID of the Deployment that owns it.
@@ -105,10 +153,7 @@ fn selects(service: &DynamicObject, pod: &DynamicObject) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::super::{
-        share::shares,
-        world::{self, Seen},
-    };
+    use super::super::{share::shares, world};
     use super::*;
 
     fn object(value: Value) -> Arc<DynamicObject> {
@@ -190,6 +235,35 @@ mod tests {
             "status": {"conditions": [{"type": "Ready", "status": "True"}]}}));
         let all: Vec<_> = world::services(&seen).remove(0).versions.iter().map(|v| v.ready).collect();
         assert_eq!(all, [1, 0], "of new and old");
+    }
+
+    #[test]
+    fn a_canary_ingress_sends_its_weight_to_the_one_beside() {
+        let mut seen = seen(&[json!({"app": "mailer"})]);
+        seen.pods[3] = object(json!({"metadata": {"name": "d", "namespace": "shop",
+            "labels": {"app": "mailer-beside", HASH: "new"}, "ownerReferences": owner("ReplicaSet", "new")},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]}}));
+        let owners = owner("Deployment", "mailer-beside");
+        seen.services.push(object(
+            json!({"metadata": {"name": "canary", "namespace": "shop", "ownerReferences": owners},
+            "spec": {"selector": {"app": "mailer-beside"}}}),
+        ));
+        let ingress = |name: &str, annotations: Value, owners: &Value| {
+            object(json!({"metadata": {"name": name, "namespace": "shop", "annotations": annotations,
+                "ownerReferences": owners}, "spec": {"rules": [{"http": {"paths": [{"path": "/",
+                "backend": {"service": {"name": name}}}]}}]}}))
+        };
+        let weight = json!({"nginx.ingress.kubernetes.io/canary": "true",
+            "nginx.ingress.kubernetes.io/canary-weight": "5"});
+        seen.ingresses = vec![ingress("canary", weight, &owners)];
+        let found = world::services(&seen).remove(0);
+        assert_eq!(found.route, Route::Service, "no canary without an Ingress to be one of");
+        seen.ingresses.push(ingress("mail", json!({}), &Value::Null));
+        let found = world::services(&seen).remove(0);
+        assert_eq!(found.route, Route::Weighed("new".into(), 0.05));
+        let parts = shares(&found.route, &found.versions);
+        let parts: Vec<_> = parts.into_iter().map(|s| (s.hash, s.fraction, s.served)).collect();
+        assert_eq!(parts, [("old".into(), 0.95, true), ("new".into(), 0.05, true)]);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(crate) enum Route {
     Pods,
     /// A Service: as [`Route::Pods`] among those it selects, and nobody answers where there are none.
     Service,
+    /// A Service, and an Ingress that sends a part (of one) of its requests past it to the version of this hash.
+    Weighed(String, f64),
     /// A router: hash and weight of each side, the stable side first. Weights are parts of one.
     Split(Vec<(String, f64)>),
 }
@@ -57,6 +59,18 @@ pub(crate) fn shares(route: &Route, versions: &[Version]) -> Vec<Share> {
                     served: true,
                 })
                 .collect()
+        }
+        Route::Weighed(canary, weight) => {
+            // Ingress-nginx leaves a canary without endpoints out.
+            let weight = if ready(canary) > 0 { *weight } else { 0.0 };
+            let own: Vec<_> = versions.iter().filter(|v| v.hash != *canary).cloned().collect();
+            let mut parts = shares(&Route::Service, &own);
+            for part in &mut parts {
+                part.fraction *= 1.0 - weight;
+            }
+            parts.push(Share { hash: canary.clone(), fraction: weight, served: true });
+            parts.retain(|part| part.fraction > 0.0);
+            parts
         }
         Route::Split(sides) => {
             let Some((stable, _)) = sides.first() else {
@@ -109,6 +123,18 @@ mod tests {
             vec![("new".into(), 0.05, true), ("old".into(), 0.95, true)]
         );
         assert_eq!(split(&weights(0.0), &versions), vec![("old".into(), 1.0, true)]);
+    }
+
+    #[test]
+    fn an_ingress_sends_its_part_past_the_service() {
+        let all = [version("new", 1), version("old", 3), version("own", 1)];
+        let route = Route::Weighed("new".into(), 0.2);
+        let parts = split(&route, &all);
+        let of = |hash: &str| parts.iter().find(|p| p.0 == hash).map_or(0.0, |p| p.1);
+        assert!((of("new") - 0.2).abs() < 1e-9 && (of("old") - 0.6).abs() < 1e-9, "{parts:?}");
+        assert_eq!(split(&route, &[version("new", 0), version("old", 3)]), vec![("old".into(), 1.0, true)]);
+        let nobody = split(&route, &[version("new", 1), version("old", 0)]);
+        assert_eq!(nobody, vec![("old".into(), 0.8, false), ("new".into(), 0.2, true)]);
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub(crate) fn services(seen: &Seen) -> Vec<Service> {
     let (sets, pods) = (by_owner(&seen.replica_sets), by_owner(&seen.pods));
     let router = Router { services: by_name(&seen.services), ingresses: by_name(&seen.ingresses) };
     let rollouts = seen.rollouts.iter().filter_map(|rollout| service(rollout, &sets, &pods, &router));
-    rollouts.chain(behind::services(&seen.deployments, &seen.services, &sets, &pods)).collect()
+    rollouts.chain(behind::services(seen, &sets, &pods)).collect()
 }
 
 pub(super) type Owned = HashMap<String, Vec<Arc<DynamicObject>>>;

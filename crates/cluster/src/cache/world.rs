@@ -2,6 +2,7 @@
 
 use super::Entry;
 use crate::front::{self, Service};
+use crate::ingress::{self, Ingress};
 use crate::observe::{self, Facts, Set};
 use crate::reference;
 use chrono::{DateTime, Utc};
@@ -37,6 +38,7 @@ pub(super) struct World {
     pub environments: BTreeMap<String, String>,
     /// By namespace and name.
     pub services: BTreeMap<String, BTreeMap<String, Arc<Service>>>,
+    pub ingresses: BTreeMap<String, BTreeMap<String, Arc<Ingress>>>,
 }
 
 impl World {
@@ -144,13 +146,33 @@ impl World {
         }
     }
 
+    /// What stands in front of Deployments here has changed.
+    fn in_front(&self, namespace: &str, touched: &mut BTreeSet<Key>) {
+        let here = |k: &&Key| k.kind == Kind::Deployment && k.namespace == namespace;
+        touched.extend(self.objects.keys().filter(here).cloned());
+    }
+
+    pub(super) fn ingress(&mut self, ingress: Ingress, gone: bool, touched: &mut BTreeSet<Key>) {
+        self.in_front(&ingress.namespace, touched);
+        let here = self.ingresses.entry(ingress.namespace.clone()).or_default();
+        if gone {
+            here.remove(&ingress.name);
+        } else {
+            here.insert(ingress.name.clone(), Arc::new(ingress));
+        }
+    }
+
+    pub(super) fn ingresses_all(&mut self, all: Vec<Ingress>, touched: &mut BTreeSet<Key>) {
+        self.ingresses.clear();
+        for ingress in all {
+            let here = self.ingresses.entry(ingress.namespace.clone()).or_default();
+            here.insert(ingress.name.clone(), Arc::new(ingress));
+        }
+        touched.extend(self.objects.keys().filter(|k| k.kind == Kind::Deployment).cloned());
+    }
+
     pub(super) fn service(&mut self, service: Service, gone: bool, touched: &mut BTreeSet<Key>) {
-        touched.extend(
-            self.objects
-                .keys()
-                .filter(|k| k.kind == Kind::Deployment && k.namespace == service.namespace)
-                .cloned(),
-        );
+        self.in_front(&service.namespace, touched);
         let here = self.services.entry(service.namespace.clone()).or_default();
         if gone {
             here.remove(&service.name);
@@ -203,14 +225,16 @@ impl World {
             let seen = observe::assemble(twin, self.sets_of(twin), None, environment, None, now);
             observe::stand_beside(&mut workload, facts, twin, seen);
         }
-        let mut fronts = Vec::new();
+        let (mut fronts, mut ingress) = (Vec::new(), None);
         if key.kind == Kind::Deployment {
             let here = self.services.get(&key.namespace).into_iter().flat_map(BTreeMap::values);
             (workload.fronts, fronts) = front::of(facts, here);
+            let here = self.ingresses.get(&key.namespace).into_iter().flat_map(BTreeMap::values);
+            ingress = ingress::stand_before(&mut workload, here);
         }
         let (twin, source) = (twin.cloned(), source.cloned());
         let (workload, facts) = (Arc::new(workload), facts.clone());
-        Some(Arc::new(Entry { workload, facts, twin, source, fronts }))
+        Some(Arc::new(Entry { workload, facts, twin, source, fronts, ingress }))
     }
 
     pub(super) fn sets_of(&self, facts: &Facts) -> impl Iterator<Item = &Set> {

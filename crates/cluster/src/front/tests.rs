@@ -40,6 +40,7 @@ impl World {
             facts: &self.facts,
             twin: None,
             fronts: &self.services,
+            ingress: None,
             source: None,
             object: None,
         }

@@ -48,7 +48,15 @@ impl Pair {
 
     fn seen(&self) -> Seen<'_> {
         let source = self.source.as_ref();
-        Seen { workload: &self.workload, facts: &self.facts, twin: None, fronts: &[], source, object: None }
+        Seen {
+            workload: &self.workload,
+            facts: &self.facts,
+            twin: None,
+            fronts: &[],
+            ingress: None,
+            source,
+            object: None,
+        }
     }
 }
 

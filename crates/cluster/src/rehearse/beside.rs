@@ -5,8 +5,8 @@ use crate::cache::Entry;
 use crate::driver::{Incoming, Request, What};
 use crate::error::Error;
 use crate::patch::Patch;
-use crate::send::Outcome;
-use crate::{Cluster, twin};
+use crate::send::{Outcome, Part};
+use crate::{Cluster, ingress, twin};
 use model::plan::Plan;
 use model::rehearsal::Check;
 use model::release::KnownGood;
@@ -38,17 +38,26 @@ impl Cluster {
         let key = Key { name, ..entry.workload.key.clone() };
         let attempt = AttemptId("rehearsal".into());
         let new = Incoming { plan, good, release: ReleaseId(0) };
-        let parts = plan.drives() == Strategy::BlueGreen;
+        let parts = twin::parts(&entry.workload, plan);
+        let weighed = plan.drives() == Strategy::Canary;
         let label = if parts { entry.workload.parting_label().map(Some) } else { Ok(None) };
         let object = match label.and_then(|label| twin::made(object, &key.name, &attempt, &new, label)) {
             Ok(object) => object,
             Err(why) => return vec![Check::failed(MADE, why)],
         };
-        let made = vec![Request { key: key.clone(), what: What::Create(object), marked: true }];
+        let made = vec![Request { key: key.clone(), what: What::Create(Part::Main, object), marked: true }];
         let scaled = vec![Request::unmarked(&key, Patch::new().add("/spec/replicas", 0))];
         // No object has this UID: even one that is there by now would stay.
         let deleted =
             vec![Request { key: key.clone(), what: What::Delete("rehearsal".into()), marked: false }];
+        // A UID of nobody: what would be kept of it would go at once.
+        let owner = (key.name.as_str(), "rehearsal");
+        let before = if parts && weighed {
+            let services = &entry.fronts;
+            Some(ingress::made(&entry.workload, entry.ingress.as_deref(), services, owner, &attempt))
+        } else {
+            None
+        };
         let tries = [
             (MADE, made),
             ("Scaling of the second Deployment", scaled),
@@ -65,9 +74,24 @@ impl Cluster {
             check(name, answer, begun.elapsed())
         });
         let mut all = futures::future::join_all(tries).await;
-        if parts {
+        if let Some(requests) = before {
+            let begun = Instant::now();
+            let answer = self.try_all(requests).await;
+            all.push(check("Creation of the canary Ingress", answer, begun.elapsed()));
+            // It is not there yet: that is said only to those who may.
+            let answer = match self.sender.dry_run(ingress::to_nothing(&key, &attempt)).await {
+                Err(Error::Gone(_)) => {
+                    Ok(Outcome::Applied { generation: 0, resource_version: String::new() })
+                }
+                answer => answer,
+            };
+            all.push(check("Weight of the canary Ingress to 0 %", answer, begun.elapsed()));
+            if let Err(why) = self.parted(entry, true).await {
+                all.push(Check::failed("Weights by a canary Ingress", why));
+            }
+        } else if parts {
             const SERVICES: &str = "Services back to the own pods";
-            all.push(match self.parted(entry).await {
+            all.push(match self.parted(entry, false).await {
                 Ok(()) => Check::passed(SERVICES, "The API server would take each patch of a selector."),
                 Err(why) => Check::failed(SERVICES, why),
             });

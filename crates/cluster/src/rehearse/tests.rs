@@ -31,7 +31,15 @@ fn every_kind_of_patch_tests_what_is_now() {
     assert_eq!(words, "From 1.42.0 back to 1.41.3: its template and its own 2 steps can be written down.");
     let (driver, seen) = (
         driver::of(&w, None),
-        Seen { workload: &w, facts: &facts, twin: None, fronts: &[], source: None, object: None },
+        Seen {
+            workload: &w,
+            facts: &facts,
+            twin: None,
+            fronts: &[],
+            ingress: None,
+            source: None,
+            object: None,
+        },
     );
     assert_eq!(driver.ways_back().len(), 5);
     for call in driver.ways_back() {

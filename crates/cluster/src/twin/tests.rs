@@ -49,6 +49,7 @@ fn deploy_to(own: &Value) -> Requests {
         facts: &facts,
         twin: None,
         fronts: &[],
+        ingress: None,
         source: None,
         object: Some(own),
     };
@@ -62,7 +63,7 @@ fn created() -> Value {
     assert!(
         mark.marked && matches!(&mark.what, What::Patch(_, patch) if patch.first_failing(&own()).is_none())
     );
-    let What::Create(twin) = &create.what else { panic!("{create:?}") };
+    let What::Create(_, twin) = &create.what else { panic!("{create:?}") };
     assert_eq!(create.key.name, "mailer-tidegate");
     twin.clone()
 }
@@ -111,6 +112,7 @@ fn only_what_carries_the_label_is_scaled_and_only_its_uid_deleted() {
         facts: &own,
         twin: Some(&ours),
         fronts: &[],
+        ingress: None,
         source: None,
         object: None,
     };
@@ -141,13 +143,20 @@ fn one_that_services_tell_apart_differs_in_one_label_more() {
     let mut w = facts.workload.clone();
     let selector = [("app".to_owned(), "mailer".to_owned())].into();
     w.fronts = vec![model::workload::Front::of("mail", &selector, &facts.labels, "mailer").unwrap()];
-    let seen =
-        Seen { workload: &w, facts: &facts, twin: None, fronts: &[], source: None, object: Some(&own) };
+    let seen = Seen {
+        workload: &w,
+        facts: &facts,
+        twin: None,
+        fronts: &[],
+        ingress: None,
+        source: None,
+        object: Some(&own),
+    };
     let mut plan = plan();
     plan.spec.strategy = serde_json::from_value(json!({"blueGreen": {}})).unwrap();
     let new = Incoming { plan: &plan, good: &good(), release: ReleaseId(7) };
     let requests = Beside.deploy(&seen, &AttemptId("r7-1".into()), &new).unwrap();
-    let What::Create(twin) = &requests[1].what else { panic!("{requests:?}") };
+    let What::Create(_, twin) = &requests[1].what else { panic!("{requests:?}") };
     let name = "mailer-tidegate";
     assert_eq!(
         twin["spec"]["template"]["metadata"]["labels"],

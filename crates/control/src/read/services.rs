@@ -323,6 +323,10 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
             }
             // Only where the switch alone does not do it.
             Call::PromoteFull if route.pace == Pace::Seconds => {}
+            Call::HandBack if w.by_ingress() && w.any_sent() => steps.push(format!(
+                "The canary Ingress goes from {} % to 0 %: {ready} of {desired} pods of {to_version} are ready.",
+                w.canary_weight().unwrap_or(0)
+            )),
             Call::HandBack if w.any_switched() => steps.push(format!(
                 "The Services select {} again: {ready} of {desired} of the pods of {to_version} stand by.",
                 w.key.name

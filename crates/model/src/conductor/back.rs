@@ -67,7 +67,7 @@ fn needed(i: &Input<'_>, w: &Workload) -> Vec<Effect> {
     // Users first. Their own pods may be too few for a moment, in the middle of the take-over; where nobody was switched
     // yet, only the marks change.
     let to_be_handed_back = to_be_handed_back(r, w);
-    if to_be_handed_back && (w.can_carry() || !w.any_switched()) {
+    if to_be_handed_back && (w.can_carry() || !w.any_sent()) {
         effects.push(Effect::HandBack);
     }
     if w.twin.is_some() && !to_be_handed_back && drains(r, i.now).is_none() {
@@ -155,6 +155,18 @@ fn waiting_for(r: &Release, w: &Workload) -> String {
         return format!(
             "Going back to {good}: {} of {} pods of {} are ready. Its Services select them again when half of them are.",
             w.ready, w.replicas, w.key.name
+        );
+    }
+    if w.by_ingress() && w.any_sent() && !w.can_carry() {
+        let name = &w.key.name;
+        return format!(
+            "Going back to {good}: no pod of {name} is ready. Its canary Ingress goes to 0 % when one is."
+        );
+    }
+    if w.by_ingress() && w.any_sent() {
+        return format!(
+            "Going back to {good}: waiting until the canary Ingress sends nobody to {}.",
+            r.version()
         );
     }
     if w.any_switched() {

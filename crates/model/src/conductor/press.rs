@@ -68,7 +68,9 @@ pub fn lead_to(release: &mut Release, good: KnownGood, now: DateTime<Utc>) {
     release.proved.clear();
     release.recovered = None;
     // Whether users may have been switched is not about either version.
-    release.tried.retain(|t| matches!(t.effect, Effect::Deploy | Effect::Switch | Effect::HandBack));
+    release.tried.retain(|t| {
+        matches!(t.effect, Effect::Deploy | Effect::Switch | Effect::Weigh { .. } | Effect::HandBack)
+    });
     if release.course != Course::Forward {
         release.rerouted = Some(now);
     }

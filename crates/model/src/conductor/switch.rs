@@ -21,20 +21,25 @@ const DRAIN: TimeDelta = TimeDelta::seconds(10);
 pub(super) const DRAINING: &str =
     "Users are on the Deployment itself. The second one stands until every node has heard of it.";
 
+/// A weight, whatever its figures.
+const WEIGH: Effect = Effect::Weigh { from: 0, to: 0 };
+
 /// Until when the second Deployment must stand, because users may still be on their way to it.
 pub(super) fn drains(r: &Release, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let switch = tried(r, &Effect::Switch).filter(|t| t.happened)?;
+    // A weight that was refused may follow one that was taken.
+    let switch = tried(r, &Effect::Switch).filter(|t| t.happened).or_else(|| tried(r, &WEIGH))?;
     let back = tried(r, &Effect::HandBack).filter(|t| t.happened && t.at >= switch.at)?;
     (!passed(back.at, DRAIN, now)).then(|| after(back.at, DRAIN))
 }
 
 /// On the way back: some user is, or may yet be, sent to the second Deployment. A switch that was announced and not seen
-/// can still land, until a hand-back has changed the marks that it tests.
+/// can still land, until a hand-back has changed the marks that it tests; so can a weight.
 pub(super) fn to_be_handed_back(r: &Release, w: &Workload) -> bool {
-    let may_land = tried(r, &Effect::Switch).is_some_and(|switch| {
+    let sent = tried(r, &Effect::Switch).or_else(|| tried(r, &WEIGH));
+    let may_land = sent.is_some_and(|switch| {
         tried(r, &Effect::HandBack).is_none_or(|back| !back.happened || back.at < switch.at)
     });
-    w.any_switched() || w.key.kind == Kind::Deployment && may_land
+    w.any_sent() || w.key.kind == Kind::Deployment && may_land
 }
 
 /// At, or on the way to, the preview or the time after the switch.

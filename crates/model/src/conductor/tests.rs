@@ -13,3 +13,4 @@ mod rolling;
 mod sim;
 mod switch;
 mod turning;
+mod weight;

@@ -61,6 +61,8 @@ pub(super) fn forward(i: &Input<'_>, w: &Workload) -> Decision {
     match i.plan.steps().get(r.passed.len()) {
         Some(step) if !at_last => match i.plan.spec.strategy {
             Strategy::BlueGreen(_) => super::switch::step(i, w, twin, step),
+            // How users get there was settled when it was made.
+            Strategy::Canary(_) if twin.ingress.is_some() => super::weight::step(i, w, twin, step),
             Strategy::Canary(_) | Strategy::Rolling(_) => {
                 self::step(i, w, twin, step, pods(step.weight, w.replicas))
             }
@@ -162,7 +164,7 @@ pub(super) fn stands(twin: &Twin, wanted: i32) -> bool {
 }
 
 /// Scaled to what is wanted, long ago, and not once complete since then.
-fn overdue(i: &Input<'_>, twin: &Twin, wanted: i32) -> bool {
+pub(super) fn overdue(i: &Input<'_>, twin: &Twin, wanted: i32) -> bool {
     let r = i.release;
     let so = |effect: &Effect| matches!(effect, Effect::Scale { to, .. } if *to == wanted);
     let since = |at| r.step_since.is_none_or(|reached| at > reached);
@@ -200,8 +202,8 @@ fn taking_over(i: &Input<'_>, w: &Workload, last: usize) -> Decision {
     if let Some(hash) = w.current_hash.as_deref().filter(|h| r.canary_hash.as_deref() != Some(*h)) {
         return record(Record::CanaryNamed(hash.to_owned()));
     }
-    if w.any_switched() {
-        return act(i, Effect::HandBack, "The Services select the Deployment itself again.");
+    if w.any_sent() {
+        return act(i, Effect::HandBack, "Users go to the Deployment itself again.");
     }
     if let Some(until) = super::switch::drains(r, i.now) {
         return stand(r, State::Running, Some(until), super::switch::DRAINING);

@@ -29,11 +29,15 @@ pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
             format!("A second Deployment is made for {new}; {} stays as it is.", release.workload.name)
         }
         Effect::Scale { from, to } => format!("The second Deployment is scaled from {from} to {to} pods."),
+        Effect::Weigh { from, to } => format!("The canary Ingress goes from {from} % to {to} %."),
         Effect::TakeOver if release.workload.kind == Kind::Rollout => {
             format!("The template that {} refers to gets {new}.", release.workload.name)
         }
         Effect::TakeOver => {
             format!("{} takes {new} over by its own rolling update.", release.workload.name)
+        }
+        Effect::HandBack if plan.drives() == Strategy::Canary => {
+            format!("The canary Ingress goes to 0 %: users are on the pods of {}.", release.workload.name)
         }
         Effect::HandBack => format!("The Services select the pods of {} again.", release.workload.name),
         Effect::Retire => "The second Deployment is scaled to nothing and deleted.".into(),
@@ -180,6 +184,8 @@ fn settled(effect: &Effect, happened: bool) -> &'static str {
         (Effect::Switch, false) => "release.switch.not_done",
         (Effect::Scale { .. }, true) => "release.canary.scaled",
         (Effect::Scale { .. }, false) => "release.canary.not_scaled",
+        (Effect::Weigh { .. }, true) => "release.weight.set",
+        (Effect::Weigh { .. }, false) => "release.weight.not_set",
         (Effect::TakeOver, true) => "release.deployment.taken_over",
         (Effect::TakeOver, false) => "release.deployment.not_taken_over",
         (Effect::HandBack, true) => "release.handed_back",

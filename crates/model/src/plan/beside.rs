@@ -2,6 +2,8 @@
 //!
 //! The user's own Deployment keeps its pods; those of the canary come on top. Of 4 replicas one more pod is 20 % of 5.
 //! More than half would take more pods than the workload has, so the last step below 100 % is at most 50 %.
+//!
+//! Where its users come through an nginx Ingress, that splits them by any whole percent, and the pods only have to carry it.
 
 use super::Plan;
 use crate::problem::FieldError;
@@ -14,6 +16,13 @@ const MOST: u8 = 50;
 pub fn pods(weight: u8, replicas: i32) -> i32 {
     let (weight, replicas) = (i64::from(weight.min(MOST)), i64::from(replicas.max(0)));
     i32::try_from(replicas * weight / (100 - weight)).unwrap_or(i32::MAX)
+}
+
+/// Pods of the canary Deployment where a canary Ingress sends it a weight: as large a part of the workload's own, and at
+/// least one, as long as the workload has any.
+pub fn pods_behind(weight: u8, replicas: i32) -> i32 {
+    let (weight, replicas) = (i64::from(weight.min(100)), i64::from(replicas.max(0)));
+    i32::try_from((replicas * weight + 99) / 100).unwrap_or(i32::MAX).max(i32::from(replicas > 0))
 }
 
 /// Percent of all pods, rounded up: the lowest weight that allows so many.
@@ -39,6 +48,9 @@ pub(super) fn check(plan: &Plan, w: &Workload) -> (Vec<FieldError>, Vec<FieldErr
     if w.replicas <= 0 {
         let words = "The workload has no replicas now: no weight can be reached. Scale it up first.";
         warnings.push(FieldError::new("spec.strategy.canary.steps", words));
+        return (errors, warnings);
+    }
+    if w.weighed().is_ok() {
         return (errors, warnings);
     }
     let mut before: Option<(u8, i32)> = None;
@@ -131,14 +143,25 @@ fn reachable(replicas: i32) -> Vec<u8> {
     all
 }
 
-/// `A Deployment of 4 replicas: new pods replace old ones at its own pace; as a canary beside it: 20 %, 34 %, …`.
+/// `; by a canary Deployment beside it: 20 %, 34 %, …`, or every weight where an Ingress splits its users; why not, where
+/// there is one that does not.
 pub(super) fn describe(w: &Workload) -> String {
+    let why_not = match (w.weighed(), &w.ingress) {
+        (Ok(ingress), _) => {
+            let name = &ingress.name;
+            return format!(
+                "; by a canary Deployment beside it every weight, of the requests that come through Ingress {name}"
+            );
+        }
+        (Err(why), Some(_)) => format!(" by pods. {why}"),
+        (Err(_), None) => String::new(),
+    };
     let shown: Vec<_> = reachable(w.replicas).iter().take(5).map(|w| format!("{w} %")).collect();
     if shown.is_empty() {
         return String::new();
     }
     let more = if reachable(w.replicas).len() > shown.len() { ", …" } else { "" };
-    format!("; by a canary Deployment beside it: {}{more}", shown.join(", "))
+    format!("; by a canary Deployment beside it: {}{more}{why_not}", shown.join(", "))
 }
 
 #[cfg(test)]
@@ -153,6 +176,53 @@ mod tests {
         let told = |all: Vec<FieldError>| all.iter().map(ToString::to_string).collect();
         let (errors, warnings) = super::super::reach::check(&plan, &w);
         (told(errors), told(warnings))
+    }
+
+    fn behind(unfit: Option<&str>) -> Workload {
+        let mut w = deployment();
+        w.fronts = vec![crate::conductor::sample::front(false)];
+        w.ingress = Some(Box::new(crate::workload::Ingress {
+            name: "shop".into(),
+            unfit: unfit.map(str::to_owned),
+            weight: None,
+            attempt: None,
+        }));
+        w
+    }
+
+    #[test]
+    fn behind_an_ingress_every_weight_is_exact_and_else_it_is_said_why_not() {
+        let plan = plan([1, 2, 3, 99, 100].map(|w| step(w, 60, &[])).into());
+        let check = |w: &Workload| super::super::reach::check(&plan, w);
+        assert_eq!(check(&behind(None)), (vec![], vec![]));
+        assert!(
+            describe(&behind(None)).ends_with("every weight, of the requests that come through Ingress shop")
+        );
+        let unfit = behind(Some("Ingress shop is of class alb."));
+        assert!(!check(&unfit).0.is_empty());
+        let words = describe(&unfit);
+        assert!(
+            words.ends_with("43 %, 50 % by pods. Ingress shop is of class alb.")
+                || words.contains(", … by pods. ")
+        );
+        let mut apart = behind(None);
+        apart.fronts.clear();
+        assert!(apart.weighed().is_err(), "no Service that could tell its pods apart");
+    }
+
+    #[test]
+    fn pods_behind_an_ingress_carry_the_weight_and_are_at_least_one() {
+        for replicas in 1..200 {
+            for weight in 1..=99u8 {
+                let pods = pods_behind(weight, replicas);
+                assert!(pods >= 1 && pods <= replicas, "{weight} % of {replicas}: {pods}");
+                assert!(
+                    pods * 100 >= replicas * i32::from(weight),
+                    "{weight} % of {replicas}: {pods} is too few"
+                );
+            }
+        }
+        assert_eq!((pods_behind(1, 4), pods_behind(26, 4), pods_behind(5, 0)), (1, 2, 0));
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn nobody_on_the_other(r: &Release, w: &Workload, active_is_good: bool) -> bool 
     if w.router.is_some() {
         return w.weights.is_none_or(|x| x.canary == 0);
     }
-    if w.any_switched() {
+    if w.any_sent() {
         return false;
     }
     if w.stands_apart() {

@@ -88,9 +88,13 @@ impl Workload {
         self.twin.as_ref().is_some_and(|t| t.apart)
     }
 
-    /// Users can be handed back to its own pods: at least half of them are ready, or nobody else is there anyway.
+    /// Users can be handed back to its own pods: at least half of them are ready, or nobody else is there anyway. By a
+    /// weight they carry the rest of the users all the time: then one will do, or none where its owner wants none.
     pub fn can_carry(&self) -> bool {
         let alone = self.twin.as_ref().is_none_or(|t| t.ready == 0);
+        if self.by_ingress() {
+            return alone || self.ready > 0 || self.replicas == 0;
+        }
         alone || self.ready > 0 && self.ready * 2 >= self.replicas
     }
 }

@@ -9,19 +9,19 @@ use super::super::{Decision, Effect, Input, Record, apply, begin, leave, next, t
 use super::chaos::{Fate, Op, Outside, agree, cases, gates, judge, meddling, op};
 use super::sim::{THIRD, THIRD_IMAGE};
 use crate::ids::AttemptId;
-use crate::plan::beside::pods;
+use crate::plan::beside::{pods, pods_behind};
 use crate::plan::{BlueGreen, Gate, Plan, Strategy as PlanStrategy};
 use crate::release::{Course, Release, State};
 use crate::span::Span;
 use crate::verdict::Class;
-use crate::workload::{Front, Phase, Twin, Workload};
+use crate::workload::{Front, Ingress, Phase, Twin, Weights, Workload};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 mod runs;
 
-pub(super) use runs::{Odd, crashes, odd, odd_meddling, run};
+pub(super) use runs::{Odd, crashes, crashes_of, odd, odd_meddling, run, run_of};
 
 const REPLICAS: i32 = 8;
 /// Pods replaced in one pass of the controller.
@@ -41,6 +41,15 @@ struct Beside {
     ready: i32,
     /// Its controller has made its ReplicaSet.
     named: bool,
+}
+
+/// The canary Ingress, which its garbage collector deletes with the canary Deployment.
+#[derive(Clone, Debug)]
+struct Route {
+    /// Of the canary Deployment that owns it.
+    owner: u32,
+    weight: u8,
+    mark: String,
 }
 
 /// Both Deployments as the API server holds them, with their controllers' view.
@@ -69,6 +78,9 @@ struct Sim {
     switched: bool,
     /// The Service's mark.
     front: Option<String>,
+    /// Users come through an Ingress, which can split them by weight.
+    weighed: bool,
+    route: Option<Route>,
 }
 
 /// One request with its preconditions, as it was built.
@@ -111,6 +123,18 @@ enum Request {
     },
     /// Without a condition.
     HandBack,
+    /// The canary Ingress, at 0 %.
+    Route {
+        owner: u32,
+    },
+    /// Holds for the canary Ingress as it was when that was decided.
+    Weigh {
+        mark: Option<String>,
+        from: u8,
+        to: u8,
+    },
+    /// The canary Ingress to 0 %, without a condition.
+    Unweigh,
 }
 
 impl Sim {
@@ -134,6 +158,8 @@ impl Sim {
             apart: false,
             switched: false,
             front: None,
+            weighed: false,
+            route: None,
         }
     }
 
@@ -145,8 +171,12 @@ impl Sim {
             Effect::Scale { from, to } => {
                 let Some(twin) = &seen.twin else { return Vec::new() };
                 let (uid, mark) = (twin.uid, twin.attempt.clone());
-                let scale = Request::Scale { uid, mark, from: *from, to: *to };
-                vec![Request::Mark { after, template: None }, scale]
+                let mut all = vec![Request::Mark { after, template: None }];
+                if seen.weighed && seen.route.is_none() {
+                    all.push(Request::Route { owner: uid });
+                }
+                all.push(Request::Scale { uid, mark, from: *from, to: *to });
+                all
             }
             Effect::TakeOver => vec![Request::TakeOver { after, revision }],
             Effect::Retire => match &seen.twin {
@@ -157,6 +187,13 @@ impl Sim {
             Effect::Pause => vec![Request::Pause { after, paused: true }],
             Effect::Resume => vec![Request::Pause { after, paused: false }],
             Effect::Switch => vec![Request::Switch { mark: seen.front.clone() }],
+            Effect::Weigh { from, to } => {
+                let mark = seen.route.as_ref().map(|route| route.mark.clone());
+                vec![Request::Weigh { mark, from: *from, to: *to }]
+            }
+            Effect::HandBack if seen.weighed && (seen.twin.is_some() || seen.route.is_some()) => {
+                vec![Request::Unweigh]
+            }
             Effect::HandBack => vec![Request::HandBack],
             other => panic!("{other:?} is not for a Deployment"),
         }
@@ -211,6 +248,24 @@ impl Sim {
                 (self.switched, self.front) = (false, Some(id.to_owned()));
                 return true;
             }
+            Request::Route { owner } => {
+                let (owner, weight, mark) = (*owner, 0, id.to_owned());
+                let made = self.route.get_or_insert(Route { owner, weight, mark });
+                return made.owner == owner;
+            }
+            Request::Weigh { mark, from, to } => {
+                let as_decided =
+                    |route: &&mut Route| mark.as_ref() == Some(&route.mark) && route.weight == *from;
+                let Some(route) = self.route.as_mut().filter(as_decided) else { return false };
+                (route.weight, route.mark) = (*to, id.to_owned());
+                return true;
+            }
+            Request::Unweigh => {
+                if let Some(route) = &mut self.route {
+                    (route.weight, route.mark) = (0, id.to_owned());
+                }
+                return true;
+            }
             Request::TakeOver { after, revision } => {
                 let changed = self.image != OLD_IMAGE || self.revision != *revision || self.paused;
                 if self.attempt != *after || changed {
@@ -247,6 +302,8 @@ impl Sim {
 
     /// One pass of each controller.
     fn tick(&mut self) {
+        let owner = self.twin.as_ref().map(|twin| twin.uid);
+        self.route = self.route.take().filter(|route| Some(route.owner) == owner);
         if let Some(twin) = &mut self.twin {
             twin.named = true;
             let up = if self.bad_pods { twin.ready } else { twin.ready + SURGE };
@@ -325,7 +382,17 @@ impl Sim {
         w.revisions.extend(others);
         w.current_hash = Some(self.current.to_owned());
         w.stable_hash = stable.or_else(|| w.current_hash.clone());
-        if self.apart {
+        if self.weighed {
+            let route = self.route.as_ref();
+            w.ingress = Some(Box::new(Ingress {
+                name: "shop".into(),
+                unfit: None,
+                weight: route.map(|route| route.weight),
+                attempt: route.map(|route| route.mark.clone()),
+            }));
+            w.weights = route.map(|route| Weights { canary: route.weight, stable: 100 - route.weight });
+        }
+        if self.apart || self.weighed {
             w.fronts = vec![Front { attempt: self.front.clone(), ..front(self.switched) }];
         }
         if let Some(twin) = &self.twin {
@@ -346,7 +413,8 @@ impl Sim {
                 hash: twin.named.then(|| CANARY.to_owned()),
                 images: images(twin.image),
                 attempt: Some(twin.attempt.clone()),
-                apart: self.apart,
+                apart: self.apart || self.weighed,
+                ingress: self.weighed.then(|| "shop".to_owned()),
             }));
         }
         w
@@ -360,5 +428,6 @@ impl Sim {
             && self.of(OWN_NEW) == 0
             && self.twin.as_ref().is_none_or(|t| t.desired == 0 && t.ready == 0 && self.scaled.is_empty())
             && !self.switched
+            && self.route.as_ref().is_none_or(|route| route.weight == 0)
     }
 }

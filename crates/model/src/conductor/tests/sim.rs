@@ -157,6 +157,7 @@ impl Sim {
             Effect::Pause
             | Effect::Resume
             | Effect::Scale { .. }
+            | Effect::Weigh { .. }
             | Effect::TakeOver
             | Effect::HandBack
             | Effect::Retire => {

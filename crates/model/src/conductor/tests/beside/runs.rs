@@ -13,6 +13,8 @@ pub(in super::super) enum Odd {
     /// Somebody deletes the canary Deployment, or scales it past Tidegate.
     Deleted,
     Rescaled(i32),
+    /// Somebody writes another weight into the canary Ingress, and leaves its mark.
+    Reweighed(u8),
 }
 
 pub(in super::super) struct Drive {
@@ -32,9 +34,9 @@ pub(in super::super) struct Drive {
 }
 
 impl Drive {
-    pub(in super::super) fn new(plan: Plan) -> Self {
+    fn new(plan: Plan, weighed: bool) -> Self {
         let apart = matches!(plan.spec.strategy, PlanStrategy::BlueGreen(_));
-        let sim = Sim { apart, ..Sim::new() };
+        let sim = Sim { apart, weighed, ..Sim::new() };
         let mut release = queued(&plan);
         release.workload = deployment().key;
         Self {
@@ -53,6 +55,11 @@ impl Drive {
         }
     }
 
+    /// To how many pods the canary Deployment was scaled, in turn.
+    pub(in super::super) fn scaled(&self) -> &[i32] {
+        &self.sim.scaled
+    }
+
     /// Invariants 3 and 5, at the moment of acting.
     fn permitted(&self, effect: &Effect) {
         let r = &self.release;
@@ -64,9 +71,19 @@ impl Drive {
         }
         if let Effect::Scale { to, .. } = effect {
             let step = self.plan.steps().get(r.passed.len()).unwrap();
-            let most =
-                if self.sim.apart { self.cache.replicas } else { pods(step.weight, self.cache.replicas) };
+            let most = match () {
+                () if self.sim.apart => self.cache.replicas,
+                () if self.sim.weighed => pods_behind(step.weight, self.cache.replicas),
+                () => pods(step.weight, self.cache.replicas),
+            };
             assert!(*to <= most, "{to} pods for {} %", step.weight);
+        }
+        if let Effect::Weigh { from, to } = effect {
+            let step = self.plan.steps().get(r.passed.len()).unwrap();
+            assert!(*to <= step.weight, "{from} % to {to} %, and {} % is allowed", step.weight);
+            let twin = self.cache.twin.as_ref().unwrap();
+            let carried = twin.ready >= pods_behind(*to, self.cache.replicas);
+            assert!(to < from || carried, "users before their pods: {twin:?}");
         }
         assert!(*effect != Effect::Switch || !r.passed.is_empty(), "switched before the preview had passed");
         let last = self.plan.steps().len() - usize::from(!self.sim.apart);
@@ -137,7 +154,7 @@ impl Drive {
                 assert!(s.is_back(), "cancelled only on paper: {s:?}");
             }
             State::Succeeded => {
-                let ours = s.twin.is_some() || s.switched;
+                let ours = s.twin.is_some() || s.switched || s.route.as_ref().is_some_and(|r| r.weight > 0);
                 let all = s.image == NEW_IMAGE && s.of(OWN_NEW) == s.replicas && !ours;
                 assert!(all, "succeeded only on paper: {s:?}");
                 assert_eq!(self.release.passed.len(), self.plan.steps().len());
@@ -167,6 +184,16 @@ impl Drive {
     /// Before an attempt counts as not done its mark is taken: from then on it cannot land.
     fn voided(&mut self, record: Record) -> Record {
         let Some(id) = to_be_voided(&self.release, &record) else { return record };
+        if self.release.attempt.as_ref().is_some_and(|a| matches!(a.effect, Effect::Weigh { .. })) {
+            match &mut self.sim.route {
+                Some(route) if route.mark == id.0 => {
+                    return Record::Settle { happened: true, words: "seen past the watch".into() };
+                }
+                Some(route) => route.mark = format!("void-{id}"),
+                None => {}
+            }
+            return record;
+        }
         if self.release.attempt.as_ref().is_some_and(|a| a.effect == Effect::Switch) {
             if self.sim.front.as_deref() == Some(id.0.as_str()) {
                 return Record::Settle { happened: true, words: "seen past the watch".into() };
@@ -215,11 +242,18 @@ impl Drive {
             );
             return;
         }
+        // Of the step that is on, or of the last that was.
+        let allowed = self.release.step.and_then(|i| self.plan.steps().get(i)).map_or(0, |s| s.weight);
+        if self.sim.weighed {
+            let Some(route) = self.sim.route.as_ref().filter(|route| route.weight > 0) else { return };
+            assert!(route.weight <= allowed, "{} % above the {allowed} % allowed", route.weight);
+            let twin = self.sim.twin.as_ref().filter(|twin| twin.uid == route.owner);
+            assert!(twin.is_some_and(|t| t.ready > 0), "users at nothing: {:?}", self.sim);
+            return;
+        }
         let Some(twin) = self.sim.twin.as_ref().filter(|_| !self.resized && self.sim.takeovers == 0) else {
             return;
         };
-        // Of the step that is on, or of the last that was.
-        let allowed = self.release.step.and_then(|i| self.plan.steps().get(i)).map_or(0, |s| s.weight);
         let most = pods(allowed, self.sim.replicas);
         assert!(twin.ready <= most, "{} pods above the {most} allowed for {allowed} %", twin.ready);
     }
@@ -236,6 +270,12 @@ impl Drive {
             Odd::Deleted => {
                 self.meddled = true;
                 self.sim.twin = None;
+            }
+            Odd::Reweighed(weight) => {
+                self.meddled = true;
+                if let Some(route) = &mut self.sim.route {
+                    route.weight = *weight;
+                }
             }
             Odd::Rescaled(to) => {
                 self.meddled = true;
@@ -336,11 +376,17 @@ pub(in super::super) fn odd_meddling() -> impl Strategy<Value = Odd> {
         1 => (0i32..12).prop_map(Odd::Resized),
         1 => Just(Odd::Deleted),
         1 => (0i32..12).prop_map(Odd::Rescaled),
+        1 => (0u8..=100).prop_map(Odd::Reweighed),
     ]
 }
 
 pub(in super::super) fn run(plan: Plan, ops: &[Odd]) -> Drive {
-    let mut drive = Drive::new(plan);
+    run_of(plan, false, ops)
+}
+
+/// `weighed`: users come through an Ingress that can split them.
+pub(in super::super) fn run_of(plan: Plan, weighed: bool, ops: &[Odd]) -> Drive {
+    let mut drive = Drive::new(plan, weighed);
     for odd in ops {
         drive.odd(odd);
     }
@@ -353,7 +399,7 @@ pub(in super::super) fn run(plan: Plan, ops: &[Odd]) -> Drive {
         let s = &drive.sim;
         // One that was made late stands empty until the next release, or a press, takes it away.
         assert!(s.twin.as_ref().is_none_or(|t| t.desired == 0), "came in again after the end: {s:?}");
-        assert!(!s.switched, "switched after the end: {s:?}");
+        assert!(!s.switched && s.route.is_none(), "users were sent after the end: {s:?}");
         match drive.release.state {
             State::Succeeded => assert_eq!((s.image, s.of(OWN_NEW)), (NEW_IMAGE, s.replicas)),
             _ => assert_eq!((s.image, s.of(OWN_NEW)), (OLD_IMAGE, 0), "{:?}", drive.release),
@@ -399,6 +445,10 @@ fn a_crash_at_any_request_beside_a_deployment_repeats_nothing() {
 
 /// Around each of so many effects.
 pub(in super::super) fn crashes(plan: &Plan, effects: u32) {
+    crashes_of(plan, false, effects);
+}
+
+pub(in super::super) fn crashes_of(plan: &Plan, weighed: bool, effects: u32) {
     let ways = [
         Odd::Common(Op::Fate(Fate::Orphaned)),
         Odd::Common(Op::Fate(Fate::Lost)),
@@ -412,7 +462,7 @@ pub(in super::super) fn crashes(plan: &Plan, effects: u32) {
     for way in &ways {
         for nth in 0..effects {
             for back in (0..60).step_by(3).map(Some).chain([None]) {
-                let mut drive = Drive::new(plan.clone());
+                let mut drive = Drive::new(plan.clone(), weighed);
                 for turn in 0..200 {
                     if back == Some(turn) {
                         leave(&mut drive.release, Course::RollBack, Some("Errors."), drive.now);

@@ -1,0 +1,57 @@
+//! Whole releases by a canary Deployment behind an Ingress, against the same model with a canary Ingress beside it: no more
+//! users than the plan allows are ever sent to the new version, and none before its pods stand.
+
+use super::super::sample::{plan, step};
+use super::beside::{Odd, crashes_of, odd, odd_meddling, run_of};
+use super::chaos::{cases, gates};
+use crate::plan::{Gate, Plan};
+use crate::release::State;
+use proptest::prelude::*;
+
+fn any_weights() -> impl Strategy<Value = Plan> {
+    let one = (1u8..100, 0u64..30, gates());
+    (proptest::collection::vec(one, 1..4), 0u64..10, gates()).prop_map(|(mut steps, bake, last)| {
+        steps.sort_by_key(|s| s.0);
+        steps.dedup_by_key(|s| s.0);
+        let mut steps: Vec<_> = steps.into_iter().map(|(w, b, g)| step(w, b, &g)).collect();
+        steps.push(step(100, bake, &last));
+        plan(steps)
+    })
+}
+
+proptest! {
+    #![proptest_config(cases(2000))]
+
+    #[test]
+    fn every_weighed_release_ends_truly_under_presses_crashes_and_a_lagging_watch(
+        plan in any_weights(), ops in proptest::collection::vec(odd(), 0..90),
+    ) {
+        run_of(plan, true, &ops);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(1000))]
+
+    #[test]
+    fn every_weighed_release_ends_truly_even_when_somebody_meddles_in_the_cluster(
+        plan in any_weights(), ops in proptest::collection::vec(odd_meddling(), 0..90),
+    ) {
+        run_of(plan, true, &ops);
+    }
+}
+
+#[test]
+fn in_fair_weather_each_weight_is_exact_and_the_deployment_takes_over() {
+    let weights =
+        plan(vec![step(1, 1, &[]), step(13, 1, &[Gate::Analysis]), step(80, 1, &[]), step(100, 1, &[])]);
+    let drive = run_of(weights, true, &[] as &[Odd]);
+    assert_eq!(drive.release.state, State::Succeeded, "{:?}", drive.release.reason);
+    assert_eq!(drive.scaled(), [1, 2, 7], "of eight, rounded up");
+}
+
+/// Invariants 1, 4 and 5: deploy, scale, weigh twice, take over, hand back and retire, each in turn.
+#[test]
+fn a_crash_at_any_request_of_a_weighed_release_sends_nobody_where_nobody_may_be() {
+    crashes_of(&plan(vec![step(5, 1, &[]), step(60, 1, &[]), step(100, 1, &[])]), true, 9);
+}

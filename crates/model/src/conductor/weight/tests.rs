@@ -1,0 +1,116 @@
+use super::super::next;
+use super::super::sample::{at, deployment, plan, running, step, weighed};
+use super::*;
+use crate::ids::AttemptId;
+use crate::plan::Plan;
+use crate::release::{Course, Release, Tried};
+use crate::rollback::{Call, Pace, Proof, proofs, route};
+
+/// 5 % of eight pods are one, 30 % three.
+fn steps() -> Plan {
+    plan(vec![step(5, 0, &[]), step(30, 0, &[]), step(100, 60, &[])])
+}
+
+fn started(plan: &Plan, passed: usize) -> Release {
+    let mut r = running(plan);
+    r.workload = deployment().key;
+    r.step_since = None;
+    r.passed = (0..passed).map(|_| at(10)).collect();
+    r
+}
+
+fn asked(plan: &Plan, r: &Release, w: &Workload) -> Decision {
+    next(&Input { plan, release: r, seen: Some(w), approved: true, now: at(100) })
+}
+
+fn tried_at(second: i64, effect: Effect, happened: bool) -> Tried {
+    let (id, words) = (AttemptId("r318-9".into()), String::new());
+    Tried { id, effect, at: at(second), happened, times: 1, words }
+}
+
+#[test]
+fn its_pods_come_first_then_the_weight_then_the_step() {
+    let plan = steps();
+    let r = started(&plan, 0);
+    assert_eq!(asked(&plan, &r, &weighed(0, None)), Decision::Act(Effect::Scale { from: 0, to: 1 }));
+    assert_eq!(
+        asked(&plan, &r, &weighed(1, None)),
+        Decision::Act(Effect::Scale { from: 1, to: 1 }),
+        "the canary Ingress is made with it"
+    );
+    assert_eq!(asked(&plan, &r, &weighed(1, Some(0))), Decision::Act(Effect::Weigh { from: 0, to: 5 }));
+    let reached = Record::StepReached { step: 0, weight: 5 };
+    assert_eq!(asked(&plan, &r, &weighed(1, Some(5))), Decision::Record(reached));
+    let r = started(&plan, 1);
+    assert_eq!(asked(&plan, &r, &weighed(1, Some(5))), Decision::Act(Effect::Scale { from: 1, to: 3 }));
+    let mut starting = weighed(3, Some(5));
+    starting.twin.as_mut().unwrap().ready = 1;
+    assert!(!matches!(asked(&plan, &r, &starting), Decision::Act(_)), "no users before pods");
+    assert_eq!(asked(&plan, &r, &weighed(3, Some(5))), Decision::Act(Effect::Weigh { from: 5, to: 30 }));
+    let r = started(&plan, 2);
+    assert_eq!(asked(&plan, &r, &weighed(3, Some(30))), Decision::Act(Effect::TakeOver));
+}
+
+#[test]
+fn a_weight_that_somebody_changed_is_lowered_or_ends_the_release() {
+    let plan = steps();
+    let mut r = started(&plan, 0);
+    let lower = Decision::Act(Effect::Weigh { from: 90, to: 5 });
+    assert_eq!(asked(&plan, &r, &weighed(1, Some(90))), lower);
+    super::super::hold(&mut r, "Ada", None, at(20));
+    assert_eq!(asked(&plan, &r, &weighed(1, Some(90))), lower, "held as well");
+    let mut r = started(&plan, 0);
+    r.step_since = Some(at(50));
+    for weight in [Some(3), None] {
+        let d = asked(&plan, &r, &weighed(1, weight));
+        assert!(matches!(d, Decision::Record(Record::TurnBack { .. })), "{weight:?}: {d:?}");
+    }
+}
+
+#[test]
+fn an_ingress_that_takes_no_weight_any_more_is_told() {
+    let plan = steps();
+    let mut w = weighed(1, Some(0));
+    w.ingress.as_mut().unwrap().unfit = Some("Ingress shop leads to checkout no more.".into());
+    let Decision::Record(Record::Become { state, why }) = asked(&plan, &started(&plan, 0), &w) else {
+        panic!("nothing told")
+    };
+    assert_eq!((state, why.contains("no more. Put it back, abort")), (State::Paused, true));
+}
+
+#[test]
+fn the_way_back_is_the_weight_and_then_nobody_is_on_it() {
+    let plan = steps();
+    let mut r = started(&plan, 1);
+    r.course = Course::RollBack;
+    r.state = State::RollingBack;
+    r.tried.push(tried_at(90, Effect::Weigh { from: 0, to: 5 }, true));
+    let w = weighed(1, Some(5));
+    let way = route(&w, &r.known_good.hash);
+    assert_eq!((way.calls, way.pace), (vec![Call::HandBack], Pace::Seconds));
+    assert_eq!((w.canary_share(), proofs(&r, &w).contains(&Proof::Traffic)), (5, false));
+    assert_eq!(asked(&plan, &r, &w), Decision::Act(Effect::HandBack));
+    let w = weighed(1, Some(0));
+    assert_eq!(asked(&plan, &r, &w), Decision::Act(Effect::HandBack), "a weight may still be on its way");
+    assert!(proofs(&r, &w).contains(&Proof::Traffic));
+    r.tried.push(tried_at(95, Effect::HandBack, true));
+    assert!(
+        matches!(asked(&plan, &r, &w), Decision::Record(_) | Decision::Wait { .. }),
+        "it stands for ten seconds"
+    );
+    r.tried.last_mut().unwrap().at = at(85);
+    let weigh = r.tried.iter_mut().find(|t| matches!(t.effect, Effect::Weigh { .. })).unwrap();
+    weigh.at = at(80);
+    assert_eq!(asked(&plan, &r, &w), Decision::Act(Effect::Retire));
+}
+
+#[test]
+fn the_share_counts_the_deployments_own_new_pods_while_it_takes_over() {
+    use super::super::sample::{NEW_IMAGE, images, revision};
+    let mut w = weighed(4, Some(50));
+    w.images = images(NEW_IMAGE);
+    w.current_hash = Some("own".into());
+    w.revisions.insert(0, revision("own", NEW_IMAGE, 42, 4));
+    w.revisions[1].ready = 4;
+    assert_eq!(w.canary_share(), 75, "half by the Ingress, and half of the rest");
+}
