@@ -93,6 +93,7 @@ fn parse(yaml: &str) -> Value {
 fn first_draft(key: &str) -> Option<Value> {
     let text = match key {
         "rolling" => "rolling: {bake: 5m}",
+        "follow" => "follow: {}",
         "canary" => {
             "canary: {steps: [{weight: 25, bake: 5m, gates: [analysis]}, {weight: 50, bake: 5m, gates: [analysis]}, \
              {weight: 100}]}"
@@ -152,7 +153,7 @@ fn form_of(document: &Value) -> PlanForm {
         .and_then(Value::as_mapping)
         .map(|m| m.iter().map(|(k, v)| ImageForm { container: scalar(k), image: scalar(v) }).collect());
     let strategy = |key: &'static str| at(&["spec", "strategy", key]).map(|node| (key, node));
-    let fixed = strategy("rolling").or_else(|| strategy("blueGreen"));
+    let fixed = strategy("rolling").or_else(|| strategy("blueGreen")).or_else(|| strategy("follow"));
     let steps = match fixed {
         Some(("rolling", rolling)) => vec![StepForm { weight: "100".into(), ..step_of(rolling) }],
         Some(_) => Vec::new(),
@@ -189,6 +190,13 @@ fn about(key: &str, node: &Value) -> String {
         let gates: Vec<_> = gates.iter().filter(|(asked, _)| *asked).map(|(_, name)| *name).collect();
         if gates.is_empty() { bake } else { format!("{bake}, then {}", gates.join(" and ")) }
     };
+    if key == "follow" {
+        return format!(
+            "The Rollout's own steps, as its owner wrote them: its controller walks them, and at each pause without end a \
+             person lets it go on. Bake there before: {}. It stands in the document.",
+            waits(Some(node))
+        );
+    }
     if key == "blueGreen" {
         return format!(
             "Blue-green: the new version comes up whole where no user is sent, then all users are switched to it at \

@@ -140,7 +140,7 @@ impl Cluster {
         self.carry_out(key, attempt, |driver, seen| driver.switch(seen, attempt.id, hash, decided)).await
     }
 
-    /// Holds a Deployment where it is, in the middle of its roll-out.
+    /// Holds it where it is: a Deployment in the middle of its roll-out, a Rollout that walks its own steps.
     ///
     /// # Errors
     /// As for any call.

@@ -67,6 +67,10 @@ impl Driver for Referring {
         Steps.switch(seen, attempt, hash, decided)
     }
 
+    fn pause(&self, seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
+        Steps.pause(seen, attempt)
+    }
+
     fn unpause(&self, seen: &Seen<'_>, attempt: Option<&AttemptId>) -> Requests {
         Steps.unpause(seen, attempt)
     }

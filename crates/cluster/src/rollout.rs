@@ -23,7 +23,7 @@ const ROLLBACK_WINDOW: &str = "/spec/rollbackWindow";
 /// The API server takes 256 KiB of annotations; the rest is for others'.
 const LARGEST_NOTE: usize = 200 * 1024;
 
-/// Drives an Argo Rollout by steps that only Tidegate opens.
+/// Drives an Argo Rollout by steps that only Tidegate opens, or by its own.
 #[derive(Debug)]
 pub(crate) struct Steps;
 
@@ -42,6 +42,10 @@ impl Driver for Steps {
 
     fn switch(&self, seen: &Seen<'_>, _: &AttemptId, hash: &str, _: &[Front]) -> Requests {
         Ok(vec![Request::status(&seen.workload.key, blue_green::switch(seen.workload, hash)?)])
+    }
+
+    fn pause(&self, seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
+        Ok(vec![Request::marked(&seen.workload.key, pause(seen.facts, attempt))])
     }
 
     fn unpause(&self, seen: &Seen<'_>, attempt: Option<&AttemptId>) -> Requests {
@@ -154,6 +158,11 @@ pub(crate) fn deploy(facts: &Facts, attempt: &AttemptId, new: &Incoming<'_>) -> 
             patch = patch.test("/status/blueGreen/activeSelector", good.hash.as_str());
             blue_green::hold(patch, plan, both, good)
         }
+        // What was approved to be walked, and what the ceilings are read from.
+        PlanStrategy::Follow(_) => match &good.steps {
+            Some(own) => patch.test(STEPS, own.clone()),
+            None => return Err(format!("{} has no steps of its own to follow.", w.key.name)),
+        },
         PlanStrategy::Canary(_) | PlanStrategy::Rolling(_) => patch.add(STEPS, steps(plan)),
     };
     patch = mark(patch, facts, attempt, new)?;
@@ -259,6 +268,11 @@ fn open_pause(w: &Workload, from: i32) -> Result<Patch, String> {
         patch = patch.test("/status/currentPodHash", hash.as_str());
     }
     Ok(patch.remove("/status/pauseConditions"))
+}
+
+/// Keeps the controller at the step it is at, for a release that follows the Rollout's own.
+pub(crate) fn pause(facts: &Facts, attempt: &AttemptId) -> Patch {
+    Patch::new().add("/spec/paused", true).annotate(facts.annotated, &[(ATTEMPT, &attempt.0)])
 }
 
 /// A paused Rollout carries nothing out, not even an abort.

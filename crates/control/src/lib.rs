@@ -208,8 +208,17 @@ impl Control {
         self.inner.config.prometheus.get(cluster)
     }
 
-    /// The plan that a release runs; a version never changes, so it is kept.
+    /// The plan that a release runs. One that follows the Rollout's own steps goes along those it had at the start.
     pub(crate) async fn plan_of(&self, release: &Release) -> Result<Arc<model::plan::Plan>, Problem> {
+        let plan = self.version_of(release).await?;
+        Ok(match plan.follows() {
+            Some(_) => Arc::new(plan.as_ref().clone().along(release.known_good.steps.as_ref())),
+            None => plan,
+        })
+    }
+
+    /// A version of a plan never changes, so it is kept.
+    async fn version_of(&self, release: &Release) -> Result<Arc<model::plan::Plan>, Problem> {
         use error::OrProblem as _;
         let at = (release.plan, release.plan_version);
         if let Some(plan) = read_lock(&self.inner.plans).get(&at) {

@@ -56,6 +56,9 @@ impl Control {
         }
         startable(&workload)?;
         let good = self.cluster(&workload.key.cluster)?.template(&workload.key).await.or_problem()?;
+        if let Some(fault) = plan.plan.unplaced(good.steps.as_ref()) {
+            return Err(Problem::invalid(vec![fault]));
+        }
         self.rehearsed_enough(&plan, &workload, &good.hash).await?;
         let config = match plan.plan.restores_config() {
             true => self.held(&workload, &good).await?,

@@ -6,6 +6,7 @@
 mod apply;
 mod back;
 mod blue_green;
+mod follow;
 mod forward;
 mod next;
 mod press;
@@ -22,7 +23,7 @@ mod weight;
 mod words;
 
 pub use apply::{apply, begin};
-pub use forward::only_gate_left;
+pub use forward::{only_gate_left, only_promotion_left};
 pub use next::next;
 pub use press::{hold, lead_to, leave, open_gate, resume, stay, waive};
 pub use settle::to_be_voided;
@@ -59,7 +60,7 @@ pub enum Effect {
     HandBack,
     /// The second Deployment is scaled to nothing and deleted.
     Retire,
-    /// A Deployment in the middle of a roll-out is held: `spec.paused: true`.
+    /// A Deployment in the middle of a roll-out, or a Rollout that walks its own steps, is held: `spec.paused: true`.
     Pause,
     /// It goes on: `spec.paused: false`.
     Resume,

@@ -2,9 +2,12 @@
 
 pub mod beside;
 pub mod diff;
+mod follow;
 pub mod reach;
 pub mod read;
 mod write;
+
+pub use follow::Follow;
 
 use crate::canonical;
 use crate::ids::Digest;
@@ -79,7 +82,7 @@ pub struct Change {
     pub migrations: Vec<String>,
 }
 
-/// How the new version takes over. Written `{canary: {…}}`, `{blueGreen: {…}}` or `{rolling: {…}}`.
+/// How the new version takes over. Written `{canary: {…}}`, `{blueGreen: {…}}`, `{rolling: {…}}` or `{follow: {…}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Strategy {
@@ -89,6 +92,8 @@ pub enum Strategy {
     BlueGreen(BlueGreen),
     /// A Deployment, at its own pace.
     Rolling(Rolling),
+    /// A canary Rollout by its own steps, which stay as they are.
+    Follow(Follow),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -314,15 +319,19 @@ impl Plan {
             Strategy::Canary(canary) => &canary.steps,
             Strategy::BlueGreen(both) => &both.steps,
             Strategy::Rolling(rolling) => std::slice::from_ref(&rolling.step),
+            Strategy::Follow(follow) => follow.steps(),
         }
     }
 
     /// What a step is called: `25 %`, or for a blue-green release `Preview` and `After the switch`.
     pub fn step_name(&self, index: usize) -> String {
+        if self.follows().is_some() && self.own_steps(index).is_none() && self.steps().len() == 1 {
+            return "Its own steps".to_owned();
+        }
         match (&self.spec.strategy, index) {
             (Strategy::BlueGreen(_), BlueGreen::PREVIEW) => "Preview".to_owned(),
             (Strategy::BlueGreen(_), _) => "After the switch".to_owned(),
-            (Strategy::Canary(_) | Strategy::Rolling(_), _) => {
+            (Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_), _) => {
                 self.steps().get(index).map_or_else(String::new, |s| format!("{} %", s.weight))
             }
         }
@@ -338,7 +347,7 @@ impl Plan {
         match (&self.spec.strategy, index) {
             (Strategy::BlueGreen(_), BlueGreen::PREVIEW) => "the preview".to_owned(),
             (Strategy::BlueGreen(_), _) => "the switch".to_owned(),
-            (Strategy::Canary(_) | Strategy::Rolling(_), _) => self.step_name(index),
+            (Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_), _) => self.step_name(index),
         }
     }
 
@@ -347,7 +356,9 @@ impl Plan {
         match (&self.spec.strategy, index) {
             (Strategy::BlueGreen(_), BlueGreen::PREVIEW) => "at the preview".to_owned(),
             (Strategy::BlueGreen(_), _) => "after the switch".to_owned(),
-            (Strategy::Canary(_) | Strategy::Rolling(_), _) => format!("at {}", self.step_name(index)),
+            (Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_), _) => {
+                format!("at {}", self.step_name(index))
+            }
         }
     }
 
@@ -356,15 +367,19 @@ impl Plan {
         match (&self.spec.strategy, self.steps().get(index + 1)) {
             (Strategy::BlueGreen(_), Some(_)) => "the switch".to_owned(),
             (Strategy::BlueGreen(_), None) => "the end of the release".to_owned(),
-            (Strategy::Canary(_) | Strategy::Rolling(_), Some(next)) => format!("{} %", next.weight),
-            (Strategy::Canary(_) | Strategy::Rolling(_), None) => "promotion".to_owned(),
+            (Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_), Some(next)) => {
+                format!("{} %", next.weight)
+            }
+            (Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_), None) => {
+                "promotion".to_owned()
+            }
         }
     }
 
     /// The strategy that the workload must have.
     pub fn drives(&self) -> crate::workload::Strategy {
         match self.spec.strategy {
-            Strategy::Canary(_) => crate::workload::Strategy::Canary,
+            Strategy::Canary(_) | Strategy::Follow(_) => crate::workload::Strategy::Canary,
             Strategy::BlueGreen(_) => crate::workload::Strategy::BlueGreen,
             Strategy::Rolling(_) => crate::workload::Strategy::Rolling,
         }
@@ -372,7 +387,7 @@ impl Plan {
 
     /// On a Deployment it is carried out by a second one beside it.
     pub fn beside(&self) -> bool {
-        !matches!(self.spec.strategy, Strategy::Rolling(_))
+        !matches!(self.spec.strategy, Strategy::Rolling(_) | Strategy::Follow(_))
     }
 
     /// What the new version is called: the tag of the image of `app`, else of the first.

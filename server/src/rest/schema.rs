@@ -75,13 +75,16 @@ pub struct ChangeSchema {
 #[schema(as = PlanStrategy)]
 #[serde(rename_all = "camelCase")]
 pub struct StrategySchema {
-    /// One of the three stands; each weight in turn.
+    /// One of the four stands; each weight in turn.
     pub canary: Option<CanarySchema>,
     /// The new version whole where no user is sent (a Rollout's preview Service, or a second Deployment), then all users
     /// at once.
     pub blue_green: Option<BlueGreenSchema>,
     /// A Deployment at its own pace.
     pub rolling: Option<UnweightedSchema>,
+    /// A canary Rollout by its own steps, which stay as they are. Bake and gates hold at each pause without end; a person
+    /// opens it.
+    pub follow: Option<UnweightedSchema>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

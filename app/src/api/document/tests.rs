@@ -91,7 +91,7 @@ fn another_strategy_begins_with_a_first_draft_and_keeps_everything_else() {
     let (other, text) = with("strategy-blueGreen");
     assert_eq!(other.fixed, "blueGreen");
     assert!(text.contains("0087_add_tax_region.sql") && text.contains("required: 2"), "{text}");
-    for op in ["strategy-rolling", "strategy-canary", "strategy-blueGreen"] {
+    for op in ["strategy-rolling", "strategy-canary", "strategy-blueGreen", "strategy-follow"] {
         let read = model::plan::read::from_yaml(&with(op).1).expect(op);
         let wrong: Vec<_> = read.warnings.iter().filter(|w| w.field.starts_with("spec.strategy")).collect();
         assert!(wrong.is_empty(), "{op}: {wrong:?}");
@@ -146,6 +146,22 @@ fn a_blue_green_release_stays_as_the_document_says_and_is_told_in_words() {
     let (form, yaml) = settle(draft);
     assert!(yaml.contains(strategy) && !yaml.contains("canary") && yaml.contains("required: 1"), "{yaml}");
     assert!(form.fixed == "blueGreen" && !form.about.is_empty());
+}
+
+#[test]
+fn a_plan_that_follows_stays_as_the_document_says() {
+    let strategy = "    follow:\n      bake: 5m\n      gates:\n      - analysis\n";
+    let document = PLAN.split("    canary:").next().unwrap().to_owned()
+        + strategy
+        + "  approvals:"
+        + PLAN.split("  approvals:").nth(1).unwrap();
+    let (form, yaml) = begin(&document);
+    assert!(form.about.contains("Bake there before: 5m, then analysis."), "{}", form.about);
+    let mut draft = Draft { base: yaml.clone(), yaml, form, op: None };
+    draft.form.required = "1".into();
+    let (form, yaml) = settle(draft);
+    assert!(yaml.contains(strategy) && !yaml.contains("canary") && yaml.contains("required: 1"), "{yaml}");
+    assert_eq!(form.fixed, "follow");
 }
 
 #[test]

@@ -87,6 +87,20 @@ fn a_deploy_is_one_patch_that_names_its_preconditions() {
 }
 
 #[test]
+fn steps_that_are_followed_are_tested_and_left_alone() {
+    let mut plan = two();
+    plan.spec.strategy = serde_json::from_value(json!({"follow": {"bake": "2m"}})).unwrap();
+    let value = deploy_to(&facts(&[]), &plan).unwrap();
+    let about: Vec<_> = value.as_array().unwrap().iter().filter(|op| op["path"] == STEPS).collect();
+    assert_eq!(about, [&json!({"op": "test", "path": STEPS, "value": [{"setWeight": 10}]})]);
+    let note = &pause(&facts(&[]), &id()).value()[1];
+    assert_eq!(
+        (&note["path"], &note["value"]),
+        (&json!("/metadata/annotations/tidegate.dev~1attempt"), &json!("r7-1"))
+    );
+}
+
+#[test]
 fn the_annotations_map_is_made_where_there_is_none_and_never_over_one() {
     let value = deploy_to(&facts(&[("/metadata/annotations", Value::Null)]), &two()).unwrap();
     let ops = value.as_array().unwrap();

@@ -219,6 +219,9 @@ fn next_gate(
                 "The Services in front must select the new version.".to_owned()
             }
             (Strategy::BlueGreen, _) => "The active Service must select the new version.".to_owned(),
+            (Strategy::Canary, _) if let Some(own) = release.step.and_then(|i| plan.own_steps(i)) => {
+                format!("The Rollout walks its own steps by itself: {own}.")
+            }
             (Strategy::Canary | Strategy::Rolling, weight) => format!("The router must confirm {weight} %."),
         });
     }
@@ -247,6 +250,10 @@ fn next_gate(
             format!("Then {who} approves.")
         });
     }
+    let asks = release.step.is_some_and(|i| plan.asks_a_person(i) && !release.waived.contains_key(&i));
+    if asks && approval_gate(here).is_none() {
+        parts.push("A release manager promotes it: the Rollout stands at its own pause.".to_owned());
+    }
     if parts.is_empty() {
         parts.push("Every gate is open; it goes on by itself.".to_owned());
     }
@@ -254,8 +261,28 @@ fn next_gate(
 }
 
 fn steps(release: &Release, plan: &Plan, verdict: Option<&Verdict>, now: DateTime<Utc>) -> Vec<StepView> {
-    let view = |(i, s)| StepView { name: plan.step_title(i), ..step_view(i, s, release, verdict, now) };
+    let view = |(i, s)| {
+        let mut view = StepView { name: plan.step_title(i), ..step_view(i, s, release, verdict, now) };
+        if plan.asks_a_person(i) && view.state == StepState::Skipped {
+            // Nothing was left out: its owner's pause is there to be opened by a person.
+            (view.state, view.words) = (StepState::Passed, view.words.replace("skipped", "promoted"));
+        }
+        let stands = release.step == Some(i) && release.step_since.is_some();
+        view.gates.extend(plan.own_steps(i).map(|own| own_steps(own, view.state, stands)));
+        view
+    };
     plan.steps().iter().enumerate().map(view).collect()
+}
+
+/// What the controller does by itself on the way to a step.
+fn own_steps(own: String, step: StepState, stands: bool) -> GateView {
+    let state = match step {
+        StepState::Here if stands => GateState::Waiting,
+        StepState::Passed | StepState::Skipped => GateState::Passed,
+        StepState::Here => GateState::Running,
+        StepState::Held | StepState::Closed => GateState::Closed,
+    };
+    GateView { kind: "steps".to_owned(), name: "Its own steps".to_owned(), state, figure: own, note: None }
 }
 
 fn step_view(

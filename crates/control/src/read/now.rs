@@ -5,7 +5,7 @@ use crate::Control;
 use crate::ask::{Ask, may};
 use crate::error::OrProblem as _;
 use crate::plans::may_decide;
-use model::conductor::only_gate_left;
+use model::conductor::{only_gate_left, only_promotion_left};
 use model::release::State;
 use model::view::{NowPage, Shell, Waiting};
 use model::workload::Phase;
@@ -80,12 +80,13 @@ impl Control {
         let mut all = Vec::new();
         for release in under_way.iter().filter(|r| matches!(r.state, State::Waiting | State::Paused)) {
             let plan = self.plan_of(release).await?;
-            let ask = if release.state == State::Waiting { Ask::OpenGate } else { Ask::Resume };
-            let gate = only_gate_left(release, &plan, now).is_some();
-            let verb = match (release.state == State::Waiting, gate) {
-                (true, true) => "Open the gate of",
-                (true, false) => "Approvals no longer suffice:",
-                (false, _) => "Held:",
+            let (ask, verb) = match release.state {
+                State::Waiting if only_gate_left(release, &plan, now).is_some() => {
+                    (Ask::OpenGate, "Open the gate of")
+                }
+                State::Waiting if only_promotion_left(release, &plan, now) => (Ask::Promote, "Promote"),
+                State::Waiting => (Ask::OpenGate, "Approvals no longer suffice:"),
+                _ => (Ask::Resume, "Held:"),
             };
             all.push(Waiting {
                 title: format!("{verb} {} {}", release.service, release.version()),

@@ -30,7 +30,8 @@ pub(super) fn back(i: &Input<'_>) -> Decision {
         return end(State::Failed, why);
     };
     let handed_back = !to_be_handed_back(r, w);
-    if proved(r, w) && returned(r, w) && !may_take_over(r) && handed_back {
+    let held = w.strategy == Strategy::Canary && w.spec_paused && super::follow::paused_by_us(r);
+    if proved(r, w) && returned(r, w) && !may_take_over(r) && handed_back && !held {
         if let Some(decision) = super::reference::tidy(i, w) {
             return decision;
         }

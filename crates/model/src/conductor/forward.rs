@@ -4,8 +4,8 @@
 //! pause in the cluster, approvals, the digest), then the gates, and only then the one effect that raises.
 
 use super::next::{
-    after, at_pause, deployed, end, good_images, its_words, landed, landed_late, marked, ours, passed,
-    pause_of, ready, record, stand, tried, wait,
+    after, at_pause, deployed, end, good_images, its_words, landed, landed_late, marked, ours, passed, ready,
+    record, stand, tried, wait,
 };
 use super::{Decision, Effect, Input, Record};
 use crate::plan::{Gate, Plan, Step};
@@ -66,6 +66,7 @@ pub(super) fn forward(i: &Input<'_>) -> Decision {
     match w.strategy {
         Strategy::Rolling => return super::rolling::rolling(i, w),
         Strategy::BlueGreen => return super::blue_green::blue_green(i, w),
+        Strategy::Canary if i.plan.follows().is_some() => return super::follow::follow(i, w),
         Strategy::Canary => {}
     }
     if w.stable_hash.as_deref() == Some(canary) {
@@ -99,6 +100,12 @@ pub(super) fn barred(i: &Input<'_>, w: &Workload) -> Option<Decision> {
         );
         return Some(stand(r, State::Paused, None, why));
     }
+    unapproved(i)
+}
+
+/// What runs is not what was approved, or no longer.
+pub(super) fn unapproved(i: &Input<'_>) -> Option<Decision> {
+    let r = i.release;
     if i.plan.digest() != r.digest {
         let why = "The stored plan no longer has the digest that was approved. Nothing goes on; abort or roll back.";
         return Some(stand(r, State::Paused, None, why));
@@ -229,18 +236,19 @@ fn step(i: &Input<'_>, w: &Workload) -> Decision {
     // Reaching a weight that was allowed is a fact: the analysis must watch it even while the release is held.
     if let Some(s) = here
         && r.step_since.is_none()
-        && at == pause_of(done)
+        && at == i.plan.pause_of(done)
         && at_pause(w)
         && !w.spec_paused
-        && let Some(weight) = confirmed(w, s)
+        && let Some(weight) = confirmed(w, s.weight)
     {
         return record(Record::StepReached { step: done, weight });
     }
     if let Some(decision) = barred(i, w) {
         return decision;
     }
-    let left = done.checked_sub(1).map(pause_of);
-    let allowed = if here.is_some() { pause_of(done) } else { pause_of(steps.len()).saturating_sub(1) };
+    let left = done.checked_sub(1).map(|before| i.plan.pause_of(before));
+    let last = i.plan.pause_of(steps.len()).saturating_sub(1);
+    let allowed = if here.is_some() { i.plan.pause_of(done) } else { last };
     if at > allowed {
         let why = "The canary is further than the plan allows: somebody promoted it past Tidegate. Abort or roll back.";
         return stand(r, State::Paused, None, why);
@@ -263,7 +271,7 @@ fn step(i: &Input<'_>, w: &Workload) -> Decision {
             format!("Rising to {} %: waiting until it is confirmed.", s.weight),
         );
     }
-    if at != pause_of(done) || !at_pause(w) {
+    if at != i.plan.pause_of(done) || !at_pause(w) {
         let why =
             format!("The canary does not stand at {} % as it should. Waiting for the controller.", s.weight);
         return stand(r, State::Running, None, why);
@@ -271,19 +279,19 @@ fn step(i: &Input<'_>, w: &Workload) -> Decision {
     gates(i, done, s)
 }
 
-/// The canary's share, once it is what the step asks for: by the router's word, or, where pods carry it, when all
+/// The canary's share, once it is what is asked for: by the router's word, or, where pods carry it, when all
 /// the pods that the controller gave the canary are ready.
-fn confirmed(w: &Workload, s: &Step) -> Option<u8> {
+pub(super) fn confirmed(w: &Workload, weight: u8) -> Option<u8> {
     if w.router.is_some() {
-        return w.weights.filter(|x| x.canary == s.weight).map(|x| x.canary);
+        return w.weights.filter(|x| x.canary == weight).map(|x| x.canary);
     }
     let canary = w.revision(w.current_hash.as_deref()?)?;
-    let whole = canary.ready >= canary.desired && (canary.desired > 0 || w.replicas == 0);
+    let whole = canary.ready >= canary.desired && (canary.desired > 0 || w.replicas == 0 || weight == 0);
     whole.then(|| w.canary_share())
 }
 
 /// Opens the pause behind a passed step.
-fn open(i: &Input<'_>, w: &Workload, from: i32) -> Decision {
+pub(super) fn open(i: &Input<'_>, w: &Workload, from: i32) -> Decision {
     let r = i.release;
     let effect = Effect::OpenPause { from };
     if !at_pause(w) {
@@ -303,10 +311,13 @@ enum Bar<'a> {
     Analysis(Option<&'a Verdict>),
     /// A person of this role opens the gate.
     Person(Role),
+    /// The Rollout's owner wrote a pause that a person opens, and the plan does not say who: whoever may promote.
+    Anybody,
 }
 
 /// The first of them, in the order in which they fall. A waiver lifts bake and analysis, never a person's gate.
-fn bar<'a>(r: &'a Release, index: usize, s: &Step, now: DateTime<Utc>) -> Option<Bar<'a>> {
+fn bar<'a>(r: &'a Release, plan: &Plan, index: usize, now: DateTime<Utc>) -> Option<Bar<'a>> {
+    let s = plan.steps().get(index)?;
     if !r.waived.contains_key(&index) {
         let left = s.bake.0.saturating_sub(r.baked_at(now).0);
         if left > 0 {
@@ -320,26 +331,33 @@ fn bar<'a>(r: &'a Release, index: usize, s: &Step, now: DateTime<Utc>) -> Option
     if r.opened.contains_key(&index) {
         return None;
     }
-    s.gates.iter().find_map(|g| match g {
+    let gate = s.gates.iter().find_map(|g| match g {
         Gate::Approval(role) => Some(Bar::Person(*role)),
         Gate::Analysis => None,
-    })
+    });
+    gate.or_else(|| (plan.asks_a_person(index) && !r.waived.contains_key(&index)).then_some(Bar::Anybody))
 }
 
 /// The role that must open the present step's gate, when nothing else is waited for any more.
 pub fn only_gate_left(r: &Release, plan: &Plan, now: DateTime<Utc>) -> Option<Role> {
     let index = r.step?;
-    match bar(r, index, plan.steps().get(index)?, now)? {
+    match bar(r, plan, index, now)? {
         Bar::Person(role) => Some(role),
-        Bar::Bake(_) | Bar::Analysis(_) => None,
+        Bar::Bake(_) | Bar::Analysis(_) | Bar::Anybody => None,
     }
+}
+
+/// The present step waits for nothing but that somebody promotes it.
+pub fn only_promotion_left(r: &Release, plan: &Plan, now: DateTime<Utc>) -> bool {
+    r.step_since.is_some()
+        && r.step.is_some_and(|index| matches!(bar(r, plan, index, now), Some(Bar::Anybody)))
 }
 
 /// Everything that must be open before the step is left.
 pub(super) fn gates(i: &Input<'_>, index: usize, s: &Step) -> Decision {
     let r = i.release;
     let next = i.plan.steps().get(index + 1).map(|n| n.weight);
-    let Some(bar) = bar(r, index, s, i.now) else {
+    let Some(bar) = bar(r, i.plan, index, i.now) else {
         return record(Record::StepPassed { step: index, next });
     };
     let why = match bar {
@@ -357,6 +375,11 @@ pub(super) fn gates(i: &Input<'_>, index: usize, s: &Step) -> Decision {
         Bar::Person(role) => {
             let to = i.plan.step_leads_to(index);
             let why = format!("Everything else passed. {} opens the gate to {to}.", capital(role.words()));
+            return stand(r, State::Waiting, None, why);
+        }
+        Bar::Anybody => {
+            let to = i.plan.step_leads_to(index);
+            let why = format!("The Rollout stands at its own pause. A release manager promotes it, to {to}.");
             return stand(r, State::Waiting, None, why);
         }
     };
@@ -402,6 +425,9 @@ pub(super) fn promoted(i: &Input<'_>, w: &Workload) -> Decision {
             Strategy::BlueGreen => {
                 " The Rollout's own settings of the switch (autoPromotion…, scaleDownDelay…) could not be put back: \
                  restore them by hand."
+            }
+            Strategy::Canary if i.plan.follows().is_some() => {
+                " The Rollout's own rollbackWindow may not be back: look at it by hand."
             }
             Strategy::Canary | Strategy::Rolling => {
                 " The Rollout's own canary steps could not be put back: restore them by hand."

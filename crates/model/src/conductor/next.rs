@@ -149,11 +149,6 @@ pub(super) fn landed() -> Decision {
     record(Record::Settle { happened: true, words: "It reached the cluster late.".into() })
 }
 
-/// Index in the Rollout's steps of the pause that follows the plan's step `i`.
-pub(super) fn pause_of(i: usize) -> i32 {
-    i32::try_from(i).unwrap_or(i32::MAX / 4).saturating_mul(2).saturating_add(1)
-}
-
 pub(super) fn at_pause(w: &Workload) -> bool {
     w.pauses.iter().any(|p| p == AT_PAUSE)
 }

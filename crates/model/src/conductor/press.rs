@@ -67,9 +67,17 @@ pub fn lead_to(release: &mut Release, good: KnownGood, now: DateTime<Utc>) {
     release.known_good = KnownGood { steps, blue_green, ..good };
     release.proved.clear();
     release.recovered = None;
-    // Whether users may have been switched is not about either version.
+    // Whether users may have been switched, or the workload paused, is not about either version.
     release.tried.retain(|t| {
-        matches!(t.effect, Effect::Deploy | Effect::Switch | Effect::Weigh { .. } | Effect::HandBack)
+        matches!(
+            t.effect,
+            Effect::Deploy
+                | Effect::Switch
+                | Effect::Weigh { .. }
+                | Effect::HandBack
+                | Effect::Pause
+                | Effect::Resume
+        )
     });
     if release.course != Course::Forward {
         release.rerouted = Some(now);

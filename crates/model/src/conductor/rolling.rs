@@ -3,7 +3,7 @@
 //! There is no weight to hold: a hold pauses the Deployment itself, in the middle of it if need be. What has rolled
 //! out by then stays as it is.
 
-use super::forward::{barred, gates};
+use super::forward::{barred, gates, unapproved};
 use super::next::{end, ready, record, stand, tried, wait};
 use super::{Decision, Effect, Input, Record};
 use crate::release::{Release, State};
@@ -46,7 +46,7 @@ pub(super) fn held(i: &Input<'_>, w: &Workload) -> Option<Decision> {
         return Some(act(Effect::Pause, "Pausing the Deployment."));
     }
     if r.hold.is_none() && w.spec_paused && paused_by_us(r) {
-        return Some(act(Effect::Resume, "Resuming the Deployment."));
+        return Some(unapproved(i).unwrap_or_else(|| act(Effect::Resume, "Resuming the Deployment.")));
     }
     barred(i, w)
 }

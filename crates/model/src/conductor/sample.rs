@@ -249,7 +249,7 @@ pub(crate) fn standing(plan: &Plan, i: usize) -> Workload {
     w.phase = Phase::Paused;
     w.images = images(NEW_IMAGE);
     w.pauses = vec![super::next::AT_PAUSE.into()];
-    w.step_index = Some(super::next::pause_of(i));
+    w.step_index = Some(plan.pause_of(i));
     w.step_count = i32::try_from(plan.steps().len() * 2).unwrap();
     w.current_hash = Some(CANARY.into());
     w.weights = Some(Weights { canary: weight, stable: 100 - weight });

@@ -2,13 +2,14 @@
 //! cluster does.
 
 use super::next::{
-    UNSEEN, after, at_pause, at_switch, ours, passed, pause_of, reached, record, source_mark, switched,
-    tried, wait, wants_good,
+    UNSEEN, after, at_pause, at_switch, ours, passed, reached, record, source_mark, switched, tried, wait,
+    wants_good,
 };
 use super::{Decision, Effect, Input, Record};
 use crate::ids::AttemptId;
+use crate::plan::Strategy;
 use crate::release::{Attempt, Course, Release};
-use crate::workload::{Strategy, Workload};
+use crate::workload::Workload;
 
 /// What the pending attempt calls for; `None` when there is none.
 pub(super) fn pending(i: &Input<'_>) -> Option<Decision> {
@@ -114,14 +115,14 @@ fn opened(r: &Release, w: &Workload, from: i32, promoted: bool) -> bool {
 
 /// The plan's steps stand in the Rollout.
 fn walked(i: &Input<'_>) -> bool {
-    i.plan.drives() == Strategy::Canary
+    matches!(i.plan.spec.strategy, Strategy::Canary(_))
 }
 
 /// Steps of the plan as the Rollout walks them: each weight and a pause; none after a last one that holds for nothing.
 fn steps_of_plan(i: &Input<'_>) -> i32 {
     let steps = i.plan.steps();
     let unheld = i32::from(steps.last().is_some_and(|s| !s.holds()));
-    pause_of(steps.len()).saturating_sub(1 + unheld)
+    i.plan.pause_of(steps.len()).saturating_sub(1 + unheld)
 }
 
 pub(super) fn our_steps(i: &Input<'_>, w: &Workload) -> bool {

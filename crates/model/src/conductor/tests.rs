@@ -6,6 +6,7 @@ mod blue_green;
 mod chaos;
 mod deployments;
 mod drive;
+mod following;
 mod looks;
 mod properties;
 mod referring;

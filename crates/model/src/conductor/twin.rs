@@ -27,7 +27,9 @@ fn proving(plan: &Plan) -> usize {
     match plan.spec.strategy {
         // Before the take-over users are on the second one, for as long as both steps take.
         Strategy::BlueGreen(_) => plan.steps().len(),
-        Strategy::Canary(_) | Strategy::Rolling(_) => plan.steps().len().saturating_sub(1),
+        Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_) => {
+            plan.steps().len().saturating_sub(1)
+        }
     }
 }
 
@@ -63,7 +65,7 @@ pub(super) fn forward(i: &Input<'_>, w: &Workload) -> Decision {
             Strategy::BlueGreen(_) => super::switch::step(i, w, twin, step),
             // How users get there was settled when it was made.
             Strategy::Canary(_) if twin.ingress.is_some() => super::weight::step(i, w, twin, step),
-            Strategy::Canary(_) | Strategy::Rolling(_) => {
+            Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_) => {
                 self::step(i, w, twin, step, pods(step.weight, w.replicas))
             }
         },

@@ -2,7 +2,7 @@
 
 use super::{Effect, Record};
 use crate::plan::{BlueGreen, Plan};
-use crate::release::{Release, State};
+use crate::release::{Course, Release, State};
 use crate::rollback::Proof;
 use crate::span::Span;
 use crate::workload::{Kind, Strategy};
@@ -41,21 +41,36 @@ pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
         }
         Effect::HandBack => format!("The Services select the pods of {} again.", release.workload.name),
         Effect::Retire => "The second Deployment is scaled to nothing and deleted.".into(),
+        Effect::Deploy if plan.follows().is_some() => {
+            let most = plan.step_name(0);
+            match plan.asks_a_person(0) {
+                true => format!(
+                    "{new} starts on the Rollout's own steps, to {most} at the most before the first pause."
+                ),
+                false => {
+                    format!("{new} starts on the Rollout's own steps, which go to {most} by themselves.")
+                }
+            }
+        }
         Effect::Deploy => {
             let first = plan.steps().first().map_or(0, |s| s.weight);
             format!("{new} starts at {first} %, and stands there until its gates open.")
         }
         Effect::OpenPause { from } => {
-            let step = usize::try_from(from / 2).unwrap_or(0);
+            let step = plan.step_at(*from).unwrap_or(usize::MAX - 1);
             let weight = |i: usize| plan.steps().get(i).map(|s| s.weight);
             match (weight(step), weight(step + 1)) {
+                (Some(_), Some(then)) if plan.follows().is_some() => {
+                    format!("The Rollout's own pause is opened: it walks on, to {then} % at the most.")
+                }
                 (Some(now), Some(then)) => format!("Weight {now} % to {then} %."),
                 _ => format!("Promotion of {new}: it becomes the stable version."),
             }
         }
         Effect::Switch => format!("Users are switched from {good} to {new}, all at once."),
-        Effect::Pause => "The Deployment is paused where it is.".into(),
-        Effect::Resume => "The Deployment goes on.".into(),
+        Effect::Pause => format!("The {} is paused where it is.", release.workload.kind.key()),
+        Effect::Resume => format!("The {} goes on.", release.workload.kind.key()),
+        Effect::Unpause if release.course == Course::Forward => "The Rollout's pause is taken off.".into(),
         Effect::Unpause => {
             "The Rollout's own pause is taken off, so that the way back is carried out.".into()
         }
@@ -67,6 +82,9 @@ pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
         Effect::PromoteFull => format!("{good} takes over without walking the steps."),
         Effect::RestoreSteps if plan.drives() == Strategy::BlueGreen => {
             "The Rollout's own settings of the switch are put back.".into()
+        }
+        Effect::RestoreSteps if plan.follows().is_some() => {
+            "What was lent of the Rollout's own settings is put back.".into()
         }
         Effect::RestoreSteps => "The Rollout's own canary steps are put back.".into(),
     }
@@ -86,7 +104,7 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
             ("release.canary.named", format!("The pods of {} carry the hash {hash}.", release.version()))
         }
         Record::StepReached { step, weight } => {
-            let asked = plan.steps().get(*step).map_or(*weight, |s| s.weight);
+            let asked = plan.stands_at(*step).unwrap_or(*weight);
             let starts = match plan.steps().get(*step) {
                 Some(s) if s.has_analysis() && s.bake > Span::ZERO => ": bake and analysis start",
                 Some(s) if s.has_analysis() => ": the analysis starts",

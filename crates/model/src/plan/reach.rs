@@ -24,7 +24,13 @@ pub fn check(plan: &Plan, workload: &Workload) -> (Vec<FieldError>, Vec<FieldErr
     if workload.strategy == Strategy::Rolling && plan.drives() == Strategy::BlueGreen {
         super::beside::check_switch(workload, &mut errors, &mut warnings);
     }
-    if workload.router.is_none() && workload.strategy == Strategy::Canary {
+    if plan.follows().is_some() {
+        if workload.router.is_none() {
+            let words = "Without a traffic router pods make the weights: the share may be above what the Rollout's own steps \
+                         name.";
+            warnings.push(FieldError::new("spec.strategy.follow", words));
+        }
+    } else if workload.router.is_none() && workload.strategy == Strategy::Canary {
         weights(plan, workload.replicas, &mut errors, &mut warnings);
     }
     (errors, warnings)
@@ -34,6 +40,14 @@ pub fn check(plan: &Plan, workload: &Workload) -> (Vec<FieldError>, Vec<FieldErr
 fn undrivable(plan: &Plan, w: &Workload) -> Option<FieldError> {
     let name = &w.key.name;
     let fault = |field: &str, words: String| Some(FieldError::new(field, words));
+    if plan.follows().is_some() && w.strategy != Strategy::Canary {
+        let words = format!("{name} is no canary Rollout, so it has no steps of its own to follow.");
+        return fault("spec.strategy", words);
+    }
+    if plan.follows().is_some() && w.step_count == 0 {
+        let words = format!("{name} has no steps of its own to follow. Write `canary` with its steps.");
+        return fault("spec.strategy", words);
+    }
     let refused = match (w.strategy, plan.drives()) {
         (Strategy::Canary, Strategy::BlueGreen | Strategy::Rolling) => {
             Some(format!("{name} is a canary Rollout. Write `canary` with its steps."))
@@ -168,6 +182,7 @@ pub fn reachable(replicas: i32) -> Vec<u8> {
 /// Keys of the strategies that a plan for this workload may name, the usual one first.
 pub fn strategies(w: &Workload) -> &'static [&'static str] {
     match w.strategy {
+        Strategy::Canary if w.step_count > 0 => &["canary", "follow"],
         Strategy::Canary => &["canary"],
         Strategy::BlueGreen => &["blueGreen"],
         Strategy::Rolling => &["rolling", "canary", "blueGreen"],
@@ -205,7 +220,7 @@ pub fn describe(w: &Workload) -> String {
 mod tests {
     use super::*;
     use crate::conductor::sample::{healthy, plan, step};
-    use crate::plan::{BlueGreen, Strategy as PlanStrategy};
+    use crate::plan::{BlueGreen, Follow, Strategy as PlanStrategy};
 
     fn without_router(replicas: i32) -> Workload {
         let mut w = healthy();
@@ -316,6 +331,24 @@ mod tests {
         p.spec.strategy = PlanStrategy::BlueGreen(BlueGreen::new(Default::default(), Default::default()));
         assert_eq!(check(&p, &w), (vec![], vec![]));
         assert_eq!(check(&p, &healthy()).0[0].field, "spec.strategy");
+    }
+
+    #[test]
+    fn only_a_canary_rollout_with_steps_of_its_own_is_followed() {
+        let mut p = with(&[100]);
+        p.spec.strategy = PlanStrategy::Follow(Follow::new(Default::default(), Vec::new()));
+        let mut w = healthy();
+        assert_eq!(check(&p, &w), (vec![], vec![]));
+        assert_eq!(strategies(&w), ["canary", "follow"]);
+        (w.router, w.weights) = (None, None);
+        assert!(check(&p, &w).1[0].message.contains("pods make the weights"));
+        w.step_count = 0;
+        assert!(check(&p, &w).0[0].message.contains("has no steps of its own to follow"));
+        assert_eq!(strategies(&w), ["canary"]);
+        for way in [Strategy::BlueGreen, Strategy::Rolling] {
+            w.strategy = way;
+            assert!(check(&p, &w).0[0].message.contains("no canary Rollout"), "{way:?}");
+        }
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub(super) fn yaml(plan: &Plan) -> String {
         Strategy::Rolling(rolling) => {
             out.line(2, &format!("rolling: {{{}}}", waits(rolling.step()).join(", ")))
         }
+        Strategy::Follow(follow) => out.line(2, &format!("follow: {{{}}}", waits(follow.asked()).join(", "))),
     }
     let a = &s.analysis;
     let a_is_empty = a == &super::Analysis::default();

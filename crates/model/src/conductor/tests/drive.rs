@@ -4,7 +4,7 @@
 use super::super::next::{deployed, tried};
 use super::super::sample::{CANARY, GOOD, at, plan, queued, step, verdict};
 use super::super::{Decision, Effect, Input, Record, apply, begin, leave, next, to_be_voided};
-use super::chaos::{Fate, Op, Outside, agree, any_plan, any_switch, cases, judge, meddling, op, switching};
+use super::chaos::{Fate, Op, Outside, Press, agree, any_plan, any_switch, cases, judge, meddling, op, switching};
 use super::sim::{OWN, Sim, THIRD_IMAGE};
 use crate::ids::AttemptId;
 use crate::plan::{Gate, Plan};
@@ -97,7 +97,7 @@ impl Drive {
             assert_ne!(self.cache.current_hash.as_deref(), Some(CANARY), "promotes the canary");
         }
         if let Effect::OpenPause { from } = effect {
-            let step = usize::try_from(from / 2).unwrap();
+            let step = self.plan.step_at(*from).expect("a pause of the plan's");
             assert!(r.passed.len() > step, "opened before its gates passed");
         }
         if *effect == Effect::Switch {
@@ -124,6 +124,11 @@ impl Drive {
             let promotes = step + 1 == self.plan.steps().len();
             assert!(promotes || self.approved && self.release.hold.is_none());
             assert_eq!(self.release.course, Course::Forward);
+            let asks = self.plan.asks_a_person(*step);
+            assert!(
+                !asks || waived || self.release.opened.contains_key(step),
+                "nobody opened its owner's pause"
+            );
         }
         if let Record::End { state, .. } = record {
             self.truly(*state);
@@ -142,9 +147,10 @@ impl Drive {
             && s.current == GOOD
             && s.image != super::super::sample::NEW_IMAGE
             && s.on_new() == 0;
+        assert!(self.meddled || !s.paused, "it stays paused: {s:?}");
         let lent = s.source.is_some() && !self.meddled && deployed(&self.release);
         if lent && matches!(state, State::RolledBack | State::Cancelled) {
-            assert!(s.steps == OWN || self.gave_up_restoring(), "its owner's steps are not back: {s:?}");
+            assert!(s.steps == s.own || self.gave_up_restoring(), "its owner's steps are not back: {s:?}");
         }
         match state {
             State::RolledBack => assert!(back, "rolled back only on paper: {s:?}"),
@@ -153,7 +159,7 @@ impl Drive {
             }
             State::Succeeded => {
                 assert!(
-                    s.stable == CANARY && (self.sim.steps == OWN || self.gave_up_restoring()),
+                    s.stable == CANARY && (self.sim.steps == self.sim.own || self.gave_up_restoring()),
                     "succeeded only on paper: {s:?}"
                 );
                 assert_eq!(self.release.passed.len(), self.plan.steps().len());
@@ -281,6 +287,11 @@ impl Drive {
                 return;
             }
             agree(&mut self.release, self.now);
+            // Some pauses open by nobody else: those of a Rollout whose steps are followed.
+            let step = self.release.step.unwrap_or(0);
+            if self.plan.asks_a_person(step) && self.release.step_since.is_some() {
+                Press::Waive.on(&mut self.release, self.now);
+            }
             // What Tidegate will not decide by itself, a person does.
             let stuck = matches!(self.release.state, State::Paused | State::Queued) || self.sim.bad_pods;
             if turn > 100 && stuck {

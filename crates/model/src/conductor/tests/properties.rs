@@ -6,6 +6,7 @@ use super::super::sample::{
 };
 use super::super::{Decision, Effect, Input, Record, apply, begin, next};
 use super::chaos::{any_class, any_plan, any_switch, cases};
+use super::following::any_followed;
 use crate::ids::AttemptId;
 use crate::release::{Course, Hold, Release, State, Tried};
 use crate::span::Span;
@@ -21,6 +22,8 @@ fn any_effect() -> impl Strategy<Value = Effect> {
         Just(Effect::Switch),
         Just(Effect::TakeOver),
         Just(Effect::Unpause),
+        Just(Effect::Pause),
+        Just(Effect::Resume),
         Just(Effect::Abort),
         Just(Effect::Revert),
         Just(Effect::PromoteFull),
@@ -93,7 +96,7 @@ prop_compose! {
 
 prop_compose! {
     fn any_release()(
-        plan in prop_oneof![2 => any_plan(), 1 => any_switch()], state in 0usize..9, course in 0usize..3, named in any::<bool>(),
+        plan in prop_oneof![2 => any_plan(), 1 => any_switch(), 1 => any_followed().prop_map(|(plan, _)| plan)], state in 0usize..9, course in 0usize..3, named in any::<bool>(),
         step in proptest::option::of(0usize..6), since in proptest::option::of(any_time()), baked in 0u64..100,
         passed in 0usize..6, opened in any::<bool>(), waived in any::<bool>(), held in 0u8..4,
         class in proptest::option::of(any_class()), pending in proptest::option::of((any_effect(), any_time())),
@@ -143,7 +146,7 @@ proptest! {
                     prop_assert!(approved && r.hold.is_none());
                     prop_assert!(r.verdict.as_ref().is_none_or(|v| v.class != Class::Fail));
                     prop_assert_eq!(plan.digest(), r.digest.clone());
-                    prop_assert!(w.as_ref().is_some_and(|w| w.observed() && !w.spec_paused && w.source_unfit().is_none() || r.canary_hash.is_some()));
+                    prop_assert!(w.as_ref().is_some_and(|w| w.observed() && (!w.spec_paused || *effect == Effect::Resume) && w.source_unfit().is_none() || r.canary_hash.is_some()));
                 }
                 if *effect == Effect::Switch {
                     prop_assert!(!r.passed.is_empty(), "before the gates of the preview passed");

@@ -6,7 +6,7 @@ use super::super::sample::{GOOD, NEW_IMAGE, OLD_IMAGE, plan, step};
 use super::super::{Effect, leave};
 use super::chaos::{Fate, Op, any_plan, cases, meddling, op};
 use super::drive::{Drive, through};
-use super::sim::{OWN, Sim, written};
+use super::sim::{OWN, Sim};
 use crate::plan::Plan;
 use crate::release::{Course, State};
 use crate::workload::{Phase, Source, Workload};
@@ -36,9 +36,13 @@ impl Template {
 
 impl Sim {
     fn referring(router: bool) -> Self {
-        let mut sim = Self::new(router);
-        sim.source = Some(Template::default());
-        sim
+        Self::new(router).referred()
+    }
+
+    /// The same with its template in a Deployment.
+    pub(super) fn referred(mut self) -> Self {
+        self.source = Some(Template::default());
+        self
     }
 
     /// What is sent otherwise where the template is a Deployment's; `None` for what is not.
@@ -49,6 +53,7 @@ impl Sim {
         plan: &Plan,
         mark: Option<&str>,
     ) -> Option<bool> {
+        let steps = self.written(plan);
         let source = self.source.as_mut()?;
         let ours = match effect {
             Effect::TakeOver => source.mark.as_deref() == mark,
@@ -63,7 +68,7 @@ impl Sim {
                 if self.stable != GOOD || self.current != GOOD {
                     return Some(false);
                 }
-                self.steps = written(plan);
+                self.steps = steps;
                 self.generation += 1;
                 self.attempt = Some(id.to_owned());
             }

@@ -1,7 +1,7 @@
 //! Forward with a Deployment, one look at a time.
 
 use super::super::sample::*;
-use super::super::{Decision, Effect, Record, apply, begin, hold, leave, resume};
+use super::super::{Decision, Effect, Input, Record, apply, begin, hold, leave, next, resume};
 use super::looks::{look, words};
 use crate::ids::AttemptId;
 use crate::plan::{Gate, Plan, Rolling, Strategy as PlanStrategy};
@@ -78,6 +78,18 @@ fn a_hold_pauses_the_deployment_and_only_our_own_pause_is_taken_off() {
     did(&mut r, Effect::Resume, 61);
     let d = look(&plan, &r, Some(&paused), 90);
     assert!(words(&d).contains("past Tidegate"), "somebody paused it again: {d:?}");
+}
+
+#[test]
+fn a_held_one_goes_on_only_while_its_approvals_stand() {
+    let plan = rolling(0, &[]);
+    let mut r = running(&plan);
+    did(&mut r, Effect::Pause, 6);
+    let mut paused = midway(&plan, 3);
+    (paused.spec_paused, paused.phase) = (true, Phase::Paused);
+    let d = next(&Input { plan: &plan, release: &r, seen: Some(&paused), approved: false, now: at(20) });
+    assert!(words(&d).contains("approvals of this plan no longer suffice"), "{d:?}");
+    assert_eq!(look(&plan, &r, Some(&paused), 21), Decision::Act(Effect::Resume));
 }
 
 #[test]

@@ -15,14 +15,17 @@ pub(super) const THIRD_IMAGE: &str = "registry.example.com/checkout:9.9.9";
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Walk {
     Weight(u8),
+    /// Without end.
     Pause,
+    /// It ends by itself.
+    Timed,
 }
 
 /// The steps the Rollout had before the release; of a blue-green one, its settings of the switch.
 pub(super) const OWN: [Walk; 2] = [Walk::Weight(50), Walk::Pause];
 
-/// What a deploy writes. For a blue-green Rollout: that it waits with the switch.
-pub(super) fn written(plan: &Plan) -> Vec<Walk> {
+/// What a deploy writes that follows no steps. For a blue-green Rollout: that it waits with the switch.
+fn written(plan: &Plan) -> Vec<Walk> {
     if plan.drives() == Strategy::BlueGreen {
         return vec![Walk::Pause];
     }
@@ -39,6 +42,8 @@ pub(super) fn written(plan: &Plan) -> Vec<Walk> {
 pub(super) struct Sim {
     pub image: &'static str,
     pub steps: Vec<Walk>,
+    /// Its owner's steps.
+    pub own: Vec<Walk>,
     pub paused: bool,
     pub generation: i64,
     pub attempt: Option<String>,
@@ -65,6 +70,8 @@ pub(super) struct Sim {
     pub weight: u8,
     pub phase: Phase,
     seen_steps: Vec<Walk>,
+    /// Ticks until a pause ends by itself.
+    rest: u8,
     /// Ticks until the pods the controller asked for are ready.
     pods: u8,
     /// Pods of the new version never get ready.
@@ -79,6 +86,7 @@ impl Sim {
         Self {
             image: OLD_IMAGE,
             steps: OWN.to_vec(),
+            own: OWN.to_vec(),
             paused: false,
             generation: 5,
             attempt: None,
@@ -100,6 +108,7 @@ impl Sim {
             weight: 0,
             phase: Phase::Healthy,
             seen_steps: OWN.to_vec(),
+            rest: 0,
             pods: 0,
             bad_pods: false,
             deploys: 0,
@@ -111,6 +120,17 @@ impl Sim {
     pub(super) fn blue_green(slow: bool) -> Self {
         let after_switch = if slow { 3 } else { 0 };
         Self { active: Some(GOOD), after_switch, same_second: slow, index: 0, ..Self::new(false) }
+    }
+
+    /// A Rollout whose owner's steps are to be followed.
+    pub(super) fn following(router: bool, own: &[Walk]) -> Self {
+        let own = own.to_vec();
+        Self { index: own.len(), steps: own.clone(), seen_steps: own.clone(), own, ..Self::new(router) }
+    }
+
+    /// The steps that a deploy leaves behind.
+    pub(super) fn written(&self, plan: &Plan) -> Vec<Walk> {
+        if plan.follows().is_some() { self.own.clone() } else { written(plan) }
     }
 
     /// One call as the driver sends it, with its preconditions; `mark` as it was when it was decided on. `false`:
@@ -129,7 +149,7 @@ impl Sim {
                 if self.stable != GOOD || self.current != GOOD || self.image != OLD_IMAGE {
                     return false;
                 }
-                let steps = written(plan);
+                let steps = self.written(plan);
                 self.generation += 1;
                 self.deploys += 1;
                 self.image = NEW_IMAGE;
@@ -153,6 +173,10 @@ impl Sim {
                 self.pause_condition = false;
                 self.opened.push(0);
             }
+            Effect::Pause | Effect::Resume if plan.follows().is_some() => {
+                self.set_paused(*effect == Effect::Pause);
+                self.attempt = Some(id.to_owned());
+            }
             // Only for Deployments, which are not simulated here.
             Effect::Pause
             | Effect::Resume
@@ -172,20 +196,20 @@ impl Sim {
                 self.promote_full = false;
             }
             Effect::Revert => {
-                if self.image != OLD_IMAGE || self.steps != OWN {
+                if self.image != OLD_IMAGE || self.steps != self.own {
                     self.generation += 1;
                 }
                 self.window = self.stable != GOOD;
                 self.image = OLD_IMAGE;
-                self.steps = OWN.to_vec();
+                self.steps.clone_from(&self.own);
                 self.attempt = Some(id.to_owned());
             }
             Effect::PromoteFull => self.promote_full = true,
             Effect::RestoreSteps => {
-                if self.steps != OWN {
+                if self.steps != self.own {
                     self.generation += 1;
                 }
-                self.steps = OWN.to_vec();
+                self.steps.clone_from(&self.own);
                 self.attempt = Some(id.to_owned());
             }
         }
@@ -357,7 +381,16 @@ impl Sim {
             (false, _) => {
                 self.controller_pause = true;
                 self.pause_condition = true;
+                self.rest = 3;
                 self.phase = Phase::Paused;
+            }
+            (true, true) if self.steps[self.index] == Walk::Timed && self.rest > 0 => {
+                self.rest -= 1;
+                self.phase = Phase::Paused;
+            }
+            (true, true) if self.steps[self.index] == Walk::Timed => {
+                (self.controller_pause, self.pause_condition) = (false, false);
+                self.index += 1;
             }
             (true, true) => self.phase = Phase::Paused,
             (true, false) => {

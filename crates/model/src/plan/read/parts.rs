@@ -4,7 +4,9 @@ use super::names::{image_fault, is_label, is_name};
 use super::steps;
 use super::tree::Node;
 use super::walk::Walk;
-use crate::plan::{Analysis, Approvals, Canary, Change, Metadata, Rollback, Rolling, Spec, Strategy, Target};
+use crate::plan::{
+    Analysis, Approvals, Canary, Change, Follow, Metadata, Rollback, Rolling, Spec, Strategy, Target,
+};
 use crate::role::{Action, Role, allows};
 use crate::span::Span;
 use crate::verdict::Limits;
@@ -126,45 +128,54 @@ fn strategy_of(walk: &mut Walk, path: &str, node: &Node) -> Option<Strategy> {
                 walk.error(
                     p,
                     format!(
-                        "`{key}` is not available yet. Write `canary` with its steps, `blueGreen` or `rolling`."
+                        "`{key}` is not available yet. Write `canary` with its steps, `blueGreen`, `rolling` or `follow`."
                     ),
                 );
             }
             return None;
         }
-        _ => walk.map(path, node, &["canary", "blueGreen", "rolling"])?,
+        _ => walk.map(path, node, &STRATEGIES)?,
     };
     let given = |key: &str| s.entries.iter().find(|(k, _)| k == key).map(|(_, node)| (s.path(key), node));
     // Also where nothing follows it: `rolling:` alone is a rolling update without bake and gates.
-    let (rolling, both) = (given("rolling"), given("blueGreen"));
-    let others = [s.get("canary").map(|_| "canary"), both.as_ref().map(|_| "blueGreen")];
-    let others: Vec<_> = others.into_iter().flatten().collect();
-    if let Some((path, _)) = rolling.as_ref().filter(|_| !others.is_empty()) {
+    let unweighted = ["follow", "rolling", "blueGreen"].into_iter().find_map(|key| Some((key, given(key)?)));
+    let Some((key, (path, node))) = unweighted else {
+        let (path, node) = s.need(walk, "canary", "{steps: […]}")?;
+        let canary = walk.map(&path, node, &["steps"])?;
+        let (path, node) = canary.need(walk, "steps", "[{weight: 5, bake: 2m}, {weight: 100}]")?;
+        return Some(Strategy::Canary(Canary { steps: steps::steps(walk, &path, node)? }));
+    };
+    let others: Vec<_> = STRATEGIES
+        .into_iter()
+        .filter(|other| {
+            *other != key && given(other).is_some_and(|(_, n)| *other != "canary" || *n != Node::Null)
+        })
+        .collect();
+    if !others.is_empty() {
         walk.error(
             path,
-            format!("A release has one strategy. Remove `{}` or `rolling`.", others.join("` and `")),
+            format!("A release has one strategy. Remove `{}` or `{key}`.", others.join("` and `")),
         );
         return None;
     }
-    if let Some((path, node)) = rolling {
-        let (bake, gates) = steps::rolling(walk, &path, node)?;
-        return Some(Strategy::Rolling(Rolling::new(bake, gates)));
-    }
-    if let Some((path, node)) = both {
-        if others.len() > 1 {
-            walk.error(path, "A release has one strategy. Remove `canary` or `blueGreen`.");
-            return None;
+    match key {
+        "rolling" => {
+            let (bake, gates) = steps::rolling(walk, &path, node)?;
+            Some(Strategy::Rolling(Rolling::new(bake, gates)))
         }
-        return steps::blue_green(walk, &path, node).map(Strategy::BlueGreen);
+        "follow" => {
+            let (bake, gates) = steps::unweighted(walk, &path, node)?;
+            Some(Strategy::Follow(Follow::new(bake, gates)))
+        }
+        _ => steps::blue_green(walk, &path, node).map(Strategy::BlueGreen),
     }
-    let (path, node) = s.need(walk, "canary", "{steps: […]}")?;
-    let canary = walk.map(&path, node, &["steps"])?;
-    let (path, node) = canary.need(walk, "steps", "[{weight: 5, bake: 2m}, {weight: 100}]")?;
-    Some(Strategy::Canary(Canary { steps: steps::steps(walk, &path, node)? }))
 }
 
+/// Of which a plan names one.
+const STRATEGIES: [&str; 4] = ["canary", "blueGreen", "rolling", "follow"];
+
 fn later(strategy: &str) -> bool {
-    matches!(strategy, "shadow" | "follow" | "recreate")
+    matches!(strategy, "shadow" | "recreate")
 }
 
 fn analysis(walk: &mut Walk, path: &str, node: &Node) -> Option<Analysis> {

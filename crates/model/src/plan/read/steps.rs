@@ -65,7 +65,7 @@ pub(super) fn rolling(walk: &mut Walk, path: &str, node: &Node) -> Option<(Span,
 }
 
 /// A bake and gates that no weight stands beside; nothing at all is none of them.
-fn unweighted(walk: &mut Walk, path: &str, node: &Node) -> Option<(Span, Vec<Gate>)> {
+pub(super) fn unweighted(walk: &mut Walk, path: &str, node: &Node) -> Option<(Span, Vec<Gate>)> {
     if *node == Node::Null {
         return Some((Span::ZERO, Vec::new()));
     }

@@ -2,8 +2,8 @@
 
 use super::{from_value, from_yaml};
 use crate::plan::{
-    Analysis, Approvals, BlueGreen, Canary, Change, Gate, Metadata, Plan, Rollback, Rolling, Spec, Step,
-    Strategy, Target,
+    Analysis, Approvals, BlueGreen, Canary, Change, Follow, Gate, Metadata, Plan, Rollback, Rolling, Spec,
+    Step, Strategy, Target,
 };
 use crate::problem::Status;
 use crate::role::Role;
@@ -351,7 +351,7 @@ prop_compose! {
         reference in proptest::option::of("https://[a-z]{1,9}/[ -~&&[^ $]]{0,30}"), migrations in proptest::collection::vec("[ -~äöüλ→&&[^$]]{1,30}", 0..3),
         required in 1u32..=10, expire in 60u64..=2_592_000, min in 1u32..1000, percent in 0u32..=100_000,
         p95 in proptest::option::of(1000u32..=600_000_000), ratio in 1000u32..=100_000, window in proptest::option::of("[a-z]{1,9}"),
-        strategy in 0u8..3,
+        strategy in 0u8..4,
         target in proptest::option::of(("[a-z]{1,9}", proptest::option::of(Just("Rollout".to_owned())), "[a-z]{1,9}")),
     ) -> Plan {
         let gates_of = |n: u8| match n {
@@ -364,6 +364,7 @@ prop_compose! {
         let strategy = match strategy {
             0 => Strategy::BlueGreen(BlueGreen::new(part(0), part(1))),
             1 => Strategy::Rolling(Rolling::new(Span(bakes[0]), gates_of(gates[0] & 2))),
+            2 => Strategy::Follow(Follow::new(Span(bakes[0]), gates_of(gates[0]))),
             _ => Strategy::Canary(Canary { steps: weights.into_iter().chain([100]).zip(&bakes).zip(&gates)
                 .map(|((weight, bake), g)| Step { weight, bake: Span(*bake), gates: gates_of(*g) })
                 .collect() }),
@@ -445,6 +446,22 @@ fn a_rolling_update_is_read_written_and_read_again() {
     let (field, words) = fault("{rolling: {}, canary: {steps: [{weight: 100}]}}");
     assert_eq!(field, "spec.strategy.rolling");
     assert!(words.contains("one strategy"), "{words}");
+}
+
+#[test]
+fn a_rollouts_own_steps_are_followed_with_a_bake_and_gates() {
+    let plan = from_yaml(&with_strategy("follow: {bake: 5m, gates: [analysis]}")).unwrap().plan;
+    assert_eq!(plan.drives(), crate::workload::Strategy::Canary);
+    assert_eq!(plan.steps(), [Step { weight: 100, bake: Span(300), gates: vec![Gate::Analysis] }]);
+    assert_eq!(plan.step_title(0), "Its own steps");
+    let again = from_yaml(&plan.to_yaml()).unwrap().plan;
+    assert_eq!((again.digest(), &again), (plan.digest(), &plan));
+    assert_eq!(from_yaml(&with_strategy("follow:")).unwrap().plan.steps()[0].bake, Span::ZERO);
+
+    let fault = |strategy: &str| faults(&with_strategy(strategy)).remove(0);
+    assert!(fault("follow: {steps: []}").1.contains("Known: bake, gates"));
+    let (field, words) = fault("{follow: {}, rolling: {}}");
+    assert_eq!((field.as_str(), words.contains("one strategy")), ("spec.strategy.follow", true));
 }
 
 #[test]
