@@ -14,6 +14,10 @@ use model::workload::{Phase, Workload};
 use model::{Action, Actor, Digest, PlanId, Problem, ReleaseId, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a start waits for a workload's controller. Argo Rollouts and Kubernetes take some tenths of a second.
+const OBSERVED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Control {
     /// Starts a release of a plan's newest version.
@@ -49,7 +53,7 @@ impl Control {
         if again.is_none() {
             self.not_taken_back(&plan).await?;
         }
-        let workload = self.workload_for(&plan.plan)?;
+        let workload = self.observed(self.workload_for(&plan.plan)?).await?;
         let (errors, _) = model::plan::reach::check(&plan.plan, &workload);
         if !errors.is_empty() {
             return Err(Problem::invalid(errors));
@@ -102,6 +106,16 @@ impl Control {
         self.remember_known_good(&release.workload, known, good);
         self.inner.nudge.notify_one();
         Ok(release_id)
+    }
+
+    /// The workload once its controller has acted on the last change: right after a rollback that is still to come, and
+    /// whoever starts the next release then need not press twice.
+    async fn observed(&self, w: Arc<Workload>) -> Result<Arc<Workload>, Problem> {
+        if w.phase != Phase::Unknown {
+            return Ok(w);
+        }
+        let known = |w: &Workload| w.phase != Phase::Unknown;
+        Ok(self.cluster(&w.key.cluster)?.wait_for(&w.key, OBSERVED_WITHIN, known).await.unwrap_or(w))
     }
 
     /// Holds a release where it is. Its clocks stop; nothing rises until it is resumed.
@@ -254,6 +268,10 @@ pub(crate) fn startable(w: &Workload) -> Result<(), Problem> {
     }
     match w.phase {
         Phase::Healthy => Ok(()),
+        Phase::Unknown => no(format!(
+            "The controller of {} has not acted on its last change yet. Start the release when it has.",
+            w.key.name
+        )),
         phase => no(format!(
             "{} is {} now{}. A release starts from a healthy workload.",
             w.key.name,

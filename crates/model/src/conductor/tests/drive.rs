@@ -4,8 +4,10 @@
 use super::super::next::{deployed, tried};
 use super::super::sample::{CANARY, GOOD, at, plan, queued, step, verdict};
 use super::super::{Decision, Effect, Input, Record, apply, begin, leave, next, to_be_voided};
-use super::chaos::{Fate, Op, Outside, Press, agree, any_plan, any_switch, cases, judge, meddling, op, switching};
-use super::sim::{OWN, Sim, THIRD_IMAGE};
+use super::chaos::{
+    Fate, Op, Outside, Press, agree, any_plan, any_switch, cases, judge, meddling, op, switching,
+};
+use super::sim::{Sim, THIRD_IMAGE};
 use crate::ids::AttemptId;
 use crate::plan::{Gate, Plan};
 use crate::release::{Course, Release, State};
