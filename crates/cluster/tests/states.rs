@@ -284,7 +284,7 @@ async fn after_the_history_has_forgotten_the_good_version() {
         let key = world.rollout("web", 2, strategy).await;
         let old_pods = match strategy {
             Strategy::BlueGreen => json!({"blueGreen": {"scaleDownDelaySeconds": 1}}),
-            Strategy::Canary { .. } => json!({}),
+            Strategy::Canary { .. } | Strategy::Gateway => json!({}),
         };
         world.arranged(&key, json!({"spec": {"revisionHistoryLimit": 0, "strategy": old_pods}})).await;
         let good = world.cluster.template(&key).await.unwrap();

@@ -1,6 +1,6 @@
 //! Deployments and the Services in front of them. A Service goes by labels: where it selects the pods of a Deployment
 //! and of another one that stands beside it, each ready pod gets its part. Where that one has a canary Ingress, it gets what
-//! the Ingress says.
+//! the Ingress says; where an HTTPRoute leads to the Service, each of its backends gets its weight.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,6 +11,7 @@ use kube::{ResourceExt as _, api::DynamicObject};
 use serde_json::Value;
 
 use super::{
+    gateway::Rule,
     share::{Route, Version},
     world::{Owned, Seen, Service, is_ready, pod_state, users_of, version},
 };
@@ -44,6 +45,8 @@ pub(super) fn services(seen: &Seen, sets: &Owned, pods: &Owned) -> Vec<Service> 
         let canary = front.and_then(|front| Canary::of(front, others, seen));
         let others = others.iter().filter_map(|d| d.uid());
         let mut route = if front.is_some() { Route::Service } else { Route::Pods };
+        let rule = front.and_then(|front| Rule::to(&front.name_any(), &users.namespace, &seen.routes));
+        let mut revisions = Vec::new();
         for set in [uid].into_iter().chain(others).filter_map(|uid| sets.get(&uid)).flatten() {
             let Some(hash) = set.labels().get(HASH) else { continue };
             let all = set.uid().and_then(|uid| pods.get(&uid)).map(Vec::as_slice).unwrap_or_default();
@@ -51,12 +54,20 @@ pub(super) fn services(seen: &Seen, sets: &Owned, pods: &Owned) -> Vec<Service> 
             // One that the canary Ingress leads to is reached by its Service.
             let sent = canary.as_ref().filter(|canary| all.iter().any(|pod| selects(canary.service, pod)));
             let service = sent.map(|canary| canary.service).or(front);
-            let meant = |pod: &&Arc<DynamicObject>| service.is_none_or(|service| selects(service, pod));
+            // An HTTPRoute's backends count their own.
+            let meant = |pod: &&Arc<DynamicObject>| {
+                rule.is_some() || service.is_none_or(|service| selects(service, pod))
+            };
             let ready = all.iter().filter(|pod| is_ready(pod)).filter(meant).count();
             if let Some(canary) = sent {
                 route = Route::Weighed(hash.clone(), canary.weight);
             }
             versions.insert(hash.clone(), version(hash, set, u32::try_from(ready).unwrap_or(u32::MAX)));
+            revisions.push((hash.as_str(), all));
+        }
+        if let Some(rule) = rule {
+            route = rule.route(&seen.services, &revisions);
+            users.copies = rule.copies(&seen.services, &revisions);
         }
         users.versions = versions.into_values().collect();
         users.route = route;
@@ -143,7 +154,7 @@ fn selector(service: &DynamicObject) -> Option<&serde_json::Map<String, Value>> 
     service.data["spec"]["selector"].as_object().filter(|selector| !selector.is_empty())
 }
 
-fn selects(service: &DynamicObject, pod: &DynamicObject) -> bool {
+pub(super) fn selects(service: &DynamicObject, pod: &DynamicObject) -> bool {
     let labels = pod.labels();
     let has = |(key, value): (&String, &Value)| labels.get(key).map(String::as_str) == value.as_str();
     selector(service).is_some_and(|selector| selector.iter().all(has))

@@ -85,6 +85,7 @@ mod tests {
             rps: 50.0,
             versions: vec![version],
             route,
+            copies: BTreeMap::new(),
             pods: vec![],
         }
     }

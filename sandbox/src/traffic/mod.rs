@@ -7,6 +7,7 @@
 mod behaviour;
 mod behind;
 mod gaps;
+mod gateway;
 mod metrics;
 mod sample;
 mod share;
@@ -81,8 +82,8 @@ impl Users {
         for service in services {
             let parts = shares(&service.route, &service.versions);
             for version in &service.versions {
-                let part = parts.iter().find(|p| p.hash == version.hash);
-                if part.is_none() && version.ready == 0 {
+                let parts: Vec<_> = parts.iter().filter(|p| p.hash == version.hash).collect();
+                if parts.is_empty() && version.ready == 0 {
                     continue;
                 }
                 let series = Series {
@@ -92,26 +93,32 @@ impl Users {
                     hash: version.hash.clone(),
                 };
                 let counters = self.series.entry(series.clone()).or_default();
-                let fraction = part.map_or(0.0, |p| p.fraction);
-                let expected = service.rps * TICK.as_secs_f64() * fraction;
-                let (good, failed) =
-                    requests(SEED, &service.name, &version.tag, counters.ticks, expected, version.behaviour);
+                let part =
+                    |served| -> f64 { parts.iter().filter(|p| p.served == served).map(|p| p.fraction).sum() };
+                let draw = |seed, fraction: f64| {
+                    let expected = service.rps * TICK.as_secs_f64() * fraction;
+                    let tick = counters.ticks;
+                    requests(seed, &service.name, &version.tag, tick, expected, version.behaviour)
+                };
+                // To the pods a mirror's copy is a request like any other.
+                let copies = service.copies.get(&version.hash).copied().unwrap_or_default();
+                let (good, failed) = draw(SEED, part(true) + copies);
+                let (lost, also_lost) = draw(SEED + 1, part(false));
                 counters.ticks += 1;
-                if part.is_none_or(|p| p.served) {
-                    counters.add(200, &good);
-                    counters.add(500, &failed);
-                } else {
+                counters.add(200, &good);
+                counters.add(500, &failed);
+                if lost.count + also_lost.count > 0 {
                     // Nobody is there: the router answers by itself, at once.
-                    let refused = Requests { count: good.count + failed.count, ..Requests::default() };
+                    let refused = Requests { count: lost.count + also_lost.count, ..Requests::default() };
                     counters.add(503, &refused);
                 }
-                if let Some(part) = part {
+                for part in parts {
                     self.shares.push(ShareNow {
                         namespace: series.namespace.clone(),
                         service: series.service.clone(),
                         version: series.version.clone(),
                         hash: series.hash.clone(),
-                        fraction,
+                        fraction: part.fraction,
                         served: part.served,
                     });
                 }
@@ -198,8 +205,9 @@ async fn run(kubeconfig: &Path, listener: TcpListener) -> Result<()> {
     let (pods, s4) = watch(&client, "", "Pod", "pods");
     let (services, s5) = watch(&client, "", "Service", "services");
     let (ingresses, s6) = watch(&client, "networking.k8s.io", "Ingress", "ingresses");
+    let (routes, s7) = watch(&client, "gateway.networking.k8s.io", "HTTPRoute", "httproutes");
     let changed = Cell::new(true);
-    let watches = futures::stream::select_all([s1, s2, s3, s4, s5, s6]).for_each(|()| async {
+    let watches = futures::stream::select_all([s1, s2, s3, s4, s5, s6, s7]).for_each(|()| async {
         changed.set(true);
     });
 
@@ -211,6 +219,7 @@ async fn run(kubeconfig: &Path, listener: TcpListener) -> Result<()> {
         pods: pods.state(),
         services: services.state(),
         ingresses: ingresses.state(),
+        routes: routes.state(),
     };
     let looks = async {
         let mut interval = time::interval(gaps::LOOK);
@@ -279,6 +288,7 @@ mod tests {
             rps: 100.0,
             versions: vec![version("old", stable_ready, 0.0), version("new", canary_ready, 0.5)],
             route: Route::Split(vec![("old".into(), 0.8), ("new".into(), 0.2)]),
+            copies: BTreeMap::new(),
             pods: vec![],
         }
     }
@@ -299,6 +309,23 @@ mod tests {
         assert!((900..1100).contains(&new), "{new}");
         assert!((400..600).contains(&count(&users, "new", 500)));
         assert_eq!(count(&users, "old", 500), 0);
+    }
+
+    #[test]
+    fn copies_show_in_the_metrics_of_their_pods_and_users_meet_none_of_them() {
+        let mut users = Users::default();
+        let mut mirrored = service(1, 8);
+        mirrored.route = Route::Split(vec![("old".into(), 1.0)]);
+        mirrored.copies = BTreeMap::from([("new".to_owned(), 0.5)]);
+        for _ in 0..100 {
+            users.tick(std::slice::from_ref(&mirrored));
+            users.gaps.look(std::slice::from_ref(&mirrored));
+        }
+        let (old, new) = (count(&users, "old", 200), count(&users, "new", 200) + count(&users, "new", 500));
+        assert!((4800..5200).contains(&old) && (2300..2700).contains(&new), "{old}, {new}");
+        assert_eq!(count(&users, "old", 500), 0);
+        let met: Vec<_> = users.shares.iter().map(|s| (s.version.as_str(), s.fraction)).collect();
+        assert_eq!((met, users.gaps.any), (vec![("old", 1.0)], false));
     }
 
     #[test]

@@ -27,6 +27,19 @@ pub(crate) enum Route {
     Weighed(String, f64),
     /// A router: hash and weight of each side, the stable side first. Weights are parts of one.
     Split(Vec<(String, f64)>),
+    /// An HTTPRoute: each backend gets its weight, and has nobody to answer where its Service has no ready pod.
+    Backends(Vec<Side>),
+}
+
+/// One backend of an HTTPRoute.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Side {
+    /// A part of one.
+    pub(crate) weight: f64,
+    /// Ready pods of its Service, by revision.
+    pub(crate) ready: BTreeMap<String, u32>,
+    /// The revision that its Service selects by name.
+    pub(crate) meant: Option<String>,
 }
 
 /// One version's part.
@@ -87,6 +100,22 @@ pub(crate) fn shares(route: &Route, versions: &[Version]) -> Vec<Share> {
                 .filter(|(_, fraction)| *fraction > 0.0)
                 .map(|(hash, fraction)| Share { hash: hash.to_owned(), fraction, served: ready(hash) > 0 })
                 .collect()
+        }
+        Route::Backends(sides) => {
+            let mut parts: BTreeMap<(String, bool), f64> = BTreeMap::new();
+            for Side { weight, ready, meant } in sides {
+                let all = f64::from(ready.values().sum::<u32>());
+                for (hash, pods) in ready {
+                    *parts.entry((hash.clone(), true)).or_default() += weight * (f64::from(*pods) / all);
+                }
+                if ready.is_empty() {
+                    let first = versions.first().map(|v| v.hash.clone());
+                    let hash = meant.clone().or(first).unwrap_or_default();
+                    *parts.entry((hash, false)).or_default() += weight;
+                }
+            }
+            let parts = parts.into_iter();
+            parts.map(|((hash, served), fraction)| Share { hash, fraction, served }).collect()
         }
     }
 }

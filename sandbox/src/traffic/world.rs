@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     behaviour::{ANNOTATION, Behaviour, tag},
     behind,
+    gateway::Rule,
     metrics::PodState,
     share::{Route, Version},
 };
@@ -33,6 +34,8 @@ pub(crate) struct Seen {
     pub(crate) pods: Vec<Arc<DynamicObject>>,
     pub(crate) services: Vec<Arc<DynamicObject>>,
     pub(crate) ingresses: Vec<Arc<DynamicObject>>,
+    /// HTTPRoutes of the Gateway API.
+    pub(crate) routes: Vec<Arc<DynamicObject>>,
 }
 
 /// One service with users.
@@ -45,6 +48,8 @@ pub(crate) struct Service {
     pub(crate) rps: f64,
     pub(crate) versions: Vec<Version>,
     pub(crate) route: Route,
+    /// Copies of each request (a part of one) that a mirror sends to each revision, by hash; users see none of it.
+    pub(crate) copies: BTreeMap<String, f64>,
     pub(crate) pods: Vec<PodState>,
 }
 
@@ -64,7 +69,7 @@ pub(crate) fn services(seen: &Seen) -> Vec<Service> {
     };
     let (sets, pods) = (by_owner(&seen.replica_sets), by_owner(&seen.pods));
     let router = Router { services: by_name(&seen.services), ingresses: by_name(&seen.ingresses) };
-    let rollouts = seen.rollouts.iter().filter_map(|rollout| service(rollout, &sets, &pods, &router));
+    let rollouts = seen.rollouts.iter().filter_map(|rollout| service(rollout, seen, &sets, &pods, &router));
     rollouts.chain(behind::services(seen, &sets, &pods)).collect()
 }
 
@@ -84,13 +89,21 @@ pub(super) fn users_of(workload: &DynamicObject) -> Option<Service> {
         rps,
         versions: Vec::new(),
         route: Route::Pods,
+        copies: BTreeMap::new(),
         pods: Vec::new(),
     })
 }
 
-fn service(rollout: &DynamicObject, sets: &Owned, pods: &Owned, router: &Router) -> Option<Service> {
+fn service(
+    rollout: &DynamicObject,
+    seen: &Seen,
+    sets: &Owned,
+    pods: &Owned,
+    router: &Router,
+) -> Option<Service> {
     let mut service = users_of(rollout)?;
     let mut versions: BTreeMap<String, Version> = BTreeMap::new();
+    let mut revisions = Vec::new();
     for set in sets.get(&rollout.uid()?).map(Vec::as_slice).unwrap_or_default() {
         let Some(hash) = set.labels().get(ROLLOUT_HASH) else {
             continue;
@@ -99,9 +112,17 @@ fn service(rollout: &DynamicObject, sets: &Owned, pods: &Owned, router: &Router)
         service.pods.extend(of_set.iter().filter_map(|pod| pod_state(pod)));
         let ready = of_set.iter().filter(|pod| is_ready(pod)).count();
         versions.insert(hash.clone(), version(hash, set, u32::try_from(ready).unwrap_or(u32::MAX)));
+        revisions.push((hash.as_str(), of_set));
     }
     service.versions = versions.into_values().collect();
-    service.route = router.route(&service.namespace, rollout);
+    let canary = &rollout.data["spec"]["strategy"]["canary"];
+    let stable = canary["stableService"].as_str().filter(|_| canary["trafficRouting"]["plugins"].is_object());
+    if let Some(rule) = stable.and_then(|stable| Rule::to(stable, &service.namespace, &seen.routes)) {
+        service.route = rule.route(&seen.services, &revisions);
+        service.copies = rule.copies(&seen.services, &revisions);
+    } else {
+        service.route = router.route(&service.namespace, rollout);
+    }
     Some(service)
 }
 
@@ -268,6 +289,29 @@ mod tests {
         let canary = json!({"canary": {"stableService": "web", "canaryService": "web-canary",
             "trafficRouting": {"nginx": {"stableIngress": "web"}}}});
         assert_eq!(route(canary), Route::Split(vec![("old".into(), 0.95), ("new".into(), 0.05)]));
+    }
+
+    #[test]
+    fn a_rollout_behind_an_http_route_goes_by_its_weights() {
+        let canary = json!({"canary": {"stableService": "web", "canaryService": "web-canary",
+            "trafficRouting": {"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "web"}}}}});
+        let mut seen = seen(canary);
+        for (pod, hash) in seen.pods.iter_mut().zip(["old", "old", "new", "new"]) {
+            let mut labelled = DynamicObject::clone(pod);
+            labelled.labels_mut().insert(ROLLOUT_HASH.to_owned(), hash.to_owned());
+            *pod = Arc::new(labelled);
+        }
+        seen.routes =
+            vec![object(json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": {"rules": [
+            {"backendRefs": [{"name": "web", "weight": 70}, {"name": "web-canary", "weight": 30}]}]}}))];
+        let parts = |seen: &Seen| -> Vec<_> {
+            let service = services(seen).remove(0);
+            let parts = super::super::share::shares(&service.route, &service.versions);
+            parts.into_iter().map(|s| (s.hash, s.fraction, s.served)).collect()
+        };
+        assert_eq!(parts(&seen), [("new".to_owned(), 0.3, true), ("old".to_owned(), 0.7, true)]);
+        seen.pods.retain(|pod| pod.name_any() != "c");
+        assert_eq!(parts(&seen), [("new".to_owned(), 0.3, false), ("old".to_owned(), 0.7, true)]);
     }
 
     #[test]
