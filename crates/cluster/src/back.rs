@@ -305,12 +305,12 @@ fn still_speaks(w: &Workload, facts: &Facts, noted: &KnownGood) -> bool {
     }
 }
 
-/// The revision to go back to where no record says: the stable one in flight, else the one before the newest.
+/// The revision to go back to where no record says: the stable one in flight, and where what is wanted has no ReplicaSet
+/// yet; else the one before the newest.
 fn previous(w: &Workload) -> Option<String> {
-    if w.in_flight() {
+    let Some(current) = w.current_hash.as_deref().filter(|_| !w.in_flight()) else {
         return w.stable_hash.clone();
-    }
-    let current = w.current_hash.as_deref()?;
+    };
     let number = w.revision(current)?.number;
     let older = w.revisions.iter().filter(|r| r.number < number && r.hash != current);
     older.max_by_key(|r| r.number).map(|r| r.hash.clone())

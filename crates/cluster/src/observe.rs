@@ -58,6 +58,8 @@ pub(crate) struct Facts {
     pub deadline: u32,
     /// The revision annotation's number: the wanted revision, once the controller has made it.
     pub revision: Option<i64>,
+    /// Of a Deployment's template: equal to that of the ReplicaSet made from it.
+    pub print: u64,
 }
 
 /// What is kept of a ReplicaSet.
@@ -68,6 +70,8 @@ pub(crate) struct Set {
     /// UID of the controlling owner.
     pub owner: String,
     pub revision: Revision,
+    /// Of its template, as a Deployment's.
+    pub print: u64,
 }
 
 /// Reads a Rollout or Deployment with its ReplicaSets, as JSON, and with the Deployment that it takes its template from.
@@ -126,14 +130,18 @@ pub(crate) fn assemble<'a>(
     now: DateTime<Utc>,
 ) -> Workload {
     let mut w = facts.workload.clone();
-    w.revisions = sets.map(|s| s.revision.clone()).collect();
+    let sets: Vec<&Set> = sets.collect();
+    w.revisions = sets.iter().map(|s| s.revision.clone()).collect();
     // By name last, so that two lists of the same objects read the same.
     w.revisions.sort_by(|a, b| (b.number, b.created, &b.hash).cmp(&(a.number, a.created, &a.hash)));
     if !facts.own_environment {
         w.environment = namespace_environment.unwrap_or("production").to_owned();
     }
     match w.key.kind {
-        Kind::Deployment => deployment_hashes(&mut w, facts.revision),
+        Kind::Deployment => {
+            w.current_hash = wanted(facts, &sets).map(|s| s.revision.hash.clone());
+            w.stable_hash = serving(&w).or_else(|| w.current_hash.clone());
+        }
         Kind::Rollout if w.workload_ref => {
             let current = w.current_hash.as_deref().and_then(|h| w.revision(h));
             // The ReplicaSet may be reported a moment after its Rollout.
@@ -169,19 +177,25 @@ fn take_from(w: &mut Workload, facts: &Facts, source: &Facts) {
     }));
 }
 
-/// A Deployment has no word for its hashes: the wanted one is of the revision its annotation names, the
-/// stable one is the same when all pods are of it, else that of the older revision with most available pods.
-fn deployment_hashes(w: &mut Workload, revision: Option<i64>) {
-    let current = revision.and_then(|n| w.revisions.iter().find(|r| r.number == n));
-    let current_hash = current.map(|r| r.hash.clone());
-    let older = w
-        .revisions
+/// The ReplicaSet that a Deployment wants. Its revision annotation names it, but for one that is paused: what is changed
+/// then gets neither a ReplicaSet nor a revision before it is resumed, and there may be none yet.
+fn wanted<'a>(d: &Facts, sets: &[&'a Set]) -> Option<&'a Set> {
+    let named = sets.iter().find(|s| Some(s.revision.number) == d.revision).copied();
+    if !d.workload.spec_paused {
+        return named;
+    }
+    let same = sets.iter().filter(|s| s.print == d.print).max_by_key(|s| s.revision.number).copied();
+    named.filter(|s| s.print == d.print).or(same)
+}
+
+/// A Deployment has no word for its stable hash, either: it is the older revision with most available pods, if any has
+/// some.
+fn serving(w: &Workload) -> Option<String> {
+    w.revisions
         .iter()
-        .filter(|r| Some(&r.hash) != current_hash.as_ref() && (r.desired > 0 || r.ready > 0))
+        .filter(|r| Some(&r.hash) != w.current_hash.as_ref() && (r.desired > 0 || r.ready > 0))
         .max_by_key(|r| (r.available, r.number))
-        .map(|r| r.hash.clone());
-    w.stable_hash = older.or_else(|| current_hash.clone());
-    w.current_hash = current_hash;
+        .map(|r| r.hash.clone())
 }
 
 /// Reads a ReplicaSet; `None` when nothing controls it.
@@ -201,12 +215,13 @@ pub(crate) fn set(s: raw::ReplicaSet) -> Option<Set> {
         revision: Revision {
             hash,
             number,
-            images: s.spec.template.images(),
+            images: s.spec.template.template.images(),
             desired: s.spec.replicas.unwrap_or(1),
             ready: s.status.ready_replicas,
             available: s.status.available_replicas,
             created: s.metadata.creation_timestamp.unwrap_or_default(),
         },
+        print: s.spec.template.print,
         namespace: s.metadata.namespace,
         name: s.metadata.name,
         owner,
@@ -286,6 +301,7 @@ pub(crate) fn rollout(cluster: &str, r: raw::Rollout) -> Facts {
 /// Reads a Deployment.
 pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
     let (meta, spec, status) = (d.metadata, d.spec, d.status);
+    let raw::Printed { template, print } = spec.template;
     let wanted = spec.replicas.unwrap_or(1);
     let condition = |kind: &str| status.conditions.iter().find(|c| c.kind == kind);
     let overdue = condition("Progressing").filter(|c| c.reason == "ProgressDeadlineExceeded");
@@ -317,7 +333,7 @@ pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
         ready: status.ready_replicas,
         updated: status.updated_replicas,
         available: status.available_replicas,
-        images: spec.template.images(),
+        images: template.images(),
         spec_paused: spec.paused,
         recreates: spec.strategy.kind == "Recreate",
         observed_generation: (status.observed_generation > 0).then_some(status.observed_generation),
@@ -327,7 +343,8 @@ pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
         workload,
         revision: meta.annotation("deployment.kubernetes.io/revision").and_then(|n| n.parse().ok()),
         deadline: spec.progress_deadline_seconds.unwrap_or(600),
-        labels: spec.template.metadata.labels,
+        labels: template.metadata.labels,
+        print,
         ingress: meta.annotation(INGRESS).map(Into::into),
         twin_of: meta.labels.get(TWIN).filter(|name| **name == meta.name).and_then(|_| {
             let owner = meta.owner_references.iter().find(|o| o.kind == "Deployment")?;
@@ -352,6 +369,7 @@ fn facts(cluster: &str, kind: Kind, meta: &raw::Meta) -> Facts {
         labels: BTreeMap::new(),
         deadline: 600,
         revision: None,
+        print: 0,
     }
 }
 

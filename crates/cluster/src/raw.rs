@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// `null` is the same as absent: one object that somebody wrote so must not spoil a whole list.
 fn nil<'de, D, T>(d: D) -> Result<T, D::Error>
@@ -94,6 +95,30 @@ pub(crate) struct Template {
     pub metadata: TemplateMeta,
     #[serde(deserialize_with = "nil")]
     pub spec: PodSpec,
+}
+
+/// A [`Template`], and what tells it from every other one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Printed {
+    pub template: Template,
+    /// Equal for equal templates, whatever hash a controller has put among their labels.
+    pub print: u64,
+}
+
+impl<'de> Deserialize<'de> for Printed {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let mut value = Value::deserialize(d)?;
+        let template = Option::<Template>::deserialize(&value).map_err(serde::de::Error::custom)?;
+        if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+            meta.remove("creationTimestamp"); // always null, by older API servers only
+            if let Some(labels) = meta.get_mut("labels").and_then(Value::as_object_mut) {
+                labels.remove("pod-template-hash");
+            }
+        }
+        let mut print = DefaultHasher::new();
+        value.hash(&mut print);
+        Ok(Self { template: template.unwrap_or_default(), print: print.finish() })
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -284,7 +309,7 @@ pub(crate) struct DeploymentSpec {
     #[serde(deserialize_with = "nil")]
     pub paused: bool,
     #[serde(deserialize_with = "nil")]
-    pub template: Template,
+    pub template: Printed,
     pub progress_deadline_seconds: Option<u32>,
     #[serde(deserialize_with = "nil")]
     pub strategy: DeploymentStrategy,
@@ -333,7 +358,7 @@ pub(crate) struct ReplicaSet {
 pub(crate) struct ReplicaSetSpec {
     pub replicas: Option<i32>,
     #[serde(deserialize_with = "nil")]
-    pub template: Template,
+    pub template: Printed,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -146,7 +146,7 @@ async fn after_410_gone_the_cache_equals_a_fresh_list_and_never_shows_half_of_on
     });
     gate.forget();
     gate.set(Mode::Open);
-    gate.told_gone(4).await;
+    gate.told_gone(&["rollouts", "replicasets"]).await;
     equals_a_fresh_list(&world).await;
     assert_eq!(world.cluster.workload(&doomed), None);
     done.store(true, Ordering::Relaxed);

@@ -292,6 +292,24 @@ async fn a_deployment_goes_back_also_while_it_is_paused() {
     }
 }
 
+/// The trap: all its pods are of the good version and its revision is the good one, and whoever resumes it brings the
+/// other.
+#[tokio::test]
+async fn a_deployment_that_was_changed_while_paused_goes_back_before_it_is_resumed() {
+    let world = World::new("unmade").await;
+    let key = world.key_of(Kind::Deployment, "mailer");
+    let good = world.deployment(&key, 3).await;
+    world.elsewhere(&key, json!({"spec": {"paused": true}})).await;
+    world.deployed_elsewhere(&key, 2).await;
+    let w = world.seen(&key, "changed", |w| w.observed() && w.images["app"] == image(2)).await;
+    assert_eq!((w.stable_hash.as_deref(), w.current_hash.as_deref()), (Some(good.hash.as_str()), None));
+    let back = world.cluster.way_back(&key).await.unwrap().unwrap();
+    assert_eq!((&back.hash, &back.template), (&good.hash, &good.template));
+    assert_eq!(world.roll_back(&key, &back).await, [Call::Revert]);
+    let home = world.home(&key, &good).await;
+    assert_eq!((home.images["app"].as_str(), home.spec_paused), (image(1).as_str(), false));
+}
+
 #[tokio::test]
 async fn the_first_thing_sent_is_the_patch() {
     let sandbox = sandbox::Sandbox::shared().await.unwrap();

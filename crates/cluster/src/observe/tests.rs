@@ -322,7 +322,8 @@ fn deployed(patch: Value) -> Value {
             "metadata": {"name": "mailer", "namespace": "shop", "uid": "d-1", "resourceVersion": "5", "generation": 2,
                 "creationTimestamp": "2026-01-01T00:00:00Z",
                 "annotations": {"deployment.kubernetes.io/revision": "2"}},
-            "spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "app", "image": "shop/mailer:2"}]}}},
+            "spec": {"replicas": 3, "template": {"metadata": {"labels": {"app": "mailer"}},
+                "spec": {"containers": [{"name": "app", "image": "shop/mailer:2"}]}}},
             "status": {"observedGeneration": 2, "replicas": 3, "readyReplicas": 3, "updatedReplicas": 3,
                 "availableReplicas": 3, "conditions": [
                     {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable",
@@ -336,6 +337,7 @@ fn deployments_set(hash: &str, number: &str, ready: i32) -> Value {
     let mut set = replica_set("d-1", hash, number, &format!("shop/mailer:{number}"), ready);
     set["metadata"]["labels"] = json!({"pod-template-hash": hash});
     set["metadata"]["annotations"] = json!({"deployment.kubernetes.io/revision": number});
+    set["spec"]["template"]["metadata"] = json!({"labels": {"app": "mailer", "pod-template-hash": hash}});
     set
 }
 
@@ -354,6 +356,24 @@ fn a_deployment_under_way_has_the_older_revision_as_stable() {
     assert_eq!((w.stable_hash.as_deref(), w.current_hash.as_deref()), (Some("old"), Some("new")));
     assert_eq!(w.message.as_deref(), Some("2 of 3 pods are updated, 3 available"));
     assert_eq!(w.canary_share(), 50);
+}
+
+/// Its controller makes nothing of a change before it is resumed: the ReplicaSet that its revision names is then not
+/// the one it wants.
+#[test]
+fn a_deployment_changed_while_paused_does_not_want_what_it_runs() {
+    let sets = [deployments_set("old", "1", 0), deployments_set("new", "2", 3)];
+    let with =
+        |template: Value| read(&deployed(json!({"spec": {"paused": true, "template": template}})), &sets);
+    let hashes = |w: Workload| (w.stable_hash, w.current_hash);
+    let [old, new] = ["old", "new"].map(|h| Some(h.to_owned()));
+    assert_eq!(hashes(with(json!({}))), (new.clone(), new.clone()), "paused, and nothing changed");
+    let image =
+        |tag: &str| json!({"spec": {"containers": [{"name": "app", "image": format!("shop/mailer:{tag}")}]}});
+    assert_eq!(hashes(with(image("3"))), (new.clone(), None), "a version that has no ReplicaSet yet");
+    assert_eq!(hashes(with(image("1"))), (new.clone(), old), "one that has had one before");
+    let memory = json!({"metadata": {"labels": {"tier": "back"}}});
+    assert_eq!(hashes(with(memory)), (new, None), "the same image, and another label");
 }
 
 #[test]

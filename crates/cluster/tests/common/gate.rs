@@ -84,10 +84,10 @@ impl Gate {
         self.door.conflicts.store(patches, Ordering::SeqCst);
     }
 
-    /// Waits until the API server has answered the watches of so many kinds with 410.
-    pub(crate) async fn told_gone(&self, kinds: usize) {
+    /// Waits until the API server has answered the watches of these kinds with 410.
+    pub(crate) async fn told_gone(&self, kinds: &[&str]) {
         let mut gone = self.door.gone.subscribe();
-        let told = gone.wait_for(|paths| paths.len() >= kinds);
+        let told = gone.wait_for(|paths| kinds.iter().all(|kind| paths.iter().any(|p| p.ends_with(kind))));
         tokio::time::timeout(std::time::Duration::from_secs(20), told).await.unwrap().unwrap();
         self.door.stale.store(false, Ordering::SeqCst);
     }
