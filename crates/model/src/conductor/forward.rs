@@ -200,6 +200,13 @@ fn naming(i: &Input<'_>, w: &Workload) -> Decision {
     if !ours(r, w) || !w.observed() {
         return wait(until, "Waiting for the controller to see the new version.");
     }
+    // A Deployment that is paused before its controller has made the new ReplicaSet makes none while that lasts.
+    if w.current_hash.is_none()
+        && w.spec_paused
+        && let Some(decision) = super::rolling::held(i, w)
+    {
+        return decision;
+    }
     match w.current_hash.as_deref() {
         Some(hash) if hash != r.known_good.hash => record(Record::CanaryNamed(hash.to_owned())),
         Some(_) if long && w.phase == Phase::Degraded => {

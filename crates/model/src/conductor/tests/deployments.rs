@@ -159,10 +159,12 @@ impl Sim {
         };
         w.revisions = vec![revision(self.current, image(self.current), self.revision, ready)];
         let others = self.pods.iter().filter(|(hash, pods)| **hash != self.current && **pods > 0);
-        let others: Vec<_> = others.map(|(hash, pods)| revision(hash, image(hash), 40, *pods)).collect();
-        let stable = others.iter().max_by_key(|r| r.available).map(|r| r.hash.clone());
-        w.revisions.extend(others);
-        w.current_hash = Some(self.current.to_owned());
+        w.revisions.extend(others.map(|(hash, pods)| revision(hash, image(hash), 40, *pods)));
+        // As the watch reads it: what a paused one wants may have no ReplicaSet yet.
+        let same = || self.pods.keys().copied().find(|hash| image(hash) == self.image);
+        w.current_hash = if self.paused { same() } else { Some(self.current) }.map(str::to_owned);
+        let others = w.revisions.iter().filter(|r| Some(&r.hash) != w.current_hash.as_ref() && r.ready > 0);
+        let stable = others.max_by_key(|r| r.available).map(|r| r.hash.clone());
         w.stable_hash = stable.or_else(|| w.current_hash.clone());
         w
     }
