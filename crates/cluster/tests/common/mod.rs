@@ -72,6 +72,11 @@ impl World {
     /// A Rollout `web` of two pods on version 1, Healthy, and the Deployment of the same name that it takes its
     /// template from.
     pub(crate) async fn referring(&self) -> (Key, Key) {
+        self.referring_by(json!({"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}})).await
+    }
+
+    /// The same with another `spec.strategy`.
+    pub(crate) async fn referring_by(&self, strategy: Value) -> (Key, Key) {
         let pods = json!({"metadata": {"labels": {"app": "web"}},
             "spec": {"containers": [{"name": "app", "image": image(1)}]}});
         let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
@@ -80,7 +85,7 @@ impl World {
         let rollout = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
             "metadata": {"name": "web", "namespace": self.ns},
             "spec": {"replicas": 2, "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
-                "strategy": {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}}}});
+                "strategy": strategy}});
         self.sandbox.apply_yaml(&format!("{deployment}\n---\n{rollout}")).await.unwrap();
         let key = self.key("web");
         self.seen(&key, "healthy", |w| {
