@@ -363,6 +363,8 @@ pub(super) fn service() -> ServicePage {
         workload_ref: false,
         source: None,
         dynamic_stable_scale: false,
+        weight_total: None,
+        unverified: false,
         restarting: None,
         attempt: None,
         gitops: model::gitops::App::named("argocd_checkout"),

@@ -2,6 +2,8 @@
 //!
 //! Source: Argo Rollouts' own rules for reading a Rollout's status, and Deployment's conditions.
 
+mod router;
+
 use crate::{raw, reference};
 use chrono::{DateTime, Utc};
 use model::Span;
@@ -251,11 +253,9 @@ pub(crate) fn rollout(cluster: &str, r: raw::Rollout) -> Facts {
     };
     let message = filled(status.message).filter(|_| fresh && !unpausing);
     let canary = spec.strategy.canary.unwrap_or_default();
-    let router = canary.traffic_routing.as_ref().and_then(|routers| {
-        let named = ["nginx", "alb", "istio", "smi", "ambassador", "apisix", "traefik"];
-        let known = named.into_iter().find(|n| routers.contains_key(*n));
-        known.or_else(|| routers.contains_key("plugins").then_some("plugin")).map(str::to_owned)
-    });
+    let routing = canary.traffic_routing.unwrap_or_default();
+    let (router, total) = (router::describe(&routing), router::total(&routing));
+    let weights = status.canary.weights.filter(|_| router.is_some());
     let since = last_transition(&status.conditions);
     let workload = Workload {
         strategy: if spec.strategy.blue_green.is_some() { Strategy::BlueGreen } else { Strategy::Canary },
@@ -274,11 +274,13 @@ pub(crate) fn rollout(cluster: &str, r: raw::Rollout) -> Facts {
         step_count: i32::try_from(canary.steps.len()).unwrap_or(i32::MAX),
         stable_hash: filled(status.stable_rs),
         current_hash: filled(status.current_pod_hash),
-        weights: status
-            .canary
-            .weights
-            .filter(|_| router.is_some())
-            .map(|w| Weights { canary: percent(w.canary.weight), stable: percent(w.stable.weight) }),
+        unverified: weights.as_ref().is_some_and(|w| w.verified == Some(false)),
+        weights: weights.map(|w| {
+            let canary = router::percent(w.canary.weight, total);
+            // Experiments may have a part of their own.
+            Weights { canary, stable: router::percent(w.stable.weight, total).min(100 - canary) }
+        }),
+        weight_total: total,
         router,
         active_hash: filled(status.blue_green.active_selector),
         preview_hash: filled(status.blue_green.preview_selector),
@@ -419,6 +421,8 @@ fn common(cluster: &str, kind: Kind, meta: &raw::Meta, since: Option<DateTime<Ut
         workload_ref: false,
         source: None,
         dynamic_stable_scale: false,
+        weight_total: None,
+        unverified: false,
         restarting: None,
         twin: None,
         fronts: Vec::new(),
@@ -462,10 +466,6 @@ pub(crate) fn stand_beside(w: &mut Workload, own: &Facts, facts: &Facts, twin: W
 
 fn filled(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
-}
-
-fn percent(weight: i64) -> u8 {
-    u8::try_from(weight.clamp(0, 100)).unwrap_or(100)
 }
 
 fn last_transition(conditions: &[raw::Condition]) -> Option<DateTime<Utc>> {

@@ -207,7 +207,7 @@ pub(crate) struct Canary {
     pub steps: Vec<IgnoredAny>,
     #[serde(deserialize_with = "nil")]
     pub dynamic_stable_scale: bool,
-    pub traffic_routing: Option<BTreeMap<String, IgnoredAny>>,
+    pub traffic_routing: Option<BTreeMap<String, Value>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -271,6 +271,8 @@ pub(crate) struct TrafficWeights {
     pub canary: Destination,
     #[serde(deserialize_with = "nil")]
     pub stable: Destination,
+    /// `false`: the router was told, and does not have it yet. Absent where the controller does not look.
+    pub verified: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -128,6 +128,13 @@ async fn by_a_canary_behind_nginx() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_a_canary_behind_an_http_route() {
+    let world = World::new().await;
+    let key = world.rollout(Strategy::Gateway).await;
+    nobody_is_sent_to_nothing(&world, &key, canary(7, "1s"), canary(7, "10m")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_a_canary_of_pods_alone() {
     let world = World::new().await;
     let key = world.rollout(Strategy::Canary { nginx: false }).await;

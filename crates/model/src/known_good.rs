@@ -153,7 +153,8 @@ pub fn plausible(records: &[Record], w: &Workload, hash: &str) -> bool {
 pub fn carries_all(w: &Workload) -> Option<&str> {
     let hash = w.stable_hash.as_deref()?;
     let is = |other: &Option<String>| other.as_deref() == Some(hash);
-    let alone = is(&w.current_hash) && w.twin.is_none() && w.weights.is_none_or(|x| x.canary == 0);
+    let alone =
+        is(&w.current_hash) && w.twin.is_none() && w.weights.is_none_or(|x| x.canary == 0 && !w.unverified);
     let active = w.active_hash.is_none() || is(&w.active_hash);
     // Without pods nothing is proven.
     let serves = w.replicas > 0 && w.available > 0;

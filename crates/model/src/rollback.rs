@@ -145,13 +145,15 @@ pub fn route(w: &Workload, good: &str) -> Route {
     }
     calls.push(Call::RevertThroughWindow);
     calls.push(Call::PromoteFull);
-    if w.strategy == Strategy::BlueGreen
-        && w.revision(good).is_some_and(|r| r.ready > 0 && r.ready >= w.replicas)
-    {
+    if stand_by(w, good) {
         return Route {
             calls,
             pace: Pace::Seconds,
-            because: "The known-good pods still stand by: the active Service switches back to them.".into(),
+            because: if w.strategy == Strategy::BlueGreen {
+                "The known-good pods still stand by: the active Service switches back to them.".into()
+            } else {
+                "The update was fully promoted, and the known-good pods still stand by: only the traffic moves back.".into()
+            },
         };
     }
     Route {
@@ -161,6 +163,12 @@ pub fn route(w: &Workload, good: &str) -> Route {
             "The update was fully promoted: known-good pods start, then take over without walking the steps."
                 .into(),
     }
+}
+
+/// After a promotion the old pods run on for a while (`scaleDownDelaySeconds`) where something else than pods moves users.
+fn stand_by(w: &Workload, good: &str) -> bool {
+    let moves = w.strategy == Strategy::BlueGreen || (w.router.is_some() && !w.dynamic_stable_scale);
+    moves && w.revision(good).is_some_and(|r| r.ready > 0 && r.ready >= w.replicas)
 }
 
 /// Beside a second Deployment that Services tell apart. It goes at once where nobody is on it; else once nobody has been
@@ -258,8 +266,20 @@ mod tests {
     }
 
     #[test]
-    fn a_promoted_one_goes_back_through_the_window() {
-        assert_eq!(way(&done()), (vec![Call::RevertThroughWindow, Call::PromoteFull], Pace::PodStart));
+    fn a_promoted_one_goes_back_through_the_window_as_fast_as_its_pods_stand() {
+        let through = vec![Call::RevertThroughWindow, Call::PromoteFull];
+        let mut w = done();
+        assert_eq!(way(&w), (through.clone(), Pace::Seconds));
+        w.dynamic_stable_scale = true;
+        assert_eq!(way(&w), (through.clone(), Pace::PodStart));
+        w.dynamic_stable_scale = false;
+        for r in w.revisions.iter_mut().filter(|r| r.hash == GOOD) {
+            r.ready = 0;
+        }
+        assert_eq!(way(&w), (through.clone(), Pace::PodStart), "they were scaled away");
+        let mut w = done();
+        (w.router, w.weights) = (None, None);
+        assert_eq!(way(&w), (through, Pace::PodStart));
     }
 
     #[test]

@@ -213,8 +213,14 @@ pub struct Workload {
     pub current_hash: Option<String>,
     /// Router weights; `None` where pods are the only router. For a Deployment as the canary Ingress beside it says.
     pub weights: Option<Weights>,
-    /// A traffic router is configured: `nginx`, `alb`, `istio`, `plugin`.
+    /// A traffic router is configured, in words: `nginx (Ingress web)`, `Istio (VirtualService web)`, `Gateway API (HTTPRoute web)`.
     pub router: Option<String>,
+    /// The controller has told the router these weights, and the router does not have them yet. Only where it looks (ALB).
+    #[serde(default)]
+    pub unverified: bool,
+    /// What the router's weights are counted to (`maxTrafficWeight`), where that is not 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_total: Option<i64>,
     /// Blue-green: hash that the active Service selects.
     pub active_hash: Option<String>,
     pub preview_hash: Option<String>,

@@ -112,7 +112,7 @@ fn a_healthy_canary() {
     assert_eq!(w.images["app"], "shop/checkout:1.41.3");
     assert_eq!((w.step_index, w.step_count), (Some(4), 4));
     assert_eq!(w.weights, Some(Weights { canary: 0, stable: 100 }));
-    assert_eq!(w.router.as_deref(), Some("nginx"));
+    assert_eq!(w.router.as_deref(), Some("nginx (Ingress checkout)"));
     assert_eq!(w.revisions.iter().map(|r| r.hash.as_str()).collect::<Vec<_>>(), ["aaa", "old"]);
     assert_eq!(w.since, at("2026-02-03T10:00:00Z"));
     assert!(!w.abort && !w.spec_paused && !w.promote_full && !w.workload_ref && w.gitops.is_none());
@@ -184,6 +184,51 @@ fn without_a_router_the_share_is_made_of_pods() {
     assert_eq!((w.router.as_deref(), w.weights), (None, None));
     assert_eq!(w.canary_share(), 25);
     assert_eq!(w.revision("bbb").unwrap().images["app"], "shop/checkout:1.42.0");
+}
+
+#[test]
+fn every_router_is_named_with_what_it_writes() {
+    for (routing, named) in [
+        (
+            json!({"nginx": {"stableIngress": null, "stableIngresses": ["a", "b"]}}),
+            Some("nginx (Ingress a, b)"),
+        ),
+        (json!({"nginx": null, "alb": {"ingress": "web", "servicePort": 80}}), Some("ALB (Ingress web)")),
+        (
+            json!({"nginx": null, "istio": {"virtualService": {"name": "web", "routes": ["primary"]}}}),
+            Some("Istio (VirtualService web)"),
+        ),
+        (
+            json!({"nginx": null, "istio": {"virtualServices": [{"name": "a"}, {"name": "b"}]}}),
+            Some("Istio (VirtualService a, b)"),
+        ),
+        (
+            json!({"nginx": null, "plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "web", "namespace": "shop"}}}),
+            Some("Gateway API (HTTPRoute web)"),
+        ),
+        (json!({"nginx": null, "plugins": {"acme/router": {}}}), Some("plugin acme/router")),
+        (json!({"nginx": null, "smi": {}, "managedRoutes": [{"name": "by-header"}]}), Some("SMI")),
+        (json!({"nginx": null, "managedRoutes": []}), None),
+    ] {
+        let w = read(
+            &changed(healthy(), json!({"spec": {"strategy": {"canary": {"trafficRouting": routing}}}})),
+            &[],
+        );
+        assert_eq!(w.router.as_deref(), named, "{routing}");
+        assert_eq!(w.weights.is_some(), named.is_some());
+    }
+}
+
+#[test]
+fn weights_are_percents_of_what_the_router_counts_to_and_unverified_until_it_has_them() {
+    let routing = json!({"spec": {"strategy": {"canary": {"trafficRouting": {"maxTrafficWeight": 1000}}}},
+        "status": {"canary": {"weights": {"canary": {"weight": 25}, "stable": {"weight": 975}, "verified": false}}}});
+    let w = read(&changed(at_first_pause(), routing), &[]);
+    assert_eq!(w.weights, Some(Weights { canary: 3, stable: 97 }));
+    assert!(w.unverified);
+    assert_eq!(w.weight_total, Some(1000));
+    let verified = json!({"status": {"canary": {"weights": {"verified": true}}}});
+    assert!(!read(&changed(at_first_pause(), verified), &[]).unverified);
 }
 
 #[test]

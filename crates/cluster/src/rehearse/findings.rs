@@ -20,6 +20,10 @@ pub(super) fn paces(w: &Workload, good: &str) -> (Pace, Pace) {
     then.current_hash = Some(NEXT.into());
     let in_flight = route(&then, good).pace;
     then.stable_hash = Some(NEXT.into());
+    if then.strategy == Strategy::Canary {
+        // They stand by for half a minute, which nobody counts on. What the switch of a blue-green plan keeps, it does.
+        then.revisions.iter_mut().filter(|r| r.hash == good).for_each(|r| r.ready = 0);
+    }
     (in_flight, route(&then, good).pace)
 }
 

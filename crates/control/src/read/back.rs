@@ -65,6 +65,7 @@ fn words(proof: Proof, release: &Release, seen: Option<&Workload>, there: bool) 
         (Proof::Traffic, true) if w.stands_apart() => "no Service selects it".to_owned(),
         (Proof::Traffic, true) if w.router.is_some() => "canary weight 0 %, by the router".to_owned(),
         (Proof::Traffic, true) => "none of its pods serves".to_owned(),
+        (Proof::Traffic, false) if w.unverified => "the router has not confirmed its weights yet".to_owned(),
         (Proof::Traffic, false) => format!("{} % still there", super::weight(release, seen)),
         (Proof::Wanted, true) | (Proof::Stable, _) => String::new(),
         (Proof::Wanted, false) if !w.observed() => "it has not seen the newest change".to_owned(),

@@ -312,10 +312,15 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
                     format!("{to_version} takes over as its pods start; {ready} of {desired} are ready now.")
                 }
             }),
-            Call::RevertThroughWindow if route.pace == Pace::Seconds => steps.push(format!(
-                "The active Service selects {to_version} again: {ready} of {desired} of its pods stand by, nothing \
-                 starts."
-            )),
+            Call::RevertThroughWindow if route.pace == Pace::Seconds => {
+                let moved = match w.strategy {
+                    Strategy::BlueGreen => format!("The active Service selects {to_version} again"),
+                    _ => format!("All traffic goes back to {to_version}, without the steps"),
+                };
+                steps.push(format!(
+                    "{moved}: {ready} of {desired} of its pods stand by, nothing starts."
+                ));
+            }
             Call::RevertThroughWindow => {
                 steps.push(format!(
                     "The template of {to_version} is put back; the steps are not walked again."

@@ -32,6 +32,11 @@ pub(crate) struct World {
 impl World {
     /// A namespace with a Healthy canary Rollout `web` behind nginx: four pods, a hundred requests a second.
     pub(crate) async fn new() -> Self {
+        Self::with(Strategy::Canary { nginx: true }).await
+    }
+
+    /// Released in another way.
+    pub(crate) async fn with(strategy: Strategy) -> Self {
         let sandbox = Sandbox::shared().await.unwrap();
         let db = store::test_support::database().await;
         let namespace = sandbox.namespace("control").await.unwrap();
@@ -40,7 +45,7 @@ impl World {
             name: "web".into(),
             replicas: 4,
             image: OLD.into(),
-            strategy: Strategy::Canary { nginx: true },
+            strategy,
             rps: 100.0,
         }
         .manifest();

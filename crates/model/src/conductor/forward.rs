@@ -290,7 +290,7 @@ fn step(i: &Input<'_>, w: &Workload) -> Decision {
 /// the pods that the controller gave the canary are ready.
 pub(super) fn confirmed(w: &Workload, weight: u8) -> Option<u8> {
     if w.router.is_some() {
-        return w.weights.filter(|x| x.canary == weight).map(|x| x.canary);
+        return w.weights.filter(|x| x.canary == weight && !w.unverified).map(|x| x.canary);
     }
     let canary = w.revision(w.current_hash.as_deref()?)?;
     let whole = canary.ready >= canary.desired && (canary.desired > 0 || w.replicas == 0 || weight == 0);

@@ -151,6 +151,8 @@ pub(crate) fn healthy() -> Workload {
         workload_ref: false,
         source: None,
         dynamic_stable_scale: false,
+        weight_total: None,
+        unverified: false,
         restarting: None,
         attempt: None,
         gitops: None,

@@ -48,6 +48,13 @@ fn undrivable(plan: &Plan, w: &Workload) -> Option<FieldError> {
         let words = format!("{name} has no steps of its own to follow. Write `canary` with its steps.");
         return fault("spec.strategy", words);
     }
+    if let (Some(total), Strategy::Canary) = (w.weight_total, w.strategy) {
+        let words = format!(
+            "{name}'s router counts its weights to {total} (maxTrafficWeight), and a plan's are percents: 5 would be 5 of \
+             {total}. Remove maxTrafficWeight from the Rollout."
+        );
+        return fault("spec.strategy", words);
+    }
     let refused = match (w.strategy, plan.drives()) {
         (Strategy::Canary, Strategy::BlueGreen | Strategy::Rolling) => {
             Some(format!("{name} is a canary Rollout. Write `canary` with its steps."))
@@ -189,7 +196,7 @@ pub fn strategies(w: &Workload) -> &'static [&'static str] {
     }
 }
 
-/// `8 replicas behind nginx: every weight can be reached`, `6 replicas, no router: 17 %, 33 %, 50 %, …`.
+/// `8 replicas behind nginx (Ingress web): every weight can be reached`, `6 replicas, no router: 17 %, 33 %, 50 %, …`.
 pub fn describe(w: &Workload) -> String {
     let replicas = count(w.replicas, "replica");
     if w.strategy == Strategy::BlueGreen {
@@ -362,6 +369,7 @@ mod tests {
         };
         refused(|w| w.workload_ref = true, "metadata.service");
         refused(|w| w.strategy = Strategy::BlueGreen, "spec.strategy");
+        refused(|w| w.weight_total = Some(1000), "spec.strategy");
         refused(|w| w.images.clear(), "spec.change.images.app");
         refused(
             |w| w.images = crate::conductor::sample::images(crate::conductor::sample::NEW_IMAGE),

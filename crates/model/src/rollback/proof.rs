@@ -69,7 +69,7 @@ fn nobody_on_the_other(r: &Release, w: &Workload, active_is_good: bool) -> bool 
         return w.active_hash.is_none() || active_is_good;
     }
     if w.router.is_some() {
-        return w.weights.is_none_or(|x| x.canary == 0);
+        return w.weights.is_none_or(|x| x.canary == 0 && !w.unverified);
     }
     if w.any_sent() {
         return false;

@@ -128,6 +128,10 @@ fn a_step_is_reached_when_the_router_confirms_it() {
     assert_eq!(look(&plan, &r, Some(&w), 9), Decision::Record(Record::StepReached { step: 0, weight: 5 }));
     w.weights.as_mut().unwrap().canary = 4;
     assert_eq!(words(&look(&plan, &r, Some(&w), 9)), "Rising to 5 %: waiting until it is confirmed.");
+    w.weights.as_mut().unwrap().canary = 5;
+    w.unverified = true;
+    assert_eq!(words(&look(&plan, &r, Some(&w), 9)), "Rising to 5 %: waiting until it is confirmed.");
+    w.unverified = false;
     w.weights = None;
     assert!(matches!(look(&plan, &r, Some(&w), 9), Decision::Wait { .. }));
     w.router = None;
