@@ -349,6 +349,31 @@ async fn a_deployment_in_each_state() {
     }
 }
 
+/// Neither of two quick versions ever carried everything; then two people press in the same moment, and one once more.
+#[tokio::test]
+async fn a_deployment_after_two_quick_releases_is_taken_back_by_two_presses() {
+    let world = World::new("plain-quick").await;
+    let key = world.key_of(Kind::Deployment, "mailer");
+    let good = world.deployment(&key, 3).await;
+    world.broken(&key).await;
+    let second = world.seen(&key, "the second", |w| w.in_flight() && w.observed()).await;
+    let containers = json!([{"name": "app", "image": format!("{}-bad", image(3))}]);
+    world.elsewhere(&key, json!({"spec": {"template": {"spec": {"containers": containers}}}})).await;
+    let third = |w: &Workload| w.in_flight() && w.observed() && w.current_hash != second.current_hash;
+    let w = world.seen(&key, "the third", third).await;
+    assert_eq!(world.cluster.way_back(&key).await.unwrap().unwrap().hash, good.hash);
+    let (r, ids) = (route(&w, &good.hash), [attempt("one"), attempt("two")]);
+    let (one, two) = tokio::join!(
+        world.cluster.roll_back(&key, &ids[0], &good, &r),
+        world.cluster.roll_back(&key, &ids[1], &good, &r),
+    );
+    assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+    let w = world.cluster.workload(&key).unwrap();
+    world.cluster.roll_back(&key, &attempt("three"), &good, &route(&w, &good.hash)).await.unwrap();
+    world.home(&key, &good).await;
+    world.seen(&key, "with its pods", |w| w.ready == 3 && w.images["app"] == image(1)).await;
+}
+
 /// What a Rollout says of itself is not believed without its generation: right after a change it still names the old.
 #[tokio::test]
 async fn right_after_a_change_that_nobody_has_seen_yet() {
