@@ -370,7 +370,7 @@ pub(super) fn service() -> ServicePage {
         gitops: model::gitops::App::named("argocd_checkout"),
         twin: None,
         fronts: Vec::new(),
-        ingress: None,
+        splitter: None,
         recreates: false,
         revisions: vec![revision("b2", 42, "1.42.0", 6), revision("a1", 41, "1.41.3", 18)],
         created: before(900_000),

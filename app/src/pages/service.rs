@@ -444,8 +444,11 @@ fn contents(w: &Workload, sync: Option<&SyncView>) -> AnyView {
     };
     let router = match (&w.router, w.strategy) {
         (Some(r), _) => r.clone(),
-        (None, _) if w.ingress.is_some() => match w.weighed() {
-            Ok(ingress) => format!("nginx, by Ingress {}: a canary gets exactly its weight", ingress.name),
+        (None, _) if w.splitter.is_some() => match w.weighed() {
+            Ok(splitter) => {
+                let drift = splitter.drift().map(|words| format!(". {words}")).unwrap_or_default();
+                format!("{}: a canary gets exactly its weight{drift}", splitter.by)
+            }
             Err(why) => format!("none: pods make the weight. {why}"),
         },
         (None, Strategy::Canary) => "none: pods make the weight".to_owned(),

@@ -6,7 +6,7 @@ use crate::fence::Announced;
 use crate::observe::{self, Facts};
 use crate::read::Read;
 use crate::send::{Outcome, path};
-use crate::{Cluster, blue_green, driver, raw};
+use crate::{Cluster, blue_green, driver, httproute, raw};
 use model::AttemptId;
 use model::release::KnownGood;
 use model::rollback::{Call, Route, route};
@@ -137,7 +137,7 @@ impl Cluster {
             if begun.elapsed() > STALE {
                 break;
             }
-            if round > 0 || calls.is_empty() {
+            if round > 0 || calls.is_empty() || httproute::weights::unseen(&entry) {
                 // The cache may be a moment behind; the API server is not.
                 entry = Arc::new(self.fresh_entry(key).await?);
                 calls = self::route(&entry.workload, &good.hash).calls;
@@ -199,9 +199,15 @@ impl Cluster {
         calls: &[Call],
         done: &mut RolledBack,
     ) -> Result<Taken, Error> {
-        let (driver, seen) = (driver::of(&entry.workload, None), entry.seen());
+        let driver = driver::of(&entry.workload, None);
+        let mut again = None;
         for call in calls {
             let begun = Instant::now();
+            // What is taken out of an HTTPRoute must not be what it was before the call before this one.
+            if *call == Call::Retire && !done.calls.is_empty() && entry.workload.by_route() {
+                again = Some(self.fresh_entry(&entry.workload.key).await?);
+            }
+            let seen = again.as_ref().unwrap_or(entry).seen();
             let outcome = match call {
                 Call::PromoteFull => {
                     match self.escort(&entry.workload, good, done.generation).promote().await {

@@ -6,10 +6,11 @@
 
 use crate::driver::Seen;
 use crate::front::Service;
+use crate::httproute::Route;
 use crate::ingress::Ingress;
 use crate::observe::{self, ENVIRONMENT, Facts};
-use crate::raw;
 use crate::watch::{Life, News, Watch};
+use crate::{httproute, raw};
 use chrono::{DateTime, Utc};
 use kube::Client;
 use model::workload::{Key, Kind, Workload};
@@ -51,6 +52,8 @@ pub(crate) struct Entry {
     pub fronts: Vec<Arc<Service>>,
     /// The Ingress that leads to those.
     pub ingress: Option<Arc<Ingress>>,
+    /// The HTTPRoutes that lead to those, or are marked for it.
+    pub routes: Vec<Arc<Route>>,
 }
 
 impl Entry {
@@ -63,6 +66,7 @@ impl Entry {
             source: self.source.as_deref(),
             fronts: &self.fronts,
             ingress: self.ingress.as_deref(),
+            routes: &self.routes,
             object: None,
         }
     }
@@ -75,7 +79,7 @@ pub(crate) struct View {
     snapshot: Mutex<(u64, Arc<Vec<Arc<Workload>>>)>,
     generation: AtomicU64,
     changes: broadcast::Sender<Change>,
-    lives: [Arc<Life>; 6],
+    lives: [Arc<Life>; 7],
     probed_ms: AtomicI64,
 }
 
@@ -192,7 +196,7 @@ pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Starts the watches of a cluster and the task that puts their reports together.
 pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandle<()>>) {
-    let lives: [Arc<Life>; 6] = Default::default();
+    let lives: [Arc<Life>; 7] = Default::default();
     let view = Arc::new(View {
         entries: RwLock::default(),
         snapshot: Mutex::default(),
@@ -201,17 +205,27 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
         lives: lives.clone(),
         probed_ms: AtomicI64::new(0),
     });
-    let [rollouts_life, deployments_life, sets_life, namespaces_life, services_life, ingresses_life] = lives;
+    let [
+        rollouts_life,
+        deployments_life,
+        sets_life,
+        namespaces_life,
+        services_life,
+        ingresses_life,
+        routes_life,
+    ] = lives;
     let (rollouts_tx, rollouts) = mpsc::channel(NEWS);
     let (deployments_tx, deployments) = mpsc::channel(NEWS);
     let (sets_tx, sets) = mpsc::channel(NEWS);
     let (namespaces_tx, namespaces) = mpsc::channel(NEWS);
     let (services_tx, services) = mpsc::channel(NEWS);
     let (ingresses_tx, ingresses) = mpsc::channel(NEWS);
+    let (routes_tx, routes) = mpsc::channel(NEWS);
     let name = cluster.to_owned();
     let rollout_watch = Watch {
         client: client.clone(),
         path: "/apis/argoproj.io/v1alpha1/rollouts",
+        optional: false,
         shrink: Box::new(move |r| observe::rollout(&name, r)),
         life: rollouts_life,
         news: rollouts_tx,
@@ -220,6 +234,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
     let deployment_watch = Watch {
         client: client.clone(),
         path: "/apis/apps/v1/deployments",
+        optional: false,
         shrink: Box::new(move |d| observe::deployment(&name, d)),
         life: deployments_life,
         news: deployments_tx,
@@ -227,6 +242,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
     let set_watch = Watch {
         client: client.clone(),
         path: "/apis/apps/v1/replicasets",
+        optional: false,
         shrink: Box::new(|s: raw::ReplicaSet| SetReport {
             namespace: s.metadata.namespace.clone(),
             name: s.metadata.name.clone(),
@@ -238,6 +254,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
     let namespace_watch = Watch {
         client: client.clone(),
         path: "/api/v1/namespaces",
+        optional: false,
         shrink: Box::new(|mut n: raw::Namespace| NamespaceReport {
             environment: n.metadata.labels.remove(ENVIRONMENT).filter(|e| !e.is_empty()),
             name: n.metadata.name,
@@ -248,6 +265,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
     let service_watch = Watch {
         client: client.clone(),
         path: "/api/v1/services",
+        optional: false,
         shrink: Box::new(|s: raw::Service| Service::from(s)),
         life: services_life,
         news: services_tx,
@@ -255,11 +273,20 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
     let ingress_watch = Watch {
         client: client.clone(),
         path: "/apis/networking.k8s.io/v1/ingresses",
+        optional: false,
         shrink: Box::new(|i: raw::Ingress| Ingress::from(i)),
         life: ingresses_life,
         news: ingresses_tx,
     };
-    let reports = Reports { rollouts, deployments, sets, namespaces, services, ingresses };
+    let route_watch = Watch {
+        client: client.clone(),
+        path: httproute::ALL,
+        optional: true,
+        shrink: Box::new(|r: raw::HttpRoute| Route::from(r)),
+        life: routes_life,
+        news: routes_tx,
+    };
+    let reports = Reports { rollouts, deployments, sets, namespaces, services, ingresses, routes };
     let tasks = vec![
         tokio::spawn(rollout_watch.run()),
         tokio::spawn(deployment_watch.run()),
@@ -267,6 +294,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
         tokio::spawn(namespace_watch.run()),
         tokio::spawn(service_watch.run()),
         tokio::spawn(ingress_watch.run()),
+        tokio::spawn(route_watch.run()),
         tokio::spawn(assemble(view.clone(), reports)),
     ];
     (view, tasks)
@@ -280,14 +308,22 @@ struct Reports {
     namespaces: mpsc::Receiver<News<NamespaceReport>>,
     services: mpsc::Receiver<News<Service>>,
     ingresses: mpsc::Receiver<News<Ingress>>,
+    routes: mpsc::Receiver<News<Route>>,
 }
 
 /// Takes reports in until the watches are gone. Nothing is published before each kind was listed once.
 async fn assemble(view: Arc<View>, reports: Reports) {
-    let Reports { mut rollouts, mut deployments, mut sets, mut namespaces, mut services, mut ingresses } =
-        reports;
+    let Reports {
+        mut rollouts,
+        mut deployments,
+        mut sets,
+        mut namespaces,
+        mut services,
+        mut ingresses,
+        mut routes,
+    } = reports;
     let mut world = World::default();
-    let mut listed = [false; 6];
+    let mut listed = [false; 7];
     loop {
         let mut touched = BTreeSet::new();
         let (kind, whole) = tokio::select! {
@@ -319,6 +355,11 @@ async fn assemble(view: Arc<View>, reports: Reports) {
                 News::All(all) => { world.ingresses_all(all, &mut touched); true }
                 News::One(ingress) => { world.ingress(ingress, false, &mut touched); false }
                 News::Gone(ingress) => { world.ingress(ingress, true, &mut touched); false }
+            }),
+            Some(news) = routes.recv() => (6, match news {
+                News::All(all) => { world.routes_all(all, &mut touched); true }
+                News::One(route) => { world.route(route, false, &mut touched); false }
+                News::Gone(route) => { world.route(route, true, &mut touched); false }
             }),
             else => return,
         };

@@ -7,7 +7,7 @@ use crate::driver::{Driver, Incoming, Request, Requests, Seen, mark};
 use crate::observe::{ATTEMPT, Facts};
 use crate::patch::{Patch, annotation};
 use crate::rollout::images;
-use crate::{front, ingress};
+use crate::{front, httproute, splitter};
 use model::AttemptId;
 use model::release::KnownGood;
 use model::rollback::Call;
@@ -45,7 +45,12 @@ impl Driver for Rolling {
 
     /// Also where nothing stands beside it any more: a switch may still be on its way.
     fn hand_back(&self, seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
-        ingress::hand_back(seen, attempt).unwrap_or_else(|| front::hand_back(seen, attempt))
+        splitter::hand_back(seen, attempt).unwrap_or_else(|| front::hand_back(seen, attempt))
+    }
+
+    /// The second Deployment is gone, by whomever; what of ours stands in the user's own HTTPRoute is not.
+    fn retire(&self, seen: &Seen<'_>) -> Requests {
+        Ok(httproute::weights::clean(seen))
     }
 
     fn restore(&self, _: &Seen<'_>, _: &AttemptId, _: &KnownGood) -> Requests {

@@ -5,6 +5,7 @@
 //! that breaks off in the middle has done its first part, and the next look at the workload tells what is missing.
 
 use crate::front::Service;
+use crate::httproute::Route;
 use crate::ingress::Ingress;
 use crate::observe::{ATTEMPT, Facts, RELEASE, ROLLBACK};
 use crate::patch::Patch;
@@ -46,7 +47,8 @@ impl Request {
 
     /// It is for the workload itself, not for what stands around it.
     pub(crate) fn is_of(&self, w: &Workload) -> bool {
-        self.key == w.key && !matches!(self.what, What::Patch(Part::Service | Part::Ingress, _))
+        self.key == w.key
+            && !matches!(self.what, What::Patch(Part::Service | Part::Ingress | Part::HttpRoute, _))
     }
 
     pub(crate) fn unmarked(key: &Key, patch: Patch) -> Self {
@@ -73,6 +75,8 @@ pub(crate) struct Seen<'a> {
     pub fronts: &'a [Arc<Service>],
     /// The Ingress that leads to those.
     pub ingress: Option<&'a Ingress>,
+    /// The HTTPRoutes that lead to those, or are marked for it.
+    pub routes: &'a [Arc<Route>],
     /// The Deployment that a Rollout's `workloadRef` names.
     pub source: Option<&'a Facts>,
     /// The whole object, where a version is brought in by a second one like it.

@@ -98,7 +98,9 @@ impl Cluster {
         attempt: impl Into<Announced<'a>>,
     ) -> Result<Outcome, Error> {
         let attempt = attempt.into();
-        self.carry_out(key, attempt, |driver, seen| driver.hand_back(seen, attempt.id)).await
+        let entry = self.entry_for_route(key).await?;
+        let requests = driver::of(&entry.workload, None).hand_back(&entry.seen(), attempt.id);
+        self.send_all(&entry, attempt, requests).await
     }
 
     /// The second Deployment goes; nothing to do where there is none.
@@ -106,7 +108,9 @@ impl Cluster {
     /// # Errors
     /// As for any call.
     pub async fn retire<'a>(&self, key: &Key, attempt: impl Into<Announced<'a>>) -> Result<Outcome, Error> {
-        self.carry_out(key, attempt.into(), |driver, seen| driver.retire(seen)).await
+        let entry = self.entry_for_route(key).await?;
+        let requests = driver::of(&entry.workload, None).retire(&entry.seen());
+        self.send_all(&entry, attempt.into(), requests).await
     }
 
     /// Opens the pause at step `from` of the Rollout's steps, and no other: a second call for the same pause

@@ -10,15 +10,13 @@
 //! says, also at 0 %: with `affinity` there would be no way back.
 
 use crate::driver::{Request, Requests, Seen, What};
-use crate::error::Error;
-use crate::fence::Voided;
 use crate::front::Service;
-use crate::observe::{ATTEMPT, Facts, TWIN};
+use crate::observe::{ATTEMPT, TWIN};
 use crate::patch::{Patch, annotation};
-use crate::send::{Outcome, Part};
-use crate::{Cluster, raw};
+use crate::send::Part;
+use crate::{raw, splitter};
 use model::AttemptId;
-use model::workload::{Front, Ingress as Way, Key, Twin, Weights, Workload};
+use model::workload::{Front, Key, Split, Splitter, Twin, Workload};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -111,16 +109,19 @@ impl Ingress {
     }
 }
 
-/// Writes into a Deployment's workload through which Ingress its users come; its `fronts` are known. Returns that Ingress.
-pub(crate) fn stand_before<'a>(
-    w: &mut Workload,
+/// Through which Ingress a Deployment's users come, and what it sends past it; `fronts` and twin are known. With that Ingress.
+pub(crate) fn splitter<'a>(
+    w: &Workload,
     all: impl Iterator<Item = &'a Arc<Ingress>> + Clone,
-) -> Option<Arc<Ingress>> {
+) -> Option<(Splitter, Option<Arc<Ingress>>)> {
     let beside = Twin::name_for(&w.key.name).ok();
     let own = |i: &Ingress| i.ours.as_ref().is_some_and(|(name, _)| Some(name) == beside.as_ref());
     let ours = all.clone().find(|i| own(i));
     let leading: Vec<_> = all.clone().filter(|i| !i.canary && i.leads(&w.fronts).next().is_some()).collect();
-    let noted = w.twin.as_ref().and_then(|twin| twin.ingress.clone());
+    let noted = match w.twin.as_ref().and_then(|twin| twin.split.clone()) {
+        Some(Split::Ingress(name)) => Some(name),
+        Some(Split::HttpRoute(_)) | None => None,
+    };
     // The one that a release has begun with stays the one that is meant.
     let first = leading.iter().find(|i| noted.as_ref() == Some(&i.name)).or_else(|| leading.first());
     let name = match (first, noted, ours) {
@@ -140,10 +141,11 @@ pub(crate) fn stand_before<'a>(
         Some(first) => why_unfit(first, &leading, &w.fronts, others().filter(|i| i.canary), &w.key.name),
     };
     let weight = ours.map(|ours| ours.weight.unwrap_or(0));
-    w.weights = weight.map(|canary| Weights { canary, stable: 100 - canary });
     let attempt = ours.and_then(|ours| ours.attempt.clone());
-    w.ingress = Some(Box::new(Way { name, unfit, weight, attempt }));
-    first.map(|first| Arc::clone(first))
+    // The weight stands in our own: nobody keeps that in git.
+    let splitter =
+        Splitter { by: Split::Ingress(name), unfit, weight, attempt, severed: false, gitops: None };
+    Some((splitter, first.map(|first| Arc::clone(first))))
 }
 
 /// What keeps it from splitting users by weight, in words.
@@ -220,8 +222,6 @@ pub(crate) fn made(
         json!({"name": name, "namespace": w.key.namespace, "labels": {TWIN: name}, "annotations": annotations,
             "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": uid}]})
     };
-    let behind = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata(&[]),
-        "spec": {"selector": {TWIN: name}, "ports": service.ports}});
     let mut said = vec![(CANARY, "true"), (WEIGHT, "0")];
     if !ingress.named_class {
         said.push((OLD_CLASS, CLASS));
@@ -240,9 +240,9 @@ pub(crate) fn made(
         before["spec"]["ingressClassName"] = CLASS.into();
     }
     let key = Key { name: name.to_owned(), ..w.key.clone() };
-    let create = |part, object| Request { key: key.clone(), what: What::Create(part, object), marked: true };
+    let create = Request { key, what: What::Create(Part::Ingress, before), marked: true };
     // The Service first: an Ingress without one would send users to nothing.
-    Ok(vec![create(Part::Service, behind), create(Part::Ingress, before)])
+    Ok(vec![splitter::behind(w, service, owner, attempt), create])
 }
 
 /// Another weight, as long as the canary Ingress is as it was when that was `decided`.
@@ -263,14 +263,11 @@ pub(crate) fn weigh(
     Ok(vec![request(&twin.workload.key, patch, true)])
 }
 
-/// Nobody to the second Deployment any more. `None` where no canary Ingress ever was to send somebody.
-pub(crate) fn hand_back(seen: &Seen<'_>, attempt: &AttemptId) -> Option<Requests> {
+/// Nobody to the second Deployment any more.
+pub(crate) fn hand_back(seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
     let w = seen.workload;
-    if !w.by_ingress() {
-        return None;
-    }
     let ours = |name| Key { name, ..w.key.clone() };
-    Some(Twin::name_for(&w.key.name).map(|name| vec![to_nothing(&ours(name), attempt)]))
+    Twin::name_for(&w.key.name).map(|name| vec![to_nothing(&ours(name), attempt)])
 }
 
 /// The canary Ingress of this name to 0 %, without a condition. A weight that is still on its way finds another mark.
@@ -281,52 +278,6 @@ pub(crate) fn to_nothing(ours: &Key, attempt: &AttemptId) -> Request {
 
 fn request(key: &Key, patch: Patch, marked: bool) -> Request {
     Request { key: key.clone(), what: What::Patch(Part::Ingress, patch), marked }
-}
-
-/// UID and name of a second Deployment, as the owner of what is made for it.
-pub(crate) fn owner(twin: &Facts) -> (&str, &str) {
-    (&twin.workload.key.name, &twin.workload.uid)
-}
-
-impl Cluster {
-    /// Another weight in the canary Ingress. `decided`: its mark when that was decided.
-    ///
-    /// # Errors
-    /// As for any call.
-    pub async fn weigh(
-        &self,
-        key: &Key,
-        attempt: &AttemptId,
-        decided: Option<&str>,
-        from: u8,
-        to: u8,
-    ) -> Result<Outcome, Error> {
-        self.carry_out(key, attempt.into(), |_, seen| weigh(seen, attempt, decided, from, to)).await
-    }
-
-    /// As [`Cluster::void`], for a weight: the canary Ingress carries its mark.
-    ///
-    /// # Errors
-    /// As for [`Cluster::void`].
-    pub async fn void_weight(&self, key: &Key, attempt: &AttemptId) -> Result<Voided, Error> {
-        let entry = self.fresh_entry(key).await?;
-        let ours = entry.workload.ingress.as_ref().filter(|ingress| ingress.weight.is_some());
-        let Some(ours) = ours else { return Ok(Voided::Void) };
-        if ours.attempt.as_deref() == Some(attempt.0.as_str()) {
-            return Ok(Voided::Landed);
-        }
-        let void = AttemptId(format!("void-{attempt}"));
-        let mark = ours.attempt.as_deref().map_or(Value::Null, Value::from);
-        let patch = Patch::new().test(&annotation(ATTEMPT), mark).add(&annotation(ATTEMPT), void.0.as_str());
-        let name = Twin::name_for(&key.name).map_err(|why| Error::Refused { why })?;
-        let key = Key { name, ..key.clone() };
-        match self.sender.patch(&key, Part::Ingress, Some(&void), patch).await {
-            Ok(Outcome::Applied { .. }) | Err(Error::Gone(_)) => Ok(Voided::Void),
-            Ok(Outcome::Refused { why }) => Err(Error::Refused { why }),
-            Ok(Outcome::Unsure { why }) => Err(Error::Unsure { why }),
-            Err(other) => Err(other),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod error;
 mod escort;
 mod fence;
 mod front;
+mod httproute;
 mod ingress;
 mod observe;
 mod patch;
@@ -30,6 +31,7 @@ mod rehearse;
 mod rollout;
 mod sample;
 mod send;
+mod splitter;
 mod twin;
 mod watch;
 

@@ -8,7 +8,7 @@ use crate::{raw, reference};
 use chrono::{DateTime, Utc};
 use model::Span;
 use model::gitops::{App, INSTANCE, TRACKING};
-use model::workload::{Key, Kind, Phase, Revision, Source, Strategy, Twin, Weights, Workload};
+use model::workload::{Key, Kind, Phase, Revision, Source, Split, Strategy, Twin, Weights, Workload};
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ pub(crate) const WINDOW: &str = "tidegate.dev/rollback-window";
 pub(crate) const TWIN: &str = "tidegate.dev/beside";
 /// On a second Deployment: the Ingress whose users it is to get a part of.
 pub(crate) const INGRESS: &str = "tidegate.dev/ingress";
+/// The same by an HTTPRoute.
+pub(crate) const HTTP_ROUTE: &str = "tidegate.dev/httproute";
 /// The service a workload belongs to.
 pub const SERVICE: &str = "tidegate.dev/service";
 /// Label of a workload or a namespace.
@@ -52,8 +54,8 @@ pub(crate) struct Facts {
     pub reference_observed: Option<i64>,
     /// UID of the Deployment beside which Tidegate made this one.
     pub twin_of: Option<Box<str>>,
-    /// Annotation [`INGRESS`].
-    pub ingress: Option<Box<str>>,
+    /// Annotation [`INGRESS`] or [`HTTP_ROUTE`].
+    pub split: Option<Box<Split>>,
     /// Labels of a Deployment's pods.
     pub labels: BTreeMap<String, String>,
     /// `spec.progressDeadlineSeconds`, by default 600.
@@ -347,7 +349,7 @@ pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
         deadline: spec.progress_deadline_seconds.unwrap_or(600),
         labels: template.metadata.labels,
         print,
-        ingress: meta.annotation(INGRESS).map(Into::into),
+        split: split(&meta).map(Box::new),
         twin_of: meta.labels.get(TWIN).filter(|name| **name == meta.name).and_then(|_| {
             let owner = meta.owner_references.iter().find(|o| o.kind == "Deployment")?;
             Some(owner.uid.as_str().into())
@@ -367,7 +369,7 @@ fn facts(cluster: &str, kind: Kind, meta: &raw::Meta) -> Facts {
         reference: None,
         reference_observed: None,
         twin_of: None,
-        ingress: None,
+        split: None,
         labels: BTreeMap::new(),
         deadline: 600,
         revision: None,
@@ -426,21 +428,27 @@ fn common(cluster: &str, kind: Kind, meta: &raw::Meta, since: Option<DateTime<Ut
         restarting: None,
         twin: None,
         fronts: Vec::new(),
-        ingress: None,
+        splitter: None,
         recreates: false,
         attempt: meta.annotation(ATTEMPT).map(str::to_owned),
-        gitops: owner(kind, meta),
+        gitops: owner(kind.key(), meta),
         revisions: Vec::new(),
         created,
         since: since.unwrap_or(created),
     }
 }
 
+/// What a second Deployment was made to be sent users by.
+fn split(meta: &raw::Meta) -> Option<Split> {
+    let says = |key: &str| meta.annotation(key).map(str::to_owned);
+    says(HTTP_ROUTE).map(Split::HttpRoute).or_else(|| says(INGRESS).map(Split::Ingress))
+}
+
 /// The Argo CD application that keeps an object as git says.
-fn owner(kind: Kind, meta: &raw::Meta) -> Option<App> {
+pub(crate) fn owner(kind: &str, meta: &raw::Meta) -> Option<App> {
     let tracked = meta.annotation(TRACKING);
     tracked
-        .and_then(|id| App::tracked(id, kind.key(), &meta.namespace, &meta.name))
+        .and_then(|id| App::tracked(id, kind, &meta.namespace, &meta.name))
         .or_else(|| meta.labels.get(INSTANCE).and_then(|name| App::named(name)))
 }
 
@@ -459,7 +467,7 @@ pub(crate) fn stand_beside(w: &mut Workload, own: &Facts, facts: &Facts, twin: W
         images: twin.images,
         attempt: twin.attempt,
         apart,
-        ingress: facts.ingress.as_deref().map(str::to_owned),
+        split: facts.split.as_deref().cloned(),
     }));
     w.revisions.extend(twin.revisions);
 }

@@ -465,3 +465,24 @@ pub(crate) struct IngressService {
     #[serde(deserialize_with = "nil")]
     pub port: Value,
 }
+
+// ----------------------------------------------------------------------------------------------- HTTPRoute
+
+/// gateway.networking.k8s.io/v1. Rules stay as they are written: what is added to one is made like what stands there.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct HttpRoute {
+    #[serde(deserialize_with = "nil")]
+    pub metadata: Meta,
+    #[serde(deserialize_with = "nil")]
+    pub spec: HttpRouteSpec,
+    #[serde(deserialize_with = "nil")]
+    pub status: Value,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct HttpRouteSpec {
+    #[serde(deserialize_with = "nil")]
+    pub rules: Vec<Value>,
+}

@@ -3,12 +3,16 @@
 use crate::Cluster;
 use crate::cache::Entry;
 use crate::error::Error;
+use crate::front::Service;
 use crate::observe::{self, ENVIRONMENT, Facts};
-use crate::{front, ingress, raw, reference};
+use crate::send::Answer;
+use crate::{front, httproute, ingress, raw, reference, splitter};
 use chrono::Utc;
+use http::Method;
 use model::workload::{Key, Kind, Twin};
 use serde::Deserialize as _;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Cluster {
@@ -27,12 +31,13 @@ impl Cluster {
     /// The workload with its ReplicaSets, and whatever stands beside it: read now.
     pub(crate) async fn read(&self, key: &Key) -> Result<Read, Error> {
         let namespace_uri = format!("/api/v1/namespaces/{}", key.namespace);
-        let (mut object, namespace, twin, services, ingresses) = tokio::try_join!(
+        let (mut object, namespace, twin, services, ingresses, routes) = tokio::try_join!(
             self.sender.get(key),
             self.sender.read(&namespace_uri, "read its namespace", None),
             self.read_twin(key),
             self.read_services(key),
             self.read_ingresses(key),
+            self.read_routes(key),
         )?;
         let sets_uri = format!(
             "/apis/apps/v1/namespaces/{}/replicasets?labelSelector={}",
@@ -82,16 +87,28 @@ impl Cluster {
         }
         let services: Vec<_> =
             services.into_iter().flat_map(|list| list.items).map(|s| Arc::new(s.into())).collect();
+        let names: BTreeSet<String> = services.iter().map(|s: &Arc<Service>| s.name.clone()).collect();
         let (fronts, services) = front::of(&facts, services.iter());
         workload.fronts = fronts;
         let ingresses =
             ingresses.as_ref().map(raw::List::<raw::Ingress>::deserialize).transpose().map_err(unreadable)?;
         let ingresses: Vec<_> =
             ingresses.into_iter().flat_map(|list| list.items).map(|i| Arc::new(i.into())).collect();
-        let ingress = ingress::stand_before(&mut workload, ingresses.iter());
+        let (by_ingress, ingress) = ingress::splitter(&workload, ingresses.iter()).unzip();
+        let ingress = ingress.flatten();
+        let routes =
+            routes.as_ref().map(raw::List::<raw::HttpRoute>::deserialize).transpose().map_err(unreadable)?;
+        let mut routes: Vec<_> =
+            routes.into_iter().flat_map(|list| list.items).map(|r| Arc::new(r.into())).collect();
+        // Those of other namespaces are as the watch knows them: they only say why there is no weight here.
+        let abroad = known.iter().flat_map(|e| &e.routes).filter(|r| r.namespace != key.namespace);
+        routes.extend(abroad.cloned());
+        let routes = httproute::around(&workload, routes.iter());
+        let by_route = httproute::weights::splitter(&workload, &routes, |name| names.contains(name));
+        splitter::stand_before(&mut workload, by_ingress, by_route);
         let (workload, facts) = (Arc::new(workload), Arc::new(facts));
         let (twin, source) = (twin.map(Arc::new), source.map(Arc::new));
-        Ok(Read { object, entry: Entry { workload, facts, twin, source, fronts: services, ingress } })
+        Ok(Read { object, entry: Entry { workload, facts, twin, source, fronts: services, ingress, routes } })
     }
 
     /// The Deployment that it takes its template from.
@@ -120,6 +137,22 @@ impl Cluster {
         }
         let uri = format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses", key.namespace);
         Ok(Some(self.sender.read(&uri, "list Ingresses", None).await?))
+    }
+
+    /// The HTTPRoutes of a Deployment's namespace; none where the cluster does not have the kind, or Tidegate may not look.
+    async fn read_routes(&self, key: &Key) -> Result<Option<Value>, Error> {
+        if key.kind != Kind::Deployment {
+            return Ok(None);
+        }
+        match self.sender.call(Method::GET, &httproute::list(&key.namespace), None).await {
+            Answer::Ok(value) => Ok(Some(value)),
+            Answer::No { code: 404, .. } => Ok(None),
+            // While weights stand in one, that nobody may look must not be taken for that it is gone.
+            Answer::No { code: 403, .. } if !self.view.entry(key).is_some_and(|e| e.workload.by_route()) => {
+                Ok(None)
+            }
+            answer => Err(self.sender.error(answer, "list HTTPRoutes")),
+        }
     }
 
     /// What is called as a second Deployment beside this one would be.

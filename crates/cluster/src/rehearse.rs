@@ -23,7 +23,7 @@ use model::plan::Plan;
 use model::rehearsal::{Check, Rehearsal, WayBack};
 use model::release::KnownGood;
 use model::rollback::{Call, Pace};
-use model::workload::{Key, Kind, Workload, version_of};
+use model::workload::{Key, Kind, Splitter, Strategy, Workload, version_of};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -68,6 +68,9 @@ impl Cluster {
                 }
                 rehearsal.checks.extend(surroundings::room(&around, w, &object));
                 rehearsal.findings = findings::findings(w, &object, &good, images);
+                if plan.drives() == Strategy::Canary {
+                    rehearsal.findings.extend(w.weighed().ok().and_then(Splitter::drift));
+                }
                 let (check, words) = configuration(&wanted, &config);
                 rehearsal.checks.extend(check);
                 rehearsal.findings.extend(words);

@@ -8,7 +8,7 @@ use crate::driver::{self, What};
 use crate::error::{Error, one_line};
 use crate::observe::ATTEMPT;
 use crate::patch::{Patch, annotation};
-use crate::raw;
+use crate::{httproute, raw};
 use http::{Method, Request, header};
 use kube::Client;
 use kube::client::Body;
@@ -71,9 +71,10 @@ pub(crate) enum Answer {
 pub(crate) enum Part {
     Main,
     Status,
-    /// Not the object itself: the Service, or the Ingress, of the key's name.
+    /// Not the object itself: the Service, the Ingress or the HTTPRoute of the key's name.
     Service,
     Ingress,
+    HttpRoute,
 }
 
 /// Calls to one API server.
@@ -114,6 +115,7 @@ fn object_path(key: &Key, part: Part) -> String {
         Part::Ingress => {
             format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses/{}", key.namespace, key.name)
         }
+        Part::HttpRoute => format!("{}/{}", httproute::list(&key.namespace), key.name),
     }
 }
 
@@ -255,6 +257,7 @@ impl Sender {
             Part::Main | Part::Status => key.kind.key(),
             Part::Service => "Service",
             Part::Ingress => "Ingress",
+            Part::HttpRoute => "HTTPRoute",
         };
         let all = path.rsplit_once('/').map_or(path.as_str(), |(all, _)| all);
         let mut uri = format!("{all}?fieldManager={MANAGER}&fieldValidation=Strict");
@@ -360,9 +363,7 @@ impl Sender {
                 return Outcome::refused(format!("The cluster refused the change ({code}), and {e}"));
             }
         };
-        if let Some(attempt) = attempt
-            && object.pointer(&annotation(ATTEMPT)).and_then(Value::as_str) == Some(&attempt.0)
-        {
+        if attempt.is_some_and(|attempt| carries(&object, attempt)) {
             // Sent before, lost the answer, sent again: it is done.
             return applied(&object);
         }
@@ -378,6 +379,13 @@ impl Sender {
             )),
         }
     }
+}
+
+/// The attempt has left its mark; on an HTTPRoute that of one of the Deployments it leads to.
+fn carries(object: &Value, attempt: &AttemptId) -> bool {
+    let notes = object.pointer("/metadata/annotations").and_then(Value::as_object);
+    let is_mark = |key: &str| key == ATTEMPT || httproute::is_mark(key);
+    notes.into_iter().flatten().any(|(key, mark)| is_mark(key) && mark == attempt.0.as_str())
 }
 
 /// What a failed precondition means, without quoting templates.
@@ -400,10 +408,11 @@ fn difference(path: &str, wanted: &Value, found: &Value) -> String {
             format!("its active Service selects {found}, no longer {wanted}")
         }
         "/status/pauseConditions/0/reason" => "it no longer waits at that pause".to_owned(),
-        path if path == annotation(ATTEMPT) => {
+        path if path == annotation(ATTEMPT) || httproute::is_mark(&path.replace("~1", "/")) => {
             format!("another change has reached it, and left the mark {found}")
         }
         "/spec/selector" => "its selector is no longer the one that was read".to_owned(),
+        path if path.starts_with("/spec/rules/") => "its rules are no longer as they were read".to_owned(),
         "/spec/template" => "its template is no longer the one that was read".to_owned(),
         path if path.starts_with("/spec/template/") => "its containers are no longer the same".to_owned(),
         path => format!("{path} holds {found}, not {wanted}"),

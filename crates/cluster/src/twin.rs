@@ -2,24 +2,25 @@
 //!
 //! It has the same spec with the new images, a name and a label of its own, and the user's Deployment as its owner, so
 //! that it is deleted with it. Its pods carry all labels of the user's pods: whatever selects those (a Service, a
-//! NetworkPolicy, a PodDisruptionBudget) selects these, too. Only for a blue-green release, and where an Ingress splits users
-//! by weight ([`crate::ingress`]), one label has another value, by which Services tell them apart ([`crate::front`]). The two controllers do not touch each other's pods, since
-//! each has only those that its own ReplicaSets own.
+//! NetworkPolicy, a PodDisruptionBudget) selects these, too. Only for a blue-green release, and where an Ingress or
+//! an HTTPRoute splits users by weight ([`crate::splitter`]), one label has another value, by which Services tell them apart
+//! ([`crate::front`]). The two controllers do not touch each other's pods, since each has only those that its own ReplicaSets
+//! own.
 //!
 //! The user's Deployment keeps its pods and its template until the version is proven. Only what carries our label and
 //! its name is ever deleted.
 
 use crate::driver::{Driver, Incoming, Request, Requests, Seen, What, mark};
-use crate::observe::{ATTEMPT, Facts, INGRESS, RELEASE, TWIN};
+use crate::observe::{ATTEMPT, Facts, HTTP_ROUTE, INGRESS, RELEASE, TWIN};
 use crate::patch::{Patch, annotation};
 use crate::rollout::{images, with_images};
 use crate::send::Part;
-use crate::{deployment, front, ingress};
+use crate::{deployment, front, httproute, splitter};
 use model::AttemptId;
 use model::plan::Plan;
 use model::release::KnownGood;
 use model::rollback::Call;
-use model::workload::{Front, Key, Kind, Strategy, Twin, Workload};
+use model::workload::{Front, Key, Kind, Split, Strategy, Twin, Workload};
 use serde_json::{Value, json};
 
 /// Drives a Deployment by a second one beside it.
@@ -31,7 +32,8 @@ impl Driver for Beside {
         "a Deployment"
     }
 
-    /// First the marks on the user's Deployment, as long as its template is the way back; then the second one.
+    /// First the marks on the user's Deployment, as long as its template is the way back, and on the HTTPRoute that is to
+    /// carry weights; then the second one.
     fn deploy(&self, seen: &Seen<'_>, attempt: &AttemptId, new: &Incoming<'_>) -> Requests {
         let (w, facts) = (seen.workload, seen.facts);
         if w.spec_paused {
@@ -49,14 +51,18 @@ impl Driver for Beside {
             ));
         }
         let mut twin = made(object, &key.name, attempt, new, apart)?;
-        if let (Strategy::Canary, Ok(ingress)) = (new.plan.drives(), w.weighed()) {
-            twin["metadata"]["annotations"][INGRESS] = ingress.name.as_str().into();
-        }
         let note = Patch::new().test("/spec/template", new.good.template.clone());
-        Ok(vec![
-            Request::marked(&w.key, mark(note, facts, attempt, new)?),
-            Request { key, what: What::Create(Part::Main, twin), marked: true },
-        ])
+        let mut all = vec![Request::marked(&w.key, mark(note, facts, attempt, new)?)];
+        if let (Strategy::Canary, Ok(splitter)) = (new.plan.drives(), w.weighed()) {
+            let note = match splitter.by {
+                Split::Ingress(_) => INGRESS,
+                Split::HttpRoute(_) => HTTP_ROUTE,
+            };
+            twin["metadata"]["annotations"][note] = splitter.by.name().into();
+            all.extend(httproute::weights::marked(seen, attempt));
+        }
+        all.push(Request { key, what: What::Create(Part::Main, twin), marked: true });
+        Ok(all)
     }
 
     fn pause(&self, seen: &Seen<'_>, attempt: &AttemptId) -> Requests {
@@ -82,8 +88,8 @@ impl Driver for Beside {
         let patch = patch.annotate(twin.annotated, &[(ATTEMPT, &attempt.0)]);
         let mut all = vec![Request::marked(&seen.workload.key, note)];
         let w = seen.workload;
-        if w.twin.as_ref().is_some_and(|t| t.ingress.is_some()) && w.canary_weight().is_none() {
-            all.extend(ingress::made(w, seen.ingress, seen.fronts, ingress::owner(twin), attempt)?);
+        if w.twin.as_ref().is_some_and(|t| t.split.is_some()) {
+            all.extend(splitter::made(seen, twin, attempt)?);
         }
         all.push(Request::marked(&twin.workload.key, patch));
         Ok(all)
@@ -104,15 +110,19 @@ impl Driver for Beside {
         deployment::Rolling.deploy(seen, attempt, new)
     }
 
-    /// Scaled first: its pods leave at once, however long the deletion takes to reach them.
+    /// First out of the user's HTTPRoute: its Service goes with it, and whoever were still sent there would get a 500. Scaled
+    /// before it is deleted: its pods leave at once, however long the deletion takes to reach them.
     fn retire(&self, seen: &Seen<'_>) -> Requests {
+        let mut all = httproute::weights::clean(seen);
         let Some(twin) = seen.twin else {
-            return Ok(Vec::new());
+            return Ok(all);
         };
         let key = &twin.workload.key;
         let nothing = ours(twin).add("/spec/replicas", 0);
         let delete = What::Delete(twin.workload.uid.clone());
-        Ok(vec![Request::unmarked(key, nothing), Request { key: key.clone(), what: delete, marked: false }])
+        all.push(Request::unmarked(key, nothing));
+        all.push(Request { key: key.clone(), what: delete, marked: false });
+        Ok(all)
     }
 
     fn restore(&self, _: &Seen<'_>, _: &AttemptId, _: &KnownGood) -> Requests {
@@ -124,7 +134,7 @@ impl Driver for Beside {
     }
 }
 
-/// By this plan Services, or a canary Ingress, are to tell the second Deployment's pods from the workload's own.
+/// By this plan Services, or what splits its users by weight, are to tell the second Deployment's pods from the workload's own.
 pub(crate) fn parts(w: &Workload, plan: &Plan) -> bool {
     match plan.drives() {
         Strategy::BlueGreen => true,

@@ -50,6 +50,8 @@ pub(crate) struct Life {
     open: AtomicBool,
     listed: AtomicBool,
     seen_ms: AtomicI64,
+    /// It was told once that Tidegate may not list the kind.
+    denied: AtomicBool,
 }
 
 impl Life {
@@ -100,6 +102,11 @@ impl Object for crate::raw::Ingress {
         &self.metadata
     }
 }
+impl Object for crate::raw::HttpRoute {
+    fn meta(&self) -> &Meta {
+        &self.metadata
+    }
+}
 impl Object for crate::raw::Namespace {
     fn meta(&self) -> &Meta {
         &self.metadata
@@ -136,6 +143,8 @@ pub(crate) struct Watch<R, T> {
     pub client: Client,
     /// `/apis/apps/v1/replicasets`
     pub path: &'static str,
+    /// A kind that Tidegate may be kept from: then it is as one that the cluster does not have.
+    pub optional: bool,
     /// Makes an object small. Its raw form is dropped at once.
     pub shrink: Box<dyn Fn(R) -> T + Send + Sync>,
     pub life: std::sync::Arc<Life>,
@@ -204,6 +213,12 @@ impl<R: Object, T: Send + 'static> Watch<R, T> {
             let text = match timeout(ANSWER, self.client.request_text(request)).await {
                 Ok(Ok(text)) => text,
                 Ok(Err(kube::Error::Api(s))) if s.code == 404 => {
+                    return Ok((Vec::new(), String::new()));
+                }
+                Ok(Err(kube::Error::Api(s))) if s.code == 403 && self.optional => {
+                    if !self.life.denied.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(path = self.path, "may not be listed; what needs it is not offered");
+                    }
                     return Ok((Vec::new(), String::new()));
                 }
                 Ok(Err(e)) => return Err(words(&e)),

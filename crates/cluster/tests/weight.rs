@@ -51,7 +51,7 @@ impl World {
         self.seen(&key, "behind an Ingress", |w| w.weighed().is_ok()).await;
         let sent = self.cluster.deploy(&key, &attempt("deploy"), &plan(2), &good, RELEASE).await.unwrap();
         assert!(sent.is_applied(), "{sent:?}");
-        self.seen(&key, "beside it", |w| w.stands_apart() && w.by_ingress()).await;
+        self.seen(&key, "beside it", |w| w.stands_apart() && w.by_weight()).await;
         let sent = self.cluster.scale(&key, &attempt("scale"), 0, 1).await.unwrap();
         assert!(sent.is_applied(), "{sent:?}");
         let up = self
@@ -66,7 +66,7 @@ impl World {
 
     /// As it was `decided`.
     async fn weigh(&self, key: &Key, id: &str, decided: &Workload, to: u8) -> Outcome {
-        let ingress = decided.ingress.as_ref().unwrap();
+        let ingress = decided.splitter.as_ref().unwrap();
         let (mark, from) = (ingress.attempt.as_deref(), ingress.weight.unwrap());
         self.cluster.weigh(key, &attempt(id), mark, from, to).await.unwrap()
     }
@@ -101,7 +101,7 @@ async fn a_weight_is_exact_and_the_users_own_objects_stay_as_they_are() {
     assert_eq!(world.canary().await, ("0".into(), "test-back".into()));
     world.seen(&key, "handed back", |w| !w.any_sent() && w.canary_share() == 0).await;
     assert!(world.cluster.retire(&key, &attempt("retire")).await.unwrap().is_applied());
-    world.seen(&key, "alone, and without a canary Ingress", |w| w.twin.is_none() && !w.by_ingress()).await;
+    world.seen(&key, "alone, and without a canary Ingress", |w| w.twin.is_none() && !w.by_weight()).await;
     let gone = async {
         let mut looks = tokio::time::interval(std::time::Duration::from_millis(100));
         while world.services().await.get_opt(OURS).await.unwrap().is_some() {
@@ -127,7 +127,7 @@ async fn a_weight_that_comes_after_the_way_back_is_not_taken() {
     assert!(why.contains("another change has reached it, and left the mark test-back"), "{why}");
     assert_eq!(world.canary().await.0, "0");
     assert!(world.cluster.retire(&key, &attempt("retire")).await.unwrap().is_applied());
-    world.seen(&key, "alone", |w| w.twin.is_none() && !w.by_ingress()).await;
+    world.seen(&key, "alone", |w| w.twin.is_none() && !w.by_weight()).await;
     let late = world.cluster.weigh(&key, &attempt("later"), Some("test-scale"), 0, 20).await.unwrap();
     assert!(matches!(late, Outcome::Refused { .. }), "{late:?}");
 }
@@ -140,8 +140,7 @@ async fn an_unseen_weight_is_made_void_or_found_to_have_landed() {
     let late = world.weigh(&key, "lost", &up, 20).await;
     assert!(matches!(late, Outcome::Refused { .. }), "{late:?}");
     assert_eq!(world.canary().await, ("0".into(), "void-test-lost".into()));
-    let void =
-        |w: &Workload| w.ingress.as_ref().is_some_and(|i| i.attempt.as_deref() == Some("void-test-lost"));
+    let void = |w: &Workload| w.weight_mark() == Some("void-test-lost");
     let now = world.seen(&key, "void", void).await;
     assert!(world.weigh(&key, "again", &now, 20).await.is_applied());
     assert_eq!(world.cluster.void_weight(&key, &attempt("again")).await.unwrap(), Voided::Landed);
@@ -167,7 +166,7 @@ async fn an_ingress_that_takes_no_weight_is_told_and_pods_carry_the_share() {
     let (key, good, _) = world.ready().await;
     assert!(world.cluster.hand_back(&key, &attempt("back")).await.unwrap().is_applied());
     assert!(world.cluster.retire(&key, &attempt("retire")).await.unwrap().is_applied());
-    world.seen(&key, "alone", |w| w.twin.is_none() && !w.by_ingress() && w.phase == Phase::Healthy).await;
+    world.seen(&key, "alone", |w| w.twin.is_none() && !w.by_weight() && w.phase == Phase::Healthy).await;
     let rehearsal = world.cluster.rehearse(&key, &plan(2), chrono::Utc::now()).await.unwrap();
     let failed: Vec<_> = rehearsal.checks.iter().filter(|c| !c.passed).collect();
     assert!(failed.is_empty(), "{failed:?}");
@@ -178,9 +177,9 @@ async fn an_ingress_that_takes_no_weight_is_told_and_pods_carry_the_share() {
     let cookie = json!({"metadata": {"annotations": {"nginx.ingress.kubernetes.io/affinity": "cookie"}}});
     world.ingresses().await.patch("shop", &PatchParams::default(), &Patch::Merge(cookie)).await.unwrap();
     let w = world.seen(&key, "unfit", |w| w.weighed().is_err()).await;
-    assert!(w.weighed().unwrap_err().contains("could not be taken back"), "{:?}", w.ingress);
+    assert!(w.weighed().unwrap_err().contains("could not be taken back"), "{:?}", w.splitter);
     let sent = world.cluster.deploy(&key, &attempt("again"), &plan(2), &good, RELEASE).await.unwrap();
     assert!(sent.is_applied(), "{sent:?}");
     let w = world.seen(&key, "beside", |w| w.twin.is_some()).await;
-    assert!(!w.stands_apart() && !w.by_ingress(), "its Service selects both: {:?}", w.twin);
+    assert!(!w.stands_apart() && !w.by_weight(), "its Service selects both: {:?}", w.twin);
 }

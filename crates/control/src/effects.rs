@@ -124,7 +124,7 @@ impl Control {
             Effect::Scale { from, to } => cluster.scale(key, id, *from, *to).await,
             Effect::Weigh { from, to } => {
                 // As it was when this was decided, however long ago that is by now.
-                let decided = seen.and_then(|w| w.ingress.as_ref()?.attempt.as_deref());
+                let decided = seen.and_then(Workload::weight_mark);
                 cluster.weigh(key, id.id(), decided, *from, *to).await
             }
             Effect::TakeOver => cluster.take_over(key, id, plan, good, release.id).await,

@@ -47,7 +47,7 @@ impl World {
     /// The user's own objects are as they were, and nothing of ours is left.
     async fn as_before(&self, key: &Key, image: &str) {
         self.tidy(key, image).await;
-        self.until(key, |w| !w.by_ingress() && w.weights.is_none()).await;
+        self.until(key, |w| !w.by_weight() && w.weights.is_none()).await;
         assert!(self.ingresses().await.get_opt(OURS).await.unwrap().is_none());
     }
 }

@@ -185,3 +185,15 @@ async fn by_a_canary_deployment_behind_nginx() {
     assert!(world.cluster.wait_for(&key, DEADLINE, |w| w.weighed().is_ok()).await.is_some());
     nobody_is_sent_to_nothing(&world, &key, canary(5, "1s"), canary(5, "10m")).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_a_canary_deployment_behind_an_httproute() {
+    let world = World::new().await;
+    let key = world.deployment().await;
+    let route = json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": "shop", "namespace": world.namespace},
+        "spec": {"rules": [{"backendRefs": [{"name": "shop", "port": 80}]}]}});
+    world.sandbox.apply_yaml(&route.to_string()).await.unwrap();
+    assert!(world.cluster.wait_for(&key, DEADLINE, |w| w.weighed().is_ok()).await.is_some());
+    nobody_is_sent_to_nothing(&world, &key, canary(5, "1s"), canary(5, "10m")).await;
+}

@@ -50,13 +50,13 @@ pub enum Effect {
     Switch,
     /// The second Deployment beside a user's gets another number of pods; `from` is tested by the patch.
     Scale { from: i32, to: i32 },
-    /// The canary Ingress sends another percentage of users to the second Deployment; `from` is tested by the patch.
+    /// The canary Ingress, or the HTTPRoute, sends another percentage of users to the second Deployment; `from` is tested by the patch.
     Weigh { from: u8, to: u8 },
     /// A user's own Deployment gets the new version: the one that the second Deployment has proven, by its rolling
     /// update; or, where a Rollout takes its template from there, the one that the Rollout is to begin with.
     TakeOver,
-    /// The Services in front of a Deployment select its own pods again, no longer those of the second one; where a canary
-    /// Ingress sends users to that one, its weight is 0.
+    /// The Services in front of a Deployment select its own pods again, no longer those of the second one; where a weight
+    /// sends users to that one, it goes.
     HandBack,
     /// The second Deployment is scaled to nothing and deleted.
     Retire,

@@ -24,7 +24,8 @@ pub enum Call {
     RevertThroughWindow,
     /// After the revert was observed: `status.promoteFull: true`.
     PromoteFull,
-    /// The Services in front of a Deployment select its own pods again, or a canary Ingress sends nobody elsewhere. Also where they do already: what would switch
+    /// The Services in front of a Deployment select its own pods again, or no weight sends anybody
+    /// elsewhere. Also where they do already: what would switch
     /// them late no longer can.
     HandBack,
     /// The second Deployment beside a user's is scaled to nothing and deleted.
@@ -175,15 +176,15 @@ fn stand_by(w: &Workload, good: &str) -> bool {
 /// for a while, which is left to the conductor.
 fn apart(w: &Workload, own: bool) -> Route {
     let (calls, pace, because) = match (own, w.any_sent()) {
-        (true, true) if w.by_ingress() && w.can_carry() => (
+        (true, true) if w.by_weight() && w.can_carry() => (
             vec![Call::HandBack],
             Pace::Seconds,
-            "The known-good pods still stand: the canary Ingress goes to 0 %.",
+            "The known-good pods still stand: all users go to them again.",
         ),
-        (false, true) if w.by_ingress() && w.can_carry() => (
+        (false, true) if w.by_weight() && w.can_carry() => (
             vec![Call::HandBack, Call::Revert],
             Pace::PodStart,
-            "The canary Ingress goes to 0 % at once; the Deployment itself goes back at its rolling pace.",
+            "Nobody is sent to the second Deployment any more; the Deployment itself goes back at its rolling pace.",
         ),
         (_, true) if !w.can_carry() => (
             vec![Call::Revert],

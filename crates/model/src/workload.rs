@@ -1,10 +1,10 @@
 //! A workload as it was last seen in the cluster: what the watch cache keeps, and what every rule reads.
 
 mod front;
-mod ingress;
+mod splitter;
 
 pub use front::Front;
-pub use ingress::Ingress;
+pub use splitter::{Split, Splitter};
 
 use crate::gitops::App;
 use crate::span::Span;
@@ -141,9 +141,9 @@ pub struct Twin {
     /// Services tell its pods from the user's own: nobody reaches them before a switch.
     #[serde(default)]
     pub apart: bool,
-    /// The user's Ingress whose requests are split by weight between its pods and the user's own.
+    /// Through what requests are split by weight between its pods and the user's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ingress: Option<String>,
+    pub split: Option<Split>,
 }
 
 impl Twin {
@@ -211,7 +211,7 @@ pub struct Workload {
     pub step_count: i32,
     pub stable_hash: Option<String>,
     pub current_hash: Option<String>,
-    /// Router weights; `None` where pods are the only router. For a Deployment as the canary Ingress beside it says.
+    /// Router weights; `None` where pods are the only router. For a Deployment as its splitter says.
     pub weights: Option<Weights>,
     /// A traffic router is configured, in words: `nginx (Ingress web)`, `Istio (VirtualService web)`, `Gateway API (HTTPRoute web)`.
     pub router: Option<String>,
@@ -244,9 +244,9 @@ pub struct Workload {
     /// For a Deployment: the Services in front of it, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fronts: Vec<Front>,
-    /// For a Deployment: the Ingress that leads to those.
+    /// For a Deployment: the Ingress or HTTPRoute that leads to those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ingress: Option<Box<Ingress>>,
+    pub splitter: Option<Box<Splitter>>,
     /// For a Deployment: all its pods stop before new ones start (`strategy.type: Recreate`).
     #[serde(default)]
     pub recreates: bool,
@@ -340,7 +340,7 @@ impl Workload {
             }
         }
         let of_pods = if all == 0 { 0 } else { (canary * 100 + all / 2) / all };
-        // What a canary Ingress does not send to the second Deployment is shared by the Deployment's own pods.
+        // What no weight sends to the second Deployment is shared by the Deployment's own pods.
         let sent = i32::from(self.canary_weight().filter(|_| self.stands_apart()).unwrap_or(0));
         u8::try_from(sent + (100 - sent) * of_pods / 100).unwrap_or(100)
     }

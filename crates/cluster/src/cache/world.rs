@@ -2,9 +2,10 @@
 
 use super::Entry;
 use crate::front::{self, Service};
+use crate::httproute::{self, Route};
 use crate::ingress::{self, Ingress};
 use crate::observe::{self, Facts, Set};
-use crate::reference;
+use crate::{reference, splitter};
 use chrono::{DateTime, Utc};
 use model::workload::{Key, Kind, Workload};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -39,6 +40,8 @@ pub(super) struct World {
     /// By namespace and name.
     pub services: BTreeMap<String, BTreeMap<String, Arc<Service>>>,
     pub ingresses: BTreeMap<String, BTreeMap<String, Arc<Ingress>>>,
+    /// By the namespaces that they stand in or lead to, and by their own namespace and name.
+    pub routes: BTreeMap<String, BTreeMap<(String, String), Arc<Route>>>,
 }
 
 impl World {
@@ -171,6 +174,43 @@ impl World {
         touched.extend(self.objects.keys().filter(|k| k.kind == Kind::Deployment).cloned());
     }
 
+    pub(super) fn route(&mut self, route: Route, gone: bool, touched: &mut BTreeSet<Key>) {
+        let place = (route.namespace.clone(), route.name.clone());
+        let mut around: BTreeSet<String> = route.namespaces().map(str::to_owned).collect();
+        // It may have led elsewhere before.
+        self.routes.retain(|namespace, here| {
+            if here.remove(&place).is_some() {
+                around.insert(namespace.clone());
+            }
+            !here.is_empty()
+        });
+        for namespace in around {
+            self.in_front(&namespace, touched);
+        }
+        if !gone {
+            self.keep_route(&Arc::new(route));
+        }
+    }
+
+    pub(super) fn routes_all(&mut self, all: Vec<Route>, touched: &mut BTreeSet<Key>) {
+        // A cluster without the Gateway API says so again and again.
+        if all.is_empty() && self.routes.is_empty() {
+            return;
+        }
+        self.routes.clear();
+        for route in all {
+            self.keep_route(&Arc::new(route));
+        }
+        touched.extend(self.objects.keys().filter(|k| k.kind == Kind::Deployment).cloned());
+    }
+
+    fn keep_route(&mut self, route: &Arc<Route>) {
+        for namespace in route.namespaces() {
+            let place = (route.namespace.clone(), route.name.clone());
+            self.routes.entry(namespace.to_owned()).or_default().insert(place, Arc::clone(route));
+        }
+    }
+
     pub(super) fn service(&mut self, service: Service, gone: bool, touched: &mut BTreeSet<Key>) {
         self.in_front(&service.namespace, touched);
         let here = self.services.entry(service.namespace.clone()).or_default();
@@ -225,16 +265,23 @@ impl World {
             let seen = observe::assemble(twin, self.sets_of(twin), None, environment, None, now);
             observe::stand_beside(&mut workload, facts, twin, seen);
         }
-        let (mut fronts, mut ingress) = (Vec::new(), None);
+        let (mut fronts, mut ingress, mut routes) = (Vec::new(), None, Vec::new());
         if key.kind == Kind::Deployment {
             let here = self.services.get(&key.namespace).into_iter().flat_map(BTreeMap::values);
             (workload.fronts, fronts) = front::of(facts, here);
             let here = self.ingresses.get(&key.namespace).into_iter().flat_map(BTreeMap::values);
-            ingress = ingress::stand_before(&mut workload, here);
+            let (by_ingress, first) = ingress::splitter(&workload, here).unzip();
+            ingress = first.flatten();
+            let here = self.routes.get(&key.namespace).into_iter().flat_map(BTreeMap::values);
+            routes = httproute::around(&workload, here);
+            let services = self.services.get(&key.namespace);
+            let there = |name: &str| services.is_some_and(|all| all.contains_key(name));
+            let by_route = httproute::weights::splitter(&workload, &routes, there);
+            splitter::stand_before(&mut workload, by_ingress, by_route);
         }
         let (twin, source) = (twin.cloned(), source.cloned());
         let (workload, facts) = (Arc::new(workload), facts.clone());
-        Some(Arc::new(Entry { workload, facts, twin, source, fronts, ingress }))
+        Some(Arc::new(Entry { workload, facts, twin, source, fronts, ingress, routes }))
     }
 
     pub(super) fn sets_of(&self, facts: &Facts) -> impl Iterator<Item = &Set> {

@@ -41,6 +41,7 @@ impl World {
             twin: None,
             fronts: &self.services,
             ingress: None,
+            routes: &[],
             source: None,
             object: None,
         }

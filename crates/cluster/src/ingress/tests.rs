@@ -1,5 +1,5 @@
 use super::*;
-use crate::observe;
+use crate::observe::{self, Facts};
 use serde::Deserialize as _;
 
 /// Of the shop's users those for `/mail` go to the Service of that name.
@@ -39,27 +39,28 @@ fn behind(all: &[Value]) -> (Workload, Option<Arc<Ingress>>) {
     let mut w = facts.workload.clone();
     w.fronts = crate::front::of(&facts, [service()].iter()).0;
     let all: Vec<_> = all.iter().map(ingress).collect();
-    let first = stand_before(&mut w, all.iter());
-    (w, first)
+    let (by, first) = splitter(&w, all.iter()).unzip();
+    crate::splitter::stand_before(&mut w, by, None);
+    (w, first.flatten())
 }
 
 #[test]
 fn one_path_of_one_nginx_ingress_carries_a_weight() {
     let (w, first) = behind(&[shop()]);
-    assert_eq!(w.weighed().map(|i| i.name.as_str()), Ok("shop"));
+    assert_eq!(w.weighed().map(|s| s.by.name()), Ok("shop"));
     assert_eq!((w.canary_weight(), w.weights, first.is_some()), (None, None, true));
     let old = changed(|i| {
         i["spec"]["ingressClassName"] = Value::Null;
         i["metadata"]["annotations"][OLD_CLASS] = "nginx".into();
     });
     assert!(behind(&[old]).0.weighed().is_ok());
-    assert!(behind(&[]).0.ingress.is_none(), "pods alone");
+    assert!(behind(&[]).0.splitter.is_none(), "pods alone");
 }
 
 #[test]
 fn what_takes_no_weight_is_refused_in_words() {
     let why = |all: &[Value]| behind(all).0.weighed().unwrap_err();
-    assert!(why(&[]).contains("No Ingress leads to a Service in front of mailer"));
+    assert!(why(&[]).contains("No Ingress or HTTPRoute leads to a Service in front of mailer"));
     assert!(
         why(&[shop(), changed(|i| i["metadata"]["name"] = "more".into())])
             .contains("shop, more lead to mailer")
@@ -109,9 +110,9 @@ fn ours_is_made_like_it_at_nothing_and_goes_with_its_owner() {
     let mut there = before.clone();
     there["metadata"]["annotations"][WEIGHT] = "35".into();
     let (w, _) = behind(&[shop(), there]);
-    assert!(w.weighed().is_ok(), "ours is nobody else's: {:?}", w.ingress);
+    assert!(w.weighed().is_ok(), "ours is nobody else's: {:?}", w.splitter);
     assert_eq!((w.canary_weight(), w.weights.map(|w| w.stable)), (Some(35), Some(65)));
-    assert_eq!(w.ingress.unwrap().attempt.as_deref(), Some("r7-2"));
+    assert_eq!(w.weight_mark(), Some("r7-2"));
 }
 
 #[test]

@@ -54,6 +54,7 @@ impl Pair {
             twin: None,
             fronts: &[],
             ingress: None,
+            routes: &[],
             source,
             object: None,
         }

@@ -4,13 +4,14 @@ use super::check;
 use crate::cache::Entry;
 use crate::driver::{Incoming, Request, What};
 use crate::error::Error;
+use crate::httproute::weights;
 use crate::patch::Patch;
 use crate::send::{Outcome, Part};
 use crate::{Cluster, ingress, twin};
 use model::plan::Plan;
 use model::rehearsal::Check;
 use model::release::KnownGood;
-use model::workload::{Key, Kind, Strategy, Twin, Workload};
+use model::workload::{Key, Kind, Split, Strategy, Twin, Workload};
 use model::{AttemptId, ReleaseId};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -52,12 +53,7 @@ impl Cluster {
             vec![Request { key: key.clone(), what: What::Delete("rehearsal".into()), marked: false }];
         // A UID of nobody: what would be kept of it would go at once.
         let owner = (key.name.as_str(), "rehearsal");
-        let before = if parts && weighed {
-            let services = &entry.fronts;
-            Some(ingress::made(&entry.workload, entry.ingress.as_deref(), services, owner, &attempt))
-        } else {
-            None
-        };
+        let splitter = entry.workload.weighed().ok().filter(|_| parts && weighed);
         let tries = [
             (MADE, made),
             ("Scaling of the second Deployment", scaled),
@@ -74,20 +70,30 @@ impl Cluster {
             check(name, answer, begun.elapsed())
         });
         let mut all = futures::future::join_all(tries).await;
-        if let Some(requests) = before {
+        if let Some(splitter) = splitter {
             let begun = Instant::now();
-            let answer = self.try_all(requests).await;
-            all.push(check("Creation of the canary Ingress", answer, begun.elapsed()));
-            // It is not there yet: that is said only to those who may.
-            let answer = match self.sender.dry_run(ingress::to_nothing(&key, &attempt)).await {
-                Err(Error::Gone(_)) => {
-                    Ok(Outcome::Applied { generation: 0, resource_version: String::new() })
+            match &splitter.by {
+                by @ Split::HttpRoute(_) => {
+                    let answer = self.try_all(weights::tried(&entry.seen(), owner, &attempt)).await;
+                    all.push(check(&format!("Weights in {by}, and back"), answer, begun.elapsed()));
                 }
-                answer => answer,
-            };
-            all.push(check("Weight of the canary Ingress to 0 %", answer, begun.elapsed()));
+                Split::Ingress(_) => {
+                    let (first, services) = (entry.ingress.as_deref(), &entry.fronts);
+                    let requests = ingress::made(&entry.workload, first, services, owner, &attempt);
+                    let answer = self.try_all(requests).await;
+                    all.push(check("Creation of the canary Ingress", answer, begun.elapsed()));
+                    // It is not there yet: that is said only to those who may.
+                    let answer = match self.sender.dry_run(ingress::to_nothing(&key, &attempt)).await {
+                        Err(Error::Gone(_)) => {
+                            Ok(Outcome::Applied { generation: 0, resource_version: String::new() })
+                        }
+                        answer => answer,
+                    };
+                    all.push(check("Weight of the canary Ingress to 0 %", answer, begun.elapsed()));
+                }
+            }
             if let Err(why) = self.parted(entry, true).await {
-                all.push(Check::failed("Weights by a canary Ingress", why));
+                all.push(Check::failed(format!("Weights by {}", splitter.by), why));
             }
         } else if parts {
             const SERVICES: &str = "Services back to the own pods";

@@ -37,6 +37,7 @@ fn every_kind_of_patch_tests_what_is_now() {
             twin: None,
             fronts: &[],
             ingress: None,
+            routes: &[],
             source: None,
             object: None,
         },

@@ -50,6 +50,7 @@ fn deploy_to(own: &Value) -> Requests {
         twin: None,
         fronts: &[],
         ingress: None,
+        routes: &[],
         source: None,
         object: Some(own),
     };
@@ -113,6 +114,7 @@ fn only_what_carries_the_label_is_scaled_and_only_its_uid_deleted() {
         twin: Some(&ours),
         fronts: &[],
         ingress: None,
+        routes: &[],
         source: None,
         object: None,
     };
@@ -149,6 +151,7 @@ fn one_that_services_tell_apart_differs_in_one_label_more() {
         twin: None,
         fronts: &[],
         ingress: None,
+        routes: &[],
         source: None,
         object: Some(&own),
     };

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
@@ -29,6 +29,8 @@ struct Door {
     stale: AtomicBool,
     /// So many patches are answered 409 and get no further.
     conflicts: AtomicUsize,
+    /// HTTPRoutes are answered with this status, but for 0.
+    routes: AtomicU16,
     requests: Mutex<Vec<String>>,
     /// The paths whose watch was answered 410.
     gone: watch::Sender<BTreeSet<String>>,
@@ -50,6 +52,7 @@ impl Gate {
             mode: watch::Sender::new(Mode::Open),
             stale: AtomicBool::new(false),
             conflicts: AtomicUsize::new(0),
+            routes: AtomicU16::new(0),
             requests: Mutex::default(),
             gone: watch::Sender::default(),
         });
@@ -84,6 +87,11 @@ impl Gate {
         self.door.conflicts.store(patches, Ordering::SeqCst);
     }
 
+    /// HTTPRoutes are not there (404), not ours to see (403), or there again (0).
+    pub(crate) fn without_routes(&self, status: u16) {
+        self.door.routes.store(status, Ordering::SeqCst);
+    }
+
     /// Waits until the API server has answered the watches of these kinds with 410.
     pub(crate) async fn told_gone(&self, kinds: &[&str]) {
         let mut gone = self.door.gone.subscribe();
@@ -111,6 +119,12 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
     let mut uri = parts.uri.path_and_query().unwrap().to_string();
     let path = parts.uri.path().to_owned();
     door.requests.lock().unwrap().push(format!("{} {uri}", parts.method));
+    let hidden = door.routes.load(Ordering::SeqCst);
+    if hidden > 0 && path.contains("/httproutes") {
+        let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": hidden,
+            "message": "httproutes.gateway.networking.k8s.io"});
+        return (StatusCode::from_u16(hidden).unwrap(), axum::Json(status)).into_response();
+    }
     let one_less = |n: usize| n.checked_sub(1);
     if parts.method == Method::PATCH
         && door.conflicts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()

@@ -61,7 +61,7 @@ fn words(proof: Proof, release: &Release, seen: Option<&Workload>, there: bool) 
     let Some(w) = seen else { return String::new() };
     match (proof, there) {
         (Proof::Traffic, true) if w.strategy == Strategy::BlueGreen => "by the active Service".to_owned(),
-        (Proof::Traffic, true) if w.by_ingress() => "its canary Ingress sends nobody".to_owned(),
+        (Proof::Traffic, true) if w.by_weight() => format!("{} sends nobody", w.weight_place()),
         (Proof::Traffic, true) if w.stands_apart() => "no Service selects it".to_owned(),
         (Proof::Traffic, true) if w.router.is_some() => "canary weight 0 %, by the router".to_owned(),
         (Proof::Traffic, true) => "none of its pods serves".to_owned(),

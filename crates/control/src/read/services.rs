@@ -328,8 +328,10 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
             }
             // Only where the switch alone does not do it.
             Call::PromoteFull if route.pace == Pace::Seconds => {}
-            Call::HandBack if w.by_ingress() && w.any_sent() => steps.push(format!(
-                "The canary Ingress goes from {} % to 0 %: {ready} of {desired} pods of {to_version} are ready.",
+            Call::HandBack if w.by_weight() && w.any_sent() => steps.push(format!(
+                "By {} nobody is sent to the new version any more, now {} %: {ready} of {desired} pods of {to_version} are \
+                 ready.",
+                w.weight_place(),
                 w.canary_weight().unwrap_or(0)
             )),
             Call::HandBack if w.any_switched() => steps.push(format!(

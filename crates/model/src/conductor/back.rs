@@ -42,7 +42,7 @@ pub(super) fn back(i: &Input<'_>) -> Decision {
             }
         };
     }
-    let mut soonest = drains(r, i.now).filter(|_| w.twin.is_some());
+    let mut soonest = drains(r, i.now).filter(|_| w.anything_of_ours());
     for effect in needed(i, w) {
         match ready(r, &effect, i.now) {
             Ok(()) => return Decision::Act(effect),
@@ -71,7 +71,7 @@ fn needed(i: &Input<'_>, w: &Workload) -> Vec<Effect> {
     if to_be_handed_back && (w.can_carry() || !w.any_sent()) {
         effects.push(Effect::HandBack);
     }
-    if w.twin.is_some() && !to_be_handed_back && drains(r, i.now).is_none() {
+    if w.anything_of_ours() && !to_be_handed_back && drains(r, i.now).is_none() {
         effects.push(Effect::Retire);
     }
     // Somebody paused it on its way back: the same patch ends the pause.
@@ -158,15 +158,17 @@ fn waiting_for(r: &Release, w: &Workload) -> String {
             w.ready, w.replicas, w.key.name
         );
     }
-    if w.by_ingress() && w.any_sent() && !w.can_carry() {
+    if w.by_weight() && w.any_sent() && !w.can_carry() {
         let name = &w.key.name;
         return format!(
-            "Going back to {good}: no pod of {name} is ready. Its canary Ingress goes to 0 % when one is."
+            "Going back to {good}: no pod of {name} is ready. When one is, {} sends it everybody.",
+            w.weight_place()
         );
     }
-    if w.by_ingress() && w.any_sent() {
+    if w.by_weight() && w.any_sent() {
         return format!(
-            "Going back to {good}: waiting until the canary Ingress sends nobody to {}.",
+            "Going back to {good}: waiting until {} sends nobody to {}.",
+            w.weight_place(),
             r.version()
         );
     }
@@ -175,6 +177,9 @@ fn waiting_for(r: &Release, w: &Workload) -> String {
     }
     if let Some(twin) = &w.twin {
         return format!("Going back to {good}: waiting until the second Deployment {} is gone.", twin.name);
+    }
+    if w.route_marked() {
+        return format!("Going back to {good}: waiting until {} is as it was.", w.weight_place());
     }
     if w.workload_ref && w.source.is_none() {
         return "The template lives in the workload that workloadRef names: put the old one back there."

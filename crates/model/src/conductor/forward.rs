@@ -159,7 +159,7 @@ fn before_deploy(i: &Input<'_>, w: &Workload) -> Decision {
         );
     }
     // One that was made so late that its release had ended: it has no pods, and no other release is under way here.
-    if w.twin.is_some() && w.stable_hash == w.current_hash && !w.any_sent() {
+    if w.anything_of_ours() && w.stable_hash == w.current_hash && !w.any_sent() {
         return match ready(r, &Effect::Retire, i.now) {
             Ok(()) => Decision::Act(Effect::Retire),
             Err(until) => wait(Some(until), "A second Deployment that was left behind goes first."),

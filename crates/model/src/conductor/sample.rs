@@ -8,7 +8,9 @@ use crate::plan::{
 use crate::release::{Course, KnownGood, Release, State, Tried};
 use crate::span::Span;
 use crate::verdict::{Class, Limits, Side, Verdict};
-use crate::workload::{Front, Ingress, Key, Kind, Phase, Revision, Strategy, Twin, Weights, Workload};
+use crate::workload::{
+    Front, Key, Kind, Phase, Revision, Split, Splitter, Strategy, Twin, Weights, Workload,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -158,7 +160,7 @@ pub(crate) fn healthy() -> Workload {
         gitops: None,
         twin: None,
         fronts: Vec::new(),
-        ingress: None,
+        splitter: None,
         recreates: false,
         revisions: vec![revision(GOOD, OLD_IMAGE, 41, 8)],
         created: at(-1000),
@@ -191,7 +193,7 @@ pub(crate) fn beside(pods: i32) -> Workload {
         images: images(NEW_IMAGE),
         attempt: Some("r318-1".into()),
         apart: false,
-        ingress: None,
+        split: None,
     }));
     w
 }
@@ -206,16 +208,21 @@ pub(crate) fn apart(switched: bool) -> Workload {
     w
 }
 
+/// Nothing of ours at it.
+pub(crate) fn splitter(by: Split) -> Splitter {
+    Splitter { by, unfit: None, weight: None, attempt: None, severed: false, gitops: None }
+}
+
 /// With so many pods of a second Deployment behind an Ingress, and the weight of the canary Ingress, if that is there.
 pub(crate) fn weighed(pods: i32, weight: Option<u8>) -> Workload {
     let mut w = beside(pods);
     if let Some(twin) = &mut w.twin {
-        (twin.apart, twin.ingress) = (true, Some("shop".into()));
+        (twin.apart, twin.split) = (true, Some(Split::Ingress("shop".into())));
     }
     w.fronts = vec![front(false)];
     w.weights = weight.map(|canary| Weights { canary, stable: 100 - canary });
     let attempt = weight.map(|_| "r318-2".to_owned());
-    w.ingress = Some(Box::new(Ingress { name: "shop".into(), unfit: None, weight, attempt }));
+    w.splitter = Some(Box::new(Splitter { weight, attempt, ..splitter(Split::Ingress("shop".into())) }));
     w
 }
 

@@ -66,19 +66,16 @@ fn visible(i: &Input<'_>, attempt: &Attempt, w: &Workload) -> bool {
             w.twin.as_ref().is_some_and(|t| t.attempt.as_deref() == Some(attempt.id.0.as_str()))
         }
         Effect::Scale { to, .. } => w.twin.as_ref().is_none_or(|t| t.desired == to),
-        Effect::Weigh { .. } => {
-            w.ingress.as_ref().and_then(|i| i.attempt.as_deref()) == Some(attempt.id.0.as_str())
-        }
+        Effect::Weigh { .. } => w.weight_mark() == Some(attempt.id.0.as_str()),
         Effect::TakeOver => template_reached(w, &attempt.id),
-        Effect::Retire => w.twin.is_none(),
+        Effect::Retire => !w.anything_of_ours(),
         Effect::Deploy => reached(w, &attempt.id) || walked(i) && our_steps(i, w) && ours(r, w),
         Effect::OpenPause { from } => opened(r, w, from, promoted),
         Effect::Switch if super::twin::drives(i.plan, w) => {
             w.all_switched() && w.fronts.iter().all(|f| f.attempt.as_deref() == Some(attempt.id.0.as_str()))
         }
-        Effect::HandBack if w.canary_weight().is_some() => {
-            let mark = w.ingress.as_ref().and_then(|i| i.attempt.as_deref());
-            w.canary_weight() == Some(0) && mark == Some(attempt.id.0.as_str())
+        Effect::HandBack if w.weight_mark().is_some() || w.canary_weight().is_some() => {
+            !w.any_sent() && w.weight_mark() == Some(attempt.id.0.as_str())
         }
         Effect::HandBack => {
             w.fronts.iter().all(|f| !f.switched && f.attempt.as_deref() == Some(attempt.id.0.as_str()))

@@ -64,7 +64,7 @@ pub(super) fn forward(i: &Input<'_>, w: &Workload) -> Decision {
         Some(step) if !at_last => match i.plan.spec.strategy {
             Strategy::BlueGreen(_) => super::switch::step(i, w, twin, step),
             // How users get there was settled when it was made.
-            Strategy::Canary(_) if twin.ingress.is_some() => super::weight::step(i, w, twin, step),
+            Strategy::Canary(_) if twin.split.is_some() => super::weight::step(i, w, twin, step),
             Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_) => {
                 self::step(i, w, twin, step, pods(step.weight, w.replicas))
             }
@@ -192,6 +192,10 @@ fn take_over(i: &Input<'_>, w: &Workload) -> Decision {
 /// The user's own Deployment wants the new version.
 fn taking_over(i: &Input<'_>, w: &Workload, last: usize) -> Decision {
     let r = i.release;
+    // Whoever is sent there meets nobody: back at once, however many pods are there yet.
+    if (w.twin.is_none() || w.severed()) && w.any_sent() && w.can_carry() {
+        return act(i, Effect::HandBack, "Users go to the Deployment itself again.");
+    }
     let done = w.stable_hash == w.current_hash && w.phase == Phase::Healthy;
     if !done {
         if let Some(decision) = held(i, w) {
@@ -210,7 +214,7 @@ fn taking_over(i: &Input<'_>, w: &Workload, last: usize) -> Decision {
     if let Some(until) = super::switch::drains(r, i.now) {
         return stand(r, State::Running, Some(until), super::switch::DRAINING);
     }
-    if w.twin.is_some() {
+    if w.anything_of_ours() {
         return act(i, Effect::Retire, "The second Deployment goes: its work is done.");
     }
     if r.step_since.is_none() {

@@ -1,8 +1,8 @@
-//! A step of a canary Deployment whose users come through an nginx Ingress: a canary Ingress of ours sends exactly the
-//! step's weight to it.
+//! A step of a canary Deployment whose users come through an nginx Ingress or an HTTPRoute: a canary Ingress of ours, or a
+//! backendRef of ours in that route, sends exactly the step's weight to it.
 //!
-//! Its pods follow the weight and come first: the weight rises when they stand. The canary Ingress is made at 0 % with the
-//! first of them, so that one that is made late sends nobody anywhere.
+//! Its pods follow the weight and come first: the weight rises when they stand. What sends users there is made at 0 % with
+//! the first of them, so that one that is made late sends nobody anywhere.
 
 use super::forward::{barred, gates};
 use super::next::{after, record, stand, tried};
@@ -21,11 +21,18 @@ pub(super) fn step(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step) -> Dec
     if let Some(from) = weight.filter(|from| *from > step.weight) {
         return act(i, Effect::Weigh { from, to: step.weight }, "Less weight, as the plan allows.");
     }
+    if w.severed() && w.any_sent() {
+        return turn_back(format!(
+            "Somebody deleted the Service by which {} sends users to the new version.",
+            w.weight_place()
+        ));
+    }
     let reached = weight == Some(step.weight);
     if r.step_since.is_some() && !reached {
         return turn_back(format!(
-            "Somebody took users off the new version past Tidegate: its canary Ingress {}, and {} % was reached.",
-            weight.map_or_else(|| "is gone".to_owned(), |weight| format!("says {weight} %")),
+            "Somebody took users off the new version past Tidegate: {} sends {} there, and {} % was reached.",
+            w.weight_place(),
+            weight.map_or_else(|| "nobody".to_owned(), |weight| format!("{weight} %")),
             step.weight
         ));
     }
@@ -59,7 +66,8 @@ pub(super) fn step(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step) -> Dec
         return stand(r, State::Paused, None, why);
     }
     let scale = Effect::Scale { from: twin.desired, to: wanted };
-    let Some(from) = weight.filter(|_| twin.desired == wanted) else {
+    // Whatever of it is missing is made with the same effect.
+    let Some(from) = weight.filter(|_| twin.desired == wanted && !w.severed()) else {
         return act(i, scale, "Scaling the second Deployment.");
     };
     if !stands {
@@ -72,11 +80,7 @@ pub(super) fn step(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step) -> Dec
         return stand(r, State::Running, scaled.filter(|at| *at > i.now), why);
     }
     if !reached {
-        return act(
-            i,
-            Effect::Weigh { from, to: step.weight },
-            "Waiting to see the weight in the canary Ingress.",
-        );
+        return act(i, Effect::Weigh { from, to: step.weight }, "Waiting to see the weight.");
     }
     gates(i, done, step)
 }

@@ -29,7 +29,9 @@ pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
             format!("A second Deployment is made for {new}; {} stays as it is.", release.workload.name)
         }
         Effect::Scale { from, to } => format!("The second Deployment is scaled from {from} to {to} pods."),
-        Effect::Weigh { from, to } => format!("The canary Ingress goes from {from} % to {to} %."),
+        Effect::Weigh { from, to } => {
+            format!("The second Deployment's share of the users goes from {from} % to {to} %.")
+        }
         Effect::TakeOver if release.workload.kind == Kind::Rollout => {
             format!("The template that {} refers to gets {new}.", release.workload.name)
         }
@@ -37,7 +39,7 @@ pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
             format!("{} takes {new} over by its own rolling update.", release.workload.name)
         }
         Effect::HandBack if plan.drives() == Strategy::Canary => {
-            format!("The canary Ingress goes to 0 %: users are on the pods of {}.", release.workload.name)
+            format!("All users go to the pods of {} again.", release.workload.name)
         }
         Effect::HandBack => format!("The Services select the pods of {} again.", release.workload.name),
         Effect::Retire => "The second Deployment is scaled to nothing and deleted.".into(),

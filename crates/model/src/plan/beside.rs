@@ -3,7 +3,8 @@
 //! The user's own Deployment keeps its pods; those of the canary come on top. Of 4 replicas one more pod is 20 % of 5.
 //! More than half would take more pods than the workload has, so the last step below 100 % is at most 50 %.
 //!
-//! Where its users come through an nginx Ingress, that splits them by any whole percent, and the pods only have to carry it.
+//! Where its users come through an nginx Ingress or an HTTPRoute, that splits them by any whole percent, and the pods only
+//! have to carry it.
 
 use super::Plan;
 use crate::problem::FieldError;
@@ -18,7 +19,7 @@ pub fn pods(weight: u8, replicas: i32) -> i32 {
     i32::try_from(replicas * weight / (100 - weight)).unwrap_or(i32::MAX)
 }
 
-/// Pods of the canary Deployment where a canary Ingress sends it a weight: as large a part of the workload's own, and at
+/// Pods of the canary Deployment where an Ingress or an HTTPRoute sends it a weight: as large a part of the workload's own, and at
 /// least one, as long as the workload has any.
 pub fn pods_behind(weight: u8, replicas: i32) -> i32 {
     let (weight, replicas) = (i64::from(weight.min(100)), i64::from(replicas.max(0)));
@@ -50,7 +51,9 @@ pub(super) fn check(plan: &Plan, w: &Workload) -> (Vec<FieldError>, Vec<FieldErr
         warnings.push(FieldError::new("spec.strategy.canary.steps", words));
         return (errors, warnings);
     }
-    if w.weighed().is_ok() {
+    if let Ok(splitter) = w.weighed() {
+        let drift = splitter.drift().map(|words| FieldError::new("spec.strategy.canary.steps", words));
+        warnings.extend(drift);
         return (errors, warnings);
     }
     let mut before: Option<(u8, i32)> = None;
@@ -143,14 +146,14 @@ fn reachable(replicas: i32) -> Vec<u8> {
     all
 }
 
-/// `; by a canary Deployment beside it: 20 %, 34 %, …`, or every weight where an Ingress splits its users; why not, where
+/// `; by a canary Deployment beside it: 20 %, 34 %, …`, or every weight where an Ingress or an HTTPRoute splits its users; why not, where
 /// there is one that does not.
 pub(super) fn describe(w: &Workload) -> String {
-    let why_not = match (w.weighed(), &w.ingress) {
-        (Ok(ingress), _) => {
-            let name = &ingress.name;
+    let why_not = match (w.weighed(), &w.splitter) {
+        (Ok(splitter), _) => {
             return format!(
-                "; by a canary Deployment beside it every weight, of the requests that come through Ingress {name}"
+                "; by a canary Deployment beside it every weight, of the requests that come through {}",
+                splitter.by
             );
         }
         (Err(why), Some(_)) => format!(" by pods. {why}"),
@@ -181,12 +184,9 @@ mod tests {
     fn behind(unfit: Option<&str>) -> Workload {
         let mut w = deployment();
         w.fronts = vec![crate::conductor::sample::front(false)];
-        w.ingress = Some(Box::new(crate::workload::Ingress {
-            name: "shop".into(),
-            unfit: unfit.map(str::to_owned),
-            weight: None,
-            attempt: None,
-        }));
+        let splitter = crate::conductor::sample::splitter(crate::workload::Split::Ingress("shop".into()));
+        w.splitter =
+            Some(Box::new(crate::workload::Splitter { unfit: unfit.map(str::to_owned), ..splitter }));
         w
     }
 
@@ -208,6 +208,19 @@ mod tests {
         let mut apart = behind(None);
         apart.fronts.clear();
         assert!(apart.weighed().is_err(), "no Service that could tell its pods apart");
+    }
+
+    #[test]
+    fn who_keeps_a_route_in_git_is_told_that_a_sync_may_write_over_its_weights() {
+        let plan = plan([5, 100].map(|w| step(w, 60, &[])).into());
+        let mut w = behind(None);
+        let splitter = w.splitter.as_mut().unwrap();
+        splitter.by = crate::workload::Split::HttpRoute("shop".into());
+        splitter.gitops = crate::gitops::App::named("edge");
+        assert!(describe(&w).ends_with("that come through HTTPRoute shop"));
+        let (errors, warnings) = super::super::reach::check(&plan, &w);
+        assert!(errors.is_empty() && warnings.len() == 1);
+        assert!(warnings[0].to_string().contains("Argo CD's application edge owns HTTPRoute shop"));
     }
 
     #[test]

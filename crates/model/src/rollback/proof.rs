@@ -34,7 +34,7 @@ pub(crate) fn proofs(r: &Release, w: &Workload) -> Vec<Proof> {
         hash.is_some_and(|h| h == good) || wants_good(r, w) && hash == w.current_hash.as_deref()
     };
     let stable = is_good(w.stable_hash.as_deref());
-    let wanted = w.observed() && wants_good(r, w) && w.twin.is_none();
+    let wanted = w.observed() && wants_good(r, w) && !w.anything_of_ours();
     let mut all = Vec::new();
     if stable && nobody_on_the_other(r, w, is_good(w.active_hash.as_deref())) {
         all.push(Proof::Traffic);

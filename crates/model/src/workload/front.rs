@@ -92,7 +92,7 @@ impl Workload {
     /// weight they carry the rest of the users all the time: then one will do, or none where its owner wants none.
     pub fn can_carry(&self) -> bool {
         let alone = self.twin.as_ref().is_none_or(|t| t.ready == 0);
-        if self.by_ingress() {
+        if self.by_weight() {
             return alone || self.ready > 0 || self.replicas == 0;
         }
         alone || self.ready > 0 && self.ready * 2 >= self.replicas

@@ -3,7 +3,7 @@
 
 use super::super::next::tried;
 use super::super::sample::{
-    CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, at, deployment, front, images, plan, queued, revision, step,
+    CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, at, deployment, front, images, plan, queued, revision, splitter, step,
 };
 use super::super::{Decision, Effect, Input, Record, apply, begin, leave, next, to_be_voided};
 use super::chaos::{Fate, Op, Outside, agree, cases, gates, judge, meddling, op};
@@ -14,12 +14,15 @@ use crate::plan::{BlueGreen, Gate, Plan, Strategy as PlanStrategy};
 use crate::release::{Course, Release, State};
 use crate::span::Span;
 use crate::verdict::Class;
-use crate::workload::{Front, Ingress, Phase, Twin, Weights, Workload};
+use crate::workload::{Front, Phase, Split, Splitter, Twin, Weights, Workload};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
+mod requests;
 mod runs;
+
+use requests::Request;
 
 pub(super) use runs::{Odd, crashes, crashes_of, odd, odd_meddling, run, run_of};
 
@@ -43,13 +46,23 @@ struct Beside {
     named: bool,
 }
 
-/// The canary Ingress, which its garbage collector deletes with the canary Deployment.
-#[derive(Clone, Debug)]
+/// How users come, and can be split.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum By {
+    Pods,
+    Ingress,
+    HttpRoute,
+}
+
+/// The canary Ingress, which garbage collection deletes with the canary Deployment; or the user's own HTTPRoute, which
+/// stays, and what of ours is in it.
+#[derive(Clone, Debug, Default)]
 struct Route {
-    /// Of the canary Deployment that owns it.
+    /// Of the canary Deployment that the Service behind it belongs to.
     owner: u32,
-    weight: u8,
-    mark: String,
+    /// `None`: no backendRef of ours.
+    weight: Option<u8>,
+    mark: Option<String>,
 }
 
 /// Both Deployments as the API server holds them, with their controllers' view.
@@ -78,63 +91,8 @@ struct Sim {
     switched: bool,
     /// The Service's mark.
     front: Option<String>,
-    /// Users come through an Ingress, which can split them by weight.
-    weighed: bool,
+    by: By,
     route: Option<Route>,
-}
-
-/// One request with its preconditions, as it was built.
-#[derive(Clone, Debug)]
-enum Request {
-    /// The marks of a deploy, or of another number of pods, on the user's own.
-    Mark {
-        after: Option<String>,
-        template: Option<&'static str>,
-    },
-    Create,
-    Scale {
-        uid: u32,
-        mark: String,
-        from: i32,
-        to: i32,
-    },
-    /// Not marked: what takes ours away must not fail.
-    Nothing {
-        uid: u32,
-    },
-    Delete {
-        uid: u32,
-    },
-    TakeOver {
-        after: Option<String>,
-        revision: i64,
-    },
-    Revert {
-        after: Option<String>,
-        revision: i64,
-    },
-    Pause {
-        after: Option<String>,
-        paused: bool,
-    },
-    /// Holds for the Service as it was when that was decided.
-    Switch {
-        mark: Option<String>,
-    },
-    /// Without a condition.
-    HandBack,
-    /// The canary Ingress, at 0 %.
-    Route {
-        owner: u32,
-    },
-    /// Holds for the canary Ingress as it was when that was decided.
-    Weigh {
-        mark: Option<String>,
-        from: u8,
-        to: u8,
-    },
-    /// The canary Ingress to 0 %, without a condition.
-    Unweigh,
 }
 
 impl Sim {
@@ -158,45 +116,30 @@ impl Sim {
             apart: false,
             switched: false,
             front: None,
-            weighed: false,
+            by: By::Pods,
             route: None,
         }
     }
 
-    /// What the driver sends for an effect. `seen` is the watch cache as it is when they are built.
-    fn requests(effect: &Effect, after: Option<String>, seen: &Sim) -> Vec<Request> {
-        let revision = seen.revision;
-        match effect {
-            Effect::Deploy => vec![Request::Mark { after, template: Some(OLD_IMAGE) }, Request::Create],
-            Effect::Scale { from, to } => {
-                let Some(twin) = &seen.twin else { return Vec::new() };
-                let (uid, mark) = (twin.uid, twin.attempt.clone());
-                let mut all = vec![Request::Mark { after, template: None }];
-                if seen.weighed && seen.route.is_none() {
-                    all.push(Request::Route { owner: uid });
-                }
-                all.push(Request::Scale { uid, mark, from: *from, to: *to });
-                all
+    /// Nobody goes by a weight, and the user's own HTTPRoute is as it was.
+    fn unsent(&self) -> bool {
+        self.route.as_ref().is_none_or(|route| route.weight.unwrap_or(0) == 0) && !self.marked()
+    }
+
+    /// After the end: no canary Ingress; no backendRef, and no mark but beside a canary Deployment that was made late, too.
+    fn left_alone(&self) -> bool {
+        match (self.by, &self.route) {
+            (By::HttpRoute, Some(route)) => {
+                route.weight.is_none() && (route.mark.is_none() || self.twin.is_some())
             }
-            Effect::TakeOver => vec![Request::TakeOver { after, revision }],
-            Effect::Retire => match &seen.twin {
-                Some(twin) => vec![Request::Nothing { uid: twin.uid }, Request::Delete { uid: twin.uid }],
-                None => Vec::new(),
-            },
-            Effect::Revert => vec![Request::Revert { after, revision }],
-            Effect::Pause => vec![Request::Pause { after, paused: true }],
-            Effect::Resume => vec![Request::Pause { after, paused: false }],
-            Effect::Switch => vec![Request::Switch { mark: seen.front.clone() }],
-            Effect::Weigh { from, to } => {
-                let mark = seen.route.as_ref().map(|route| route.mark.clone());
-                vec![Request::Weigh { mark, from: *from, to: *to }]
-            }
-            Effect::HandBack if seen.weighed && (seen.twin.is_some() || seen.route.is_some()) => {
-                vec![Request::Unweigh]
-            }
-            Effect::HandBack => vec![Request::HandBack],
-            other => panic!("{other:?} is not for a Deployment"),
+            (_, route) => route.is_none(),
         }
+    }
+
+    /// What is ours in the HTTPRoute.
+    fn marked(&self) -> bool {
+        self.by == By::HttpRoute
+            && self.route.as_ref().is_some_and(|r| r.mark.is_some() || r.weight.is_some())
     }
 
     /// `false`: refused, and what would follow is not sent.
@@ -249,21 +192,51 @@ impl Sim {
                 return true;
             }
             Request::Route { owner } => {
-                let (owner, weight, mark) = (*owner, 0, id.to_owned());
+                let (owner, weight, mark) = (*owner, Some(0), Some(id.to_owned()));
                 let made = self.route.get_or_insert(Route { owner, weight, mark });
                 return made.owner == owner;
             }
+            Request::MarkRoute { mark } => {
+                let route = self.route.get_or_insert_default();
+                if route.mark != *mark {
+                    return false;
+                }
+                route.mark = Some(id.to_owned());
+                return true;
+            }
+            Request::Insert { owner, mark } => {
+                let as_seen =
+                    |route: &&mut Route| mark.is_some() && route.mark == *mark && route.weight.is_none();
+                let Some(route) = self.route.as_mut().filter(as_seen) else { return false };
+                *route = Route { owner: *owner, weight: Some(0), mark: Some(id.to_owned()) };
+                return true;
+            }
             Request::Weigh { mark, from, to } => {
-                let as_decided =
-                    |route: &&mut Route| mark.as_ref() == Some(&route.mark) && route.weight == *from;
+                let as_decided = |route: &&mut Route| route.mark == *mark && route.weight == Some(*from);
                 let Some(route) = self.route.as_mut().filter(as_decided) else { return false };
-                (route.weight, route.mark) = (*to, id.to_owned());
+                (route.weight, route.mark) = (Some(*to), Some(id.to_owned()));
                 return true;
             }
             Request::Unweigh => {
                 if let Some(route) = &mut self.route {
-                    (route.weight, route.mark) = (0, id.to_owned());
+                    (route.weight, route.mark) = (Some(0), Some(id.to_owned()));
                 }
+                return true;
+            }
+            Request::TakeOut { mark } => {
+                let route = self.route.get_or_insert_default();
+                if route.mark != *mark {
+                    return false;
+                }
+                (route.weight, route.mark) = (None, Some(id.to_owned()));
+                return true;
+            }
+            Request::Clean { mark } => {
+                let route = self.route.get_or_insert_default();
+                if route.mark != *mark {
+                    return false;
+                }
+                *route = Route::default();
                 return true;
             }
             Request::TakeOver { after, revision } => {
@@ -303,7 +276,9 @@ impl Sim {
     /// One pass of each controller.
     fn tick(&mut self) {
         let owner = self.twin.as_ref().map(|twin| twin.uid);
-        self.route = self.route.take().filter(|route| Some(route.owner) == owner);
+        if self.by == By::Ingress {
+            self.route = self.route.take().filter(|route| Some(route.owner) == owner);
+        }
         if let Some(twin) = &mut self.twin {
             twin.named = true;
             let up = if self.bad_pods { twin.ready } else { twin.ready + SURGE };
@@ -384,17 +359,23 @@ impl Sim {
         let others = w.revisions.iter().filter(|r| Some(&r.hash) != w.current_hash.as_ref() && r.ready > 0);
         let stable = others.max_by_key(|r| r.available).map(|r| r.hash.clone());
         w.stable_hash = stable.or_else(|| w.current_hash.clone());
-        if self.weighed {
-            let route = self.route.as_ref();
-            w.ingress = Some(Box::new(Ingress {
-                name: "shop".into(),
-                unfit: None,
-                weight: route.map(|route| route.weight),
-                attempt: route.map(|route| route.mark.clone()),
+        let split = match self.by {
+            By::Pods => None,
+            By::Ingress => Some(Split::Ingress("shop".into())),
+            By::HttpRoute => Some(Split::HttpRoute("shop".into())),
+        };
+        if let Some(by) = &split {
+            let route = self.route.clone().unwrap_or_default();
+            let severed = route.weight.is_some() && self.twin.as_ref().is_none_or(|t| t.uid != route.owner);
+            w.weights = route.weight.map(|weight| Weights { canary: weight, stable: 100 - weight });
+            w.splitter = Some(Box::new(Splitter {
+                weight: route.weight,
+                attempt: route.mark,
+                severed,
+                ..splitter(by.clone())
             }));
-            w.weights = route.map(|route| Weights { canary: route.weight, stable: 100 - route.weight });
         }
-        if self.apart || self.weighed {
+        if self.apart || split.is_some() {
             w.fronts = vec![Front { attempt: self.front.clone(), ..front(self.switched) }];
         }
         if let Some(twin) = &self.twin {
@@ -415,8 +396,8 @@ impl Sim {
                 hash: twin.named.then(|| CANARY.to_owned()),
                 images: images(twin.image),
                 attempt: Some(twin.attempt.clone()),
-                apart: self.apart || self.weighed,
-                ingress: self.weighed.then(|| "shop".to_owned()),
+                apart: self.apart || split.is_some(),
+                split,
             }));
         }
         w
@@ -430,6 +411,6 @@ impl Sim {
             && self.of(OWN_NEW) == 0
             && self.twin.as_ref().is_none_or(|t| t.desired == 0 && t.ready == 0 && self.scaled.is_empty())
             && !self.switched
-            && self.route.as_ref().is_none_or(|route| route.weight == 0)
+            && self.unsent()
     }
 }

@@ -1,12 +1,19 @@
-//! Whole releases by a canary Deployment behind an Ingress, against the same model with a canary Ingress beside it: no more
-//! users than the plan allows are ever sent to the new version, and none before its pods stand.
+//! Whole releases by a canary Deployment behind an Ingress or an HTTPRoute, against the same model with a canary Ingress
+//! beside it, or weights in the route: no more users than the plan allows are ever sent to the new version, none before its
+//! pods stand, and the route is at the end as it was.
 
 use super::super::sample::{plan, step};
-use super::beside::{Odd, crashes_of, odd, odd_meddling, run_of};
+use super::beside::{By, Odd, crashes_of, odd, odd_meddling, run_of};
 use super::chaos::{cases, gates};
 use crate::plan::{Gate, Plan};
 use crate::release::State;
 use proptest::prelude::*;
+
+const BOTH: [By; 2] = [By::Ingress, By::HttpRoute];
+
+fn any_by() -> impl Strategy<Value = By> {
+    prop_oneof![Just(By::Ingress), Just(By::HttpRoute)]
+}
 
 fn any_weights() -> impl Strategy<Value = Plan> {
     let one = (1u8..100, 0u64..30, gates());
@@ -24,9 +31,9 @@ proptest! {
 
     #[test]
     fn every_weighed_release_ends_truly_under_presses_crashes_and_a_lagging_watch(
-        plan in any_weights(), ops in proptest::collection::vec(odd(), 0..90),
+        plan in any_weights(), by in any_by(), ops in proptest::collection::vec(odd(), 0..90),
     ) {
-        run_of(plan, true, &ops);
+        run_of(plan, by, &ops);
     }
 }
 
@@ -35,9 +42,9 @@ proptest! {
 
     #[test]
     fn every_weighed_release_ends_truly_even_when_somebody_meddles_in_the_cluster(
-        plan in any_weights(), ops in proptest::collection::vec(odd_meddling(), 0..90),
+        plan in any_weights(), by in any_by(), ops in proptest::collection::vec(odd_meddling(), 0..90),
     ) {
-        run_of(plan, true, &ops);
+        run_of(plan, by, &ops);
     }
 }
 
@@ -45,13 +52,17 @@ proptest! {
 fn in_fair_weather_each_weight_is_exact_and_the_deployment_takes_over() {
     let weights =
         plan(vec![step(1, 1, &[]), step(13, 1, &[Gate::Analysis]), step(80, 1, &[]), step(100, 1, &[])]);
-    let drive = run_of(weights, true, &[] as &[Odd]);
-    assert_eq!(drive.release.state, State::Succeeded, "{:?}", drive.release.reason);
-    assert_eq!(drive.scaled(), [1, 2, 7], "of eight, rounded up");
+    for by in BOTH {
+        let drive = run_of(weights.clone(), by, &[] as &[Odd]);
+        assert_eq!(drive.release.state, State::Succeeded, "{:?}", drive.release.reason);
+        assert_eq!(drive.scaled(), [1, 2, 7], "of eight, rounded up");
+    }
 }
 
 /// Invariants 1, 4 and 5: deploy, scale, weigh twice, take over, hand back and retire, each in turn.
 #[test]
 fn a_crash_at_any_request_of_a_weighed_release_sends_nobody_where_nobody_may_be() {
-    crashes_of(&plan(vec![step(5, 1, &[]), step(60, 1, &[]), step(100, 1, &[])]), true, 9);
+    for by in BOTH {
+        crashes_of(&plan(vec![step(5, 1, &[]), step(60, 1, &[]), step(100, 1, &[])]), by, 9);
+    }
 }

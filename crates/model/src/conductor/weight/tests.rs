@@ -5,6 +5,7 @@ use crate::ids::AttemptId;
 use crate::plan::Plan;
 use crate::release::{Course, Release, Tried};
 use crate::rollback::{Call, Pace, Proof, proofs, route};
+use crate::workload::Split;
 
 /// 5 % of eight pods are one, 30 % three.
 fn steps() -> Plan {
@@ -71,7 +72,7 @@ fn a_weight_that_somebody_changed_is_lowered_or_ends_the_release() {
 fn an_ingress_that_takes_no_weight_any_more_is_told() {
     let plan = steps();
     let mut w = weighed(1, Some(0));
-    w.ingress.as_mut().unwrap().unfit = Some("Ingress shop leads to checkout no more.".into());
+    w.splitter.as_mut().unwrap().unfit = Some("Ingress shop leads to checkout no more.".into());
     let Decision::Record(Record::Become { state, why }) = asked(&plan, &started(&plan, 0), &w) else {
         panic!("nothing told")
     };
@@ -102,6 +103,51 @@ fn the_way_back_is_the_weight_and_then_nobody_is_on_it() {
     let weigh = r.tried.iter_mut().find(|t| matches!(t.effect, Effect::Weigh { .. })).unwrap();
     weigh.at = at(80);
     assert_eq!(asked(&plan, &r, &w), Decision::Act(Effect::Retire));
+}
+
+/// The same by the user's own HTTPRoute.
+fn routed(pods: i32, weight: Option<u8>, severed: bool) -> Workload {
+    let mut w = weighed(pods, weight);
+    let by = Split::HttpRoute("shop".into());
+    w.twin.as_mut().unwrap().split = Some(by.clone());
+    let splitter = w.splitter.as_mut().unwrap();
+    (splitter.by, splitter.severed, splitter.attempt) = (by, severed, Some("r318-2".into()));
+    w
+}
+
+#[test]
+fn a_service_that_is_gone_ends_it_where_somebody_is_sent_there_and_is_made_again_where_nobody_is() {
+    let plan = steps();
+    let d = asked(&plan, &started(&plan, 0), &routed(1, Some(5), true));
+    let Decision::Record(Record::TurnBack { why }) = d else { panic!("{d:?}") };
+    assert!(why.contains("by which HTTPRoute shop sends users"), "{why}");
+    let d = asked(&plan, &started(&plan, 0), &routed(1, Some(0), true));
+    assert_eq!(d, Decision::Act(Effect::Scale { from: 1, to: 1 }));
+    let mut w = routed(1, Some(5), true);
+    w.twin = None;
+    let mut r = started(&plan, 1);
+    r.canary_hash = Some("own".into());
+    let d = asked(&plan, &r, &w);
+    assert!(matches!(d, Decision::Record(Record::TurnBack { .. })), "{d:?}");
+    r.course = Course::RollBack;
+    r.state = State::RollingBack;
+    assert_eq!(asked(&plan, &r, &w), Decision::Act(Effect::HandBack), "users first");
+}
+
+#[test]
+fn what_is_left_in_the_users_route_is_taken_away_whatever_else_is_gone() {
+    let plan = steps();
+    let mut r = started(&plan, 1);
+    r.course = Course::RollBack;
+    r.state = State::RollingBack;
+    r.tried.push(tried_at(60, Effect::Weigh { from: 0, to: 5 }, true));
+    r.tried.push(tried_at(70, Effect::HandBack, true));
+    let mut w = routed(1, None, false);
+    w.twin = None;
+    assert!(!w.any_sent() && w.by_weight() && !proofs(&r, &w).contains(&Proof::Wanted));
+    assert_eq!(asked(&plan, &r, &w), Decision::Act(Effect::Retire));
+    w.splitter.as_mut().unwrap().attempt = None;
+    assert!(!w.anything_of_ours() && proofs(&r, &w).contains(&Proof::Wanted));
 }
 
 #[test]

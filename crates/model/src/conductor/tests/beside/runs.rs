@@ -13,7 +13,8 @@ pub(in super::super) enum Odd {
     /// Somebody deletes the canary Deployment, or scales it past Tidegate.
     Deleted,
     Rescaled(i32),
-    /// Somebody writes another weight into the canary Ingress, and leaves its mark.
+    /// Somebody writes another weight into the canary Ingress or the HTTPRoute, or takes our backendRef out of that, and
+    /// leaves the mark.
     Reweighed(u8),
 }
 
@@ -34,9 +35,9 @@ pub(in super::super) struct Drive {
 }
 
 impl Drive {
-    fn new(plan: Plan, weighed: bool) -> Self {
+    fn new(plan: Plan, by: By) -> Self {
         let apart = matches!(plan.spec.strategy, PlanStrategy::BlueGreen(_));
-        let sim = Sim { apart, weighed, ..Sim::new() };
+        let sim = Sim { apart, by, ..Sim::new() };
         let mut release = queued(&plan);
         release.workload = deployment().key;
         Self {
@@ -73,7 +74,7 @@ impl Drive {
             let step = self.plan.steps().get(r.passed.len()).unwrap();
             let most = match () {
                 () if self.sim.apart => self.cache.replicas,
-                () if self.sim.weighed => pods_behind(step.weight, self.cache.replicas),
+                () if self.sim.by != By::Pods => pods_behind(step.weight, self.cache.replicas),
                 () => pods(step.weight, self.cache.replicas),
             };
             assert!(*to <= most, "{to} pods for {} %", step.weight);
@@ -96,7 +97,7 @@ impl Drive {
         let id = AttemptId::of(self.release.id, self.release.attempts + 1);
         let failed = tried(&self.release, &effect).is_some_and(|t| t.effect == effect && !t.happened);
         let mark = if failed { self.sim.attempt.clone() } else { self.cache.attempt.clone() };
-        let requests = Sim::requests(&effect, mark, &self.shown);
+        let requests = Sim::requests(&effect, mark, &self.shown, &self.sim);
         begin(&mut self.release, id.clone(), effect, self.now);
         let fate = std::mem::replace(&mut self.fate, Fate::Fine);
         if let Some(turns) = self.torn.take().filter(|_| requests.len() > 1) {
@@ -154,7 +155,7 @@ impl Drive {
                 assert!(s.is_back(), "cancelled only on paper: {s:?}");
             }
             State::Succeeded => {
-                let ours = s.twin.is_some() || s.switched || s.route.as_ref().is_some_and(|r| r.weight > 0);
+                let ours = s.twin.is_some() || s.switched || !s.unsent();
                 let all = s.image == NEW_IMAGE && s.of(OWN_NEW) == s.replicas && !ours;
                 assert!(all, "succeeded only on paper: {s:?}");
                 assert_eq!(self.release.passed.len(), self.plan.steps().len());
@@ -186,11 +187,11 @@ impl Drive {
         let Some(id) = to_be_voided(&self.release, &record) else { return record };
         if self.release.attempt.as_ref().is_some_and(|a| matches!(a.effect, Effect::Weigh { .. })) {
             match &mut self.sim.route {
-                Some(route) if route.mark == id.0 => {
+                Some(route) if route.mark.as_ref() == Some(&id.0) => {
                     return Record::Settle { happened: true, words: "seen past the watch".into() };
                 }
-                Some(route) => route.mark = format!("void-{id}"),
-                None => {}
+                Some(route) if route.mark.is_some() => route.mark = Some(format!("void-{id}")),
+                Some(_) | None => {}
             }
             return record;
         }
@@ -244,9 +245,10 @@ impl Drive {
         }
         // Of the step that is on, or of the last that was.
         let allowed = self.release.step.and_then(|i| self.plan.steps().get(i)).map_or(0, |s| s.weight);
-        if self.sim.weighed {
-            let Some(route) = self.sim.route.as_ref().filter(|route| route.weight > 0) else { return };
-            assert!(route.weight <= allowed, "{} % above the {allowed} % allowed", route.weight);
+        if self.sim.by != By::Pods {
+            let Some(route) = &self.sim.route else { return };
+            let Some(weight) = route.weight.filter(|weight| *weight > 0) else { return };
+            assert!(weight <= allowed, "{weight} % above the {allowed} % allowed");
             let twin = self.sim.twin.as_ref().filter(|twin| twin.uid == route.owner);
             assert!(twin.is_some_and(|t| t.ready > 0), "users at nothing: {:?}", self.sim);
             return;
@@ -273,8 +275,9 @@ impl Drive {
             }
             Odd::Reweighed(weight) => {
                 self.meddled = true;
-                if let Some(route) = &mut self.sim.route {
-                    route.weight = *weight;
+                let taken_out = self.sim.by == By::HttpRoute && *weight == 0;
+                if let Some(route) = self.sim.route.as_mut().filter(|route| route.weight.is_some()) {
+                    route.weight = (!taken_out).then_some(*weight);
                 }
             }
             Odd::Rescaled(to) => {
@@ -381,12 +384,11 @@ pub(in super::super) fn odd_meddling() -> impl Strategy<Value = Odd> {
 }
 
 pub(in super::super) fn run(plan: Plan, ops: &[Odd]) -> Drive {
-    run_of(plan, false, ops)
+    run_of(plan, By::Pods, ops)
 }
 
-/// `weighed`: users come through an Ingress that can split them.
-pub(in super::super) fn run_of(plan: Plan, weighed: bool, ops: &[Odd]) -> Drive {
-    let mut drive = Drive::new(plan, weighed);
+pub(in super::super) fn run_of(plan: Plan, by: By, ops: &[Odd]) -> Drive {
+    let mut drive = Drive::new(plan, by);
     for odd in ops {
         drive.odd(odd);
     }
@@ -399,7 +401,7 @@ pub(in super::super) fn run_of(plan: Plan, weighed: bool, ops: &[Odd]) -> Drive 
         let s = &drive.sim;
         // One that was made late stands empty until the next release, or a press, takes it away.
         assert!(s.twin.as_ref().is_none_or(|t| t.desired == 0), "came in again after the end: {s:?}");
-        assert!(!s.switched && s.route.is_none(), "users were sent after the end: {s:?}");
+        assert!(!s.switched && s.left_alone(), "users were sent after the end: {s:?}");
         match drive.release.state {
             State::Succeeded => assert_eq!((s.image, s.of(OWN_NEW)), (NEW_IMAGE, s.replicas)),
             _ => assert_eq!((s.image, s.of(OWN_NEW)), (OLD_IMAGE, 0), "{:?}", drive.release),
@@ -445,10 +447,10 @@ fn a_crash_at_any_request_beside_a_deployment_repeats_nothing() {
 
 /// Around each of so many effects.
 pub(in super::super) fn crashes(plan: &Plan, effects: u32) {
-    crashes_of(plan, false, effects);
+    crashes_of(plan, By::Pods, effects);
 }
 
-pub(in super::super) fn crashes_of(plan: &Plan, weighed: bool, effects: u32) {
+pub(in super::super) fn crashes_of(plan: &Plan, by: By, effects: u32) {
     let ways = [
         Odd::Common(Op::Fate(Fate::Orphaned)),
         Odd::Common(Op::Fate(Fate::Lost)),
@@ -462,7 +464,7 @@ pub(in super::super) fn crashes_of(plan: &Plan, weighed: bool, effects: u32) {
     for way in &ways {
         for nth in 0..effects {
             for back in (0..60).step_by(3).map(Some).chain([None]) {
-                let mut drive = Drive::new(plan.clone(), weighed);
+                let mut drive = Drive::new(plan.clone(), by);
                 for turn in 0..200 {
                     if back == Some(turn) {
                         leave(&mut drive.release, Course::RollBack, Some("Errors."), drive.now);
