@@ -31,6 +31,31 @@ export async function deployment(web: Service, { replicas, minReadySeconds } = {
   });
 }
 
+const ROUTES = (web: Service) => `/apis/gateway.networking.k8s.io/v1/namespaces/${web.namespace}/httproutes`;
+
+/** What the owner of the HTTPRoute `mailer` has written. */
+export async function routeOf(web: Service): Promise<Obj> {
+  const route = await web.kube.get(`${ROUTES(web)}/mailer`);
+  return { annotations: route.metadata.annotations, spec: route.spec };
+}
+
+/** Users of the Deployment `mailer` come by a Service and one rule of an HTTPRoute. */
+export async function behindRoute(web: Service): Promise<Obj> {
+  await web.kube.create(`/api/v1/namespaces/${web.namespace}/services`, {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'mailer' },
+    spec: { selector: { app: 'mailer' }, ports: [{ port: 80 }] },
+  });
+  await web.kube.create(ROUTES(web), {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { name: 'mailer' },
+    spec: { rules: [{ backendRefs: [{ name: 'mailer', port: 80 }] }] },
+  });
+  return routeOf(web);
+}
+
 /** A blue-green Rollout `search` with its two Services, Healthy on 1.0.0. */
 export async function blueGreen(web: Service, settings: Obj = { autoPromotionEnabled: false }): Promise<Obj> {
   const labels = { app: 'search' };
