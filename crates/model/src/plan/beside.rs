@@ -146,25 +146,23 @@ fn reachable(replicas: i32) -> Vec<u8> {
     all
 }
 
-/// `; by a canary Deployment beside it: 20 %, 34 %, …`, or every weight where an Ingress or an HTTPRoute splits its users; why not, where
-/// there is one that does not.
+/// `; by a canary Deployment beside it: 20 %, 34 %, …`, or every weight where an Ingress or an HTTPRoute splits its users; else why not.
 pub(super) fn describe(w: &Workload) -> String {
-    let why_not = match (w.weighed(), &w.splitter) {
-        (Ok(splitter), _) => {
+    let why = match w.weighed() {
+        Ok(splitter) => {
             return format!(
                 "; by a canary Deployment beside it every weight, of the requests that come through {}",
                 splitter.by
             );
         }
-        (Err(why), Some(_)) => format!(" by pods. {why}"),
-        (Err(_), None) => String::new(),
+        Err(why) => why,
     };
     let shown: Vec<_> = reachable(w.replicas).iter().take(5).map(|w| format!("{w} %")).collect();
     if shown.is_empty() {
         return String::new();
     }
     let more = if reachable(w.replicas).len() > shown.len() { ", …" } else { "" };
-    format!("; by a canary Deployment beside it: {}{more}{why_not}", shown.join(", "))
+    format!("; by a canary Deployment beside it: {}{more} by pods. {why}", shown.join(", "))
 }
 
 #[cfg(test)]
@@ -204,6 +202,11 @@ mod tests {
         assert!(
             words.ends_with("43 %, 50 % by pods. Ingress shop is of class alb.")
                 || words.contains(", … by pods. ")
+        );
+        let words = describe(&deployment());
+        assert!(
+            words.ends_with("by pods. No Ingress or HTTPRoute leads to a Service in front of checkout."),
+            "{words}"
         );
         let mut apart = behind(None);
         apart.fronts.clear();
