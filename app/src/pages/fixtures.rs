@@ -363,6 +363,8 @@ pub(super) fn service() -> ServicePage {
         workload_ref: false,
         source: None,
         dynamic_stable_scale: false,
+        routes_headers: false,
+        header_route: None,
         weight_total: None,
         unverified: false,
         restarting: None,

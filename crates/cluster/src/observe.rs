@@ -282,6 +282,8 @@ pub(crate) fn rollout(cluster: &str, r: raw::Rollout) -> Facts {
             // Experiments may have a part of their own.
             Weights { canary, stable: router::percent(w.stable.weight, total).min(100 - canary) }
         }),
+        routes_headers: router::routes_headers(&routing),
+        header_route: router::managed(&routing),
         weight_total: total,
         router,
         active_hash: filled(status.blue_green.active_selector),
@@ -423,6 +425,8 @@ fn common(cluster: &str, kind: Kind, meta: &raw::Meta, since: Option<DateTime<Ut
         workload_ref: false,
         source: None,
         dynamic_stable_scale: false,
+        routes_headers: false,
+        header_route: None,
         weight_total: None,
         unverified: false,
         restarting: None,

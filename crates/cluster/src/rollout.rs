@@ -11,7 +11,7 @@ use crate::patch::{Patch, annotation};
 use chrono::{DateTime, Utc};
 use model::AttemptId;
 use model::config::unpinned;
-use model::plan::{Plan, Strategy as PlanStrategy};
+use model::plan::{Plan, Strategy as PlanStrategy, Told};
 use model::release::KnownGood;
 use model::rollback::Call;
 use model::workload::{Front, Phase, Strategy, Workload};
@@ -98,18 +98,20 @@ fn newest<'a>(seen: &Seen<'a>, given: Option<&'a str>, what: &str) -> Result<&'a
 }
 
 /// The plan's steps as the controller walks them: each weight followed by a pause that only Tidegate opens,
-/// so that the canary stands still when Tidegate does. The last weight, 100, is followed by one only where it
-/// must hold.
-pub fn steps(plan: &Plan) -> Value {
-    let last = plan.steps().len().saturating_sub(1);
-    let mut steps = Vec::new();
-    for (i, step) in plan.steps().iter().enumerate() {
-        steps.push(json!({"setWeight": step.weight}));
-        if i < last || step.holds() {
-            steps.push(json!({"pause": {}}));
+/// so that the canary stands still when Tidegate does. `route` is the one that the controller may add for a header.
+pub fn steps(plan: &Plan, route: Option<&str>) -> Value {
+    let one = |told: Told<'_>| match told {
+        Told::Scale(Some(pods)) => json!({"setCanaryScale": {"replicas": pods}}),
+        Told::Scale(None) => json!({"setCanaryScale": {"matchTrafficWeight": true}}),
+        Told::Weight(weight) => json!({"setWeight": weight}),
+        Told::Header(Some(header)) => {
+            let value = json!({"headerName": header.name, "headerValue": {"exact": header.value}});
+            json!({"setHeaderRoute": {"name": route, "match": [value]}})
         }
-    }
-    Value::Array(steps)
+        Told::Header(None) => json!({"setHeaderRoute": {"name": route}}),
+        Told::Pause => json!({"pause": {}}),
+    };
+    (0..plan.steps().len()).flat_map(|i| plan.told(i)).map(one).collect()
 }
 
 /// Why this Rollout cannot be deployed to now; `None` when it can.
@@ -163,7 +165,9 @@ pub(crate) fn deploy(facts: &Facts, attempt: &AttemptId, new: &Incoming<'_>) -> 
             Some(own) => patch.test(STEPS, own.clone()),
             None => return Err(format!("{} has no steps of its own to follow.", w.key.name)),
         },
-        PlanStrategy::Canary(_) | PlanStrategy::Rolling(_) => patch.add(STEPS, steps(plan)),
+        PlanStrategy::Canary(_) | PlanStrategy::Rolling(_) => {
+            patch.add(STEPS, steps(plan, w.header_route.as_deref()))
+        }
     };
     patch = mark(patch, facts, attempt, new)?;
     if let Some(window) = facts.window.as_deref() {

@@ -13,7 +13,7 @@ async fn exact_weights_through_the_controllers_plugin_and_one_press_back() {
     let world = World::with(Strategy::Gateway).await;
     let replica = world.replica("a");
     let people = people(&replica.control).await;
-    let steps = "[{weight: 7, bake: 1s}, {weight: 33, gates: [{approval: on-call}]}, {weight: 100}]";
+    let steps = "[{weight: 7, bake: 1s, scale: 2, header: {name: X-Canary, value: always}}, {weight: 33, gates: [{approval: on-call}]}, {weight: 100}]";
     let plan = world.plan("1.1.0", steps);
     let checked = replica.control.check_plan(&people.manager, &plan).await.unwrap();
     assert_eq!((checked.errors, checked.warnings), (vec![], vec![]));

@@ -5,9 +5,11 @@ pub mod diff;
 mod follow;
 pub mod reach;
 pub mod read;
+mod told;
 mod write;
 
 pub use follow::Follow;
+pub use told::Told;
 
 use crate::canonical;
 use crate::ids::Digest;
@@ -112,7 +114,7 @@ pub struct Rolling {
 
 impl Rolling {
     pub fn new(bake: Span, gates: Vec<Gate>) -> Self {
-        Self { step: Step { weight: 100, bake, gates } }
+        Self { step: Step { weight: 100, bake, gates, ..Step::default() } }
     }
     pub fn step(&self) -> &Step {
         &self.step
@@ -164,7 +166,7 @@ impl BlueGreen {
 
     /// Bake and gates before the switch, and after it.
     pub fn new(preview: (Span, Vec<Gate>), after: (Span, Vec<Gate>)) -> Self {
-        let step = |weight, (bake, gates)| Step { weight, bake, gates };
+        let step = |weight, (bake, gates)| Step { weight, bake, gates, ..Step::default() };
         Self { steps: [step(0, preview), step(100, after)] }
     }
     pub fn preview(&self) -> &Step {
@@ -199,7 +201,7 @@ impl From<BlueGreen> for BlueGreenDocument {
 }
 
 /// One step: a share of traffic, how long it bakes, and what must open before the next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Percent of users' traffic that the new version may carry, rising from step to step; the last is 100. A canary
@@ -209,6 +211,20 @@ pub struct Step {
     pub bake: Span,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
+    /// Pods of the new version, where they are not left to the weight: more to be sure, or fewer to save some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<u16>,
+    /// Whose requests go to the new version whatever the weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Header>,
+}
+
+/// A request header and the one value that is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Header {
+    pub name: String,
+    pub value: String,
 }
 
 impl Step {

@@ -138,6 +138,10 @@ pub fn route(w: &Workload, good: &str) -> Route {
                 "The update is at its preview: users are on the known-good pods, and stay there.".into()
             } else if fast {
                 "The update is in flight: the known-good pods are running, only the traffic moves.".into()
+            } else if w.router.is_some() {
+                "The update is in flight, and known-good pods were taken away as the weight rose (dynamicStableScale): it \
+                 falls as they start again."
+                    .into()
             } else {
                 "The update is in flight, and pods carry the weight: it falls as known-good pods start."
                     .into()

@@ -215,6 +215,12 @@ pub struct Workload {
     pub weights: Option<Weights>,
     /// A traffic router is configured, in words: `nginx (Ingress web)`, `Istio (VirtualService web)`, `Gateway API (HTTPRoute web)`.
     pub router: Option<String>,
+    /// The router can send requests by a header.
+    #[serde(default)]
+    pub routes_headers: bool,
+    /// A route that the controller may add for it: the first of `trafficRouting.managedRoutes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header_route: Option<String>,
     /// The controller has told the router these weights, and the router does not have them yet. Only where it looks (ALB).
     #[serde(default)]
     pub unverified: bool,

@@ -129,6 +129,21 @@ pub struct StepSchema {
     /// What must be open before the next step.
     #[schema(required = false)]
     pub gates: Vec<GateSchema>,
+    /// Pods of the new version at this step, where they are not left to the weight. A Rollout behind a traffic router only.
+    #[schema(minimum = 1, maximum = 10_000)]
+    pub scale: Option<u16>,
+    /// Requests with this header go to the new version whatever the weight. Where the Rollout's router can.
+    pub header: Option<HeaderSchema>,
+}
+
+/// A request header, and the exact value that is meant.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanHeader)]
+pub struct HeaderSchema {
+    #[schema(max_length = 40)]
+    pub name: String,
+    #[schema(max_length = 128)]
+    pub value: String,
 }
 
 /// `"analysis"`, or `{"approval": "on-call"}`.

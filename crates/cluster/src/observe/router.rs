@@ -59,6 +59,16 @@ fn within<'a>(router: &str, kind: &str, names: impl Iterator<Item = &'a str>) ->
     if names.is_empty() { router.to_owned() } else { format!("{router} ({kind} {})", names.join(", ")) }
 }
 
+/// Whether it can send requests by a header: the controller takes such a step for these only.
+pub(super) fn routes_headers(routing: &BTreeMap<String, Value>) -> bool {
+    ["istio", "alb", "apisix", "plugins"].iter().any(|key| routing.get(*key).is_some_and(Value::is_object))
+}
+
+/// The first route that the controller may add to a router.
+pub(super) fn managed(routing: &BTreeMap<String, Value>) -> Option<String> {
+    routing.get("managedRoutes")?[0]["name"].as_str().map(str::to_owned)
+}
+
 /// What its weights are counted to, where that is not 100.
 pub(super) fn total(routing: &BTreeMap<String, Value>) -> Option<i64> {
     routing

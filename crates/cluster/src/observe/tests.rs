@@ -220,6 +220,23 @@ fn every_router_is_named_with_what_it_writes() {
 }
 
 #[test]
+fn a_header_route_needs_a_router_that_can_and_a_name_that_its_owner_gave() {
+    let of = |routing| {
+        let w = read(
+            &changed(healthy(), json!({"spec": {"strategy": {"canary": {"trafficRouting": routing}}}})),
+            &[],
+        );
+        (w.routes_headers, w.header_route)
+    };
+    let named = json!([{"name": "by-header"}, {"name": "other"}]);
+    assert_eq!(of(json!({"managedRoutes": named})), (false, Some("by-header".to_owned())), "nginx");
+    let istio = json!({"nginx": null, "istio": {"virtualService": {"name": "web"}}, "managedRoutes": named});
+    assert_eq!(of(istio), (true, Some("by-header".to_owned())));
+    assert_eq!(of(json!({"nginx": null, "alb": {"ingress": "web"}})), (true, None));
+    assert_eq!(of(json!({"nginx": null, "plugins": {"acme/router": {}}, "managedRoutes": []})), (true, None));
+}
+
+#[test]
 fn weights_are_percents_of_what_the_router_counts_to_and_unverified_until_it_has_them() {
     let routing = json!({"spec": {"strategy": {"canary": {"trafficRouting": {"maxTrafficWeight": 1000}}}},
         "status": {"canary": {"weights": {"canary": {"weight": 25}, "stable": {"weight": 975}, "verified": false}}}});

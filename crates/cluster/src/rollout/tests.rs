@@ -58,11 +58,11 @@ fn deploy_to(facts: &Facts, plan: &Plan) -> Result<Value, String> {
 fn each_weight_but_a_free_last_one_is_followed_by_a_pause_without_end() {
     let pause = json!({"pause": {}});
     assert_eq!(
-        steps(&plan(json!({}), json!([{"weight": 5}, {"weight": 25, "bake": "1m"}, {"weight": 100}]))),
+        steps(&plan(json!({}), json!([{"weight": 5}, {"weight": 25, "bake": "1m"}, {"weight": 100}])), None),
         json!([{"setWeight": 5}, pause, {"setWeight": 25}, pause, {"setWeight": 100}])
     );
     for held in [json!({"weight": 100, "bake": "1m"}), json!({"weight": 100, "gates": ["analysis"]})] {
-        assert_eq!(steps(&plan(json!({}), json!([held]))), json!([{"setWeight": 100}, pause]));
+        assert_eq!(steps(&plan(json!({}), json!([held])), None), json!([{"setWeight": 100}, pause]));
     }
 }
 

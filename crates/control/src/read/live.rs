@@ -268,21 +268,24 @@ fn steps(release: &Release, plan: &Plan, verdict: Option<&Verdict>, now: DateTim
             (view.state, view.words) = (StepState::Passed, view.words.replace("skipped", "promoted"));
         }
         let stands = release.step == Some(i) && release.step_since.is_some();
-        view.gates.extend(plan.own_steps(i).map(|own| own_steps(own, view.state, stands)));
+        view.gates
+            .extend(plan.own_steps(i).map(|own| by_controller("Its own steps", own, view.state, stands)));
+        view.gates
+            .extend(plan.asks(i).map(|asks| by_controller("Beside the weight", asks, view.state, stands)));
         view
     };
     plan.steps().iter().enumerate().map(view).collect()
 }
 
-/// What the controller does by itself on the way to a step.
-fn own_steps(own: String, step: StepState, stands: bool) -> GateView {
+/// What the controller does on the way to a step, beside its weight.
+fn by_controller(name: &str, figure: String, step: StepState, stands: bool) -> GateView {
     let state = match step {
         StepState::Here if stands => GateState::Waiting,
         StepState::Passed | StepState::Skipped => GateState::Passed,
         StepState::Here => GateState::Running,
         StepState::Held | StepState::Closed => GateState::Closed,
     };
-    GateView { kind: "steps".to_owned(), name: "Its own steps".to_owned(), state, figure: own, note: None }
+    GateView { kind: "steps".to_owned(), name: name.to_owned(), state, figure, note: None }
 }
 
 fn step_view(

@@ -292,7 +292,8 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
     let weight = if w.in_flight() { w.canary_share() } else { 100 };
     let to_version = version_of(&good.images);
     let target = w.revision(&good.hash);
-    let (ready, desired) = target.map_or((0, 0), |r| (r.ready, r.desired));
+    // What it was scaled down to is not what it will need.
+    let (ready, desired) = target.map_or((0, w.replicas), |r| (r.ready, r.desired.max(w.replicas)));
     let mut steps = Vec::new();
     for call in &route.calls {
         match call {

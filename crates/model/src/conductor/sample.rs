@@ -29,7 +29,7 @@ pub(crate) fn images(image: &str) -> BTreeMap<String, String> {
 }
 
 pub(crate) fn step(weight: u8, bake: u64, gates: &[Gate]) -> Step {
-    Step { weight, bake: Span(bake), gates: gates.to_vec() }
+    Step { weight, bake: Span(bake), gates: gates.to_vec(), ..Step::default() }
 }
 
 pub(crate) fn plan(steps: Vec<Step>) -> Plan {
@@ -153,6 +153,8 @@ pub(crate) fn healthy() -> Workload {
         workload_ref: false,
         source: None,
         dynamic_stable_scale: false,
+        routes_headers: false,
+        header_route: None,
         weight_total: None,
         unverified: false,
         restarting: None,

@@ -36,7 +36,7 @@ struct Leg {
 
 impl Follow {
     pub fn new(bake: Span, gates: Vec<Gate>) -> Self {
-        let asked = Step { weight: 100, bake, gates };
+        let asked = Step { weight: 100, bake, gates, ..Step::default() };
         Self { steps: vec![asked.clone()], asked, legs: Vec::new() }
     }
 
@@ -71,7 +71,7 @@ impl Follow {
             }
         }
         legs.push(Leg { words, pause: None, stands: 100 });
-        steps.push(Step { weight: 100, bake: Span::ZERO, gates: Vec::new() });
+        steps.push(Step { weight: 100, ..Step::default() });
         Self { asked: self.asked.clone(), legs, steps }
     }
 }
@@ -135,11 +135,17 @@ impl Plan {
     }
 
     /// Index in the Rollout's steps of the pause at which the plan's step `i` stands. A step of a plan that holds the
-    /// weights is a weight and a pause; one that is followed without a pause ends with the Rollout's steps.
+    /// weights is a weight and a pause, and what else it asks for; one that is followed without a pause ends with the
+    /// Rollout's steps.
     pub fn pause_of(&self, i: usize) -> i32 {
         match self.follows() {
             Some(follow) => follow.legs.get(i).and_then(|leg| leg.pause).unwrap_or(i32::MAX),
-            None => i32::try_from(i).unwrap_or(i32::MAX / 4).saturating_mul(2).saturating_add(1),
+            None => {
+                let before = i32::try_from(i).unwrap_or(i32::MAX / 4).saturating_mul(2).saturating_add(1);
+                before.saturating_add(
+                    (0..self.steps().len()).take_while(|j| *j <= i).map(|j| self.extras(j)).sum(),
+                )
+            }
         }
     }
 

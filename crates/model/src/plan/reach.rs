@@ -16,6 +16,7 @@ pub fn check(plan: &Plan, workload: &Workload) -> (Vec<FieldError>, Vec<FieldErr
         return (errors, warnings);
     }
     images(plan, workload, &mut errors, &mut warnings);
+    super::told::check(plan, workload, &mut errors, &mut warnings);
     if workload.strategy == Strategy::Rolling && plan.drives() == Strategy::Canary {
         let (unreachable, inexact) = super::beside::check(plan, workload);
         errors.extend(unreachable);

@@ -32,7 +32,9 @@ pub(super) fn yaml(plan: &Plan) -> String {
                     4,
                     &format!(
                         "- {{{}}}",
-                        [vec![format!("weight: {}", step.weight)], waits(step)].concat().join(", ")
+                        [vec![format!("weight: {}", step.weight)], waits(step), asks(step)]
+                            .concat()
+                            .join(", ")
                     ),
                 );
             }
@@ -108,6 +110,15 @@ fn waits(step: &Step) -> Vec<String> {
         parts.push(format!("gates: [{}]", gates.join(", ")));
     }
     parts
+}
+
+/// What it asks for beside its weight.
+fn asks(step: &Step) -> Vec<String> {
+    let scale = step.scale.map(|pods| format!("scale: {pods}"));
+    let header = step.header.as_ref();
+    let header =
+        header.map(|h| format!("header: {{name: {}, value: {}}}", scalar(&h.name), scalar(&h.value)));
+    scale.into_iter().chain(header).collect()
 }
 
 #[derive(Default)]

@@ -3,13 +3,17 @@
 use super::parts::{sentence, span};
 use super::tree::Node;
 use super::walk::Walk;
-use crate::plan::{Analysis, BlueGreen, Gate, Step};
+use crate::plan::{Analysis, BlueGreen, Gate, Header, Step};
 use crate::role::Role;
 use crate::span::Span;
 
 const MOST_STEPS: usize = 20;
 /// Longest bake: 7 days.
 const LONGEST_BAKE: u64 = 7 * 86_400;
+const MOST_PODS: i64 = 10_000;
+/// Lengths in bytes that every router takes: an ALB's names have 40, its values 128.
+const LONGEST_NAME: usize = 40;
+const LONGEST_VALUE: usize = 128;
 
 pub(super) fn steps(walk: &mut Walk, path: &str, node: &Node) -> Option<Vec<Step>> {
     let items = walk.list(path, node)?;
@@ -47,7 +51,23 @@ pub(super) fn steps(walk: &mut Walk, path: &str, node: &Node) -> Option<Vec<Step
             let words = "The last weight must be 100: a release ends with all traffic. Add `{weight: 100}`.";
             walk.error(format!("{path}.weight"), words);
         }
-        steps.push(Step { weight, bake: read.bake, gates: read.gates });
+        if i + 1 == items.len() {
+            for key in
+                [read.scale.map(|_| "scale"), read.header.as_ref().map(|_| "header")].into_iter().flatten()
+            {
+                let words = format!(
+                    "At the last step every pod and every user is on the new version. Remove `{key}`."
+                );
+                walk.error(format!("{path}.{key}"), words);
+            }
+        }
+        steps.push(Step {
+            weight,
+            bake: read.bake,
+            gates: read.gates,
+            scale: read.scale,
+            header: read.header,
+        });
     }
     whole.then_some(steps)
 }
@@ -107,18 +127,48 @@ struct StepRead {
     weight: Option<u8>,
     bake: Span,
     gates: Vec<Gate>,
+    scale: Option<u16>,
+    header: Option<Header>,
 }
 
 fn step(walk: &mut Walk, path: &str, node: &Node) -> Option<StepRead> {
-    let s = walk.map(path, node, &["weight", "bake", "gates"])?;
+    let s = walk.map(path, node, &["weight", "bake", "gates", "scale", "header"])?;
     let weight = s.need(walk, "weight", "25").and_then(|(p, n)| walk.whole(&p, n, 1, 100));
     let bake = s.get("bake").map_or(Some(Span::ZERO), |(p, n)| span(walk, &p, n, 0, LONGEST_BAKE));
     let gates = s.get("gates").map_or_else(Vec::new, |(p, n)| gates(walk, &p, n));
+    let scale = s.get("scale").and_then(|(p, n)| walk.whole(&p, n, 1, MOST_PODS));
+    let header = s.get("header").and_then(|(p, n)| header(walk, &p, n));
     Some(StepRead {
         weight: weight.and_then(|w| u8::try_from(w).ok()),
         bake: bake.unwrap_or_default(),
         gates,
+        scale: scale.and_then(|n| u16::try_from(n).ok()),
+        header,
     })
+}
+
+fn header(walk: &mut Walk, path: &str, node: &Node) -> Option<Header> {
+    let map = walk.map(path, node, &["name", "value"])?;
+    let mut part = |key: &str, example: &str| {
+        let (path, node) = map.need(walk, key, example)?;
+        let said = walk.text(&path, node)?;
+        Some((path, said.to_owned()))
+    };
+    let (name, value) = (part("name", "X-Canary"), part("value", "yes"));
+    let ((at, name), (at_value, value)) = (name?, value?);
+    // The characters of a field name (RFC 9110, 5.1) that every router takes.
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(plain) {
+        let words =
+            format!("A header's name has letters, digits and `-`, at most {LONGEST_NAME}. Write `X-Canary`.");
+        walk.error(at, words);
+        return None;
+    }
+    if value.is_empty() || value.len() > LONGEST_VALUE {
+        walk.error(at_value, format!("A header's value has 1 to {LONGEST_VALUE} characters. Write `yes`."));
+        return None;
+    }
+    Some(Header { name, value })
 }
 
 fn gates(walk: &mut Walk, path: &str, node: &Node) -> Vec<Gate> {

@@ -2,8 +2,8 @@
 
 use super::{from_value, from_yaml};
 use crate::plan::{
-    Analysis, Approvals, BlueGreen, Canary, Change, Follow, Gate, Metadata, Plan, Rollback, Rolling, Spec,
-    Step, Strategy, Target,
+    Analysis, Approvals, BlueGreen, Canary, Change, Follow, Gate, Header, Metadata, Plan, Rollback, Rolling,
+    Spec, Step, Strategy, Target,
 };
 use crate::problem::Status;
 use crate::role::Role;
@@ -120,6 +120,33 @@ fn the_written_document_reads_as_people_think() {
             expire: 1d
           window: business-hours
     "#);
+}
+
+#[test]
+fn a_step_may_ask_for_pods_and_for_the_users_of_a_header() {
+    let asking = |what: &str| with("{weight: 25, bake: 5m", &format!("{{weight: 25, {what}, bake: 5m"));
+    let plan = from_yaml(&asking("scale: 3, header: {name: X-Canary, value: 'yes'}")).unwrap().plan;
+    let header = Header { name: "X-Canary".into(), value: "yes".into() };
+    assert_eq!((plan.steps()[1].scale, &plan.steps()[1].header), (Some(3), &Some(header)));
+    assert_eq!(from_yaml(&plan.to_yaml()).unwrap().plan.digest(), plan.digest());
+    assert!(
+        plan.to_yaml().contains(r#", scale: 3, header: {name: X-Canary, value: yes}}"#),
+        "{}",
+        plan.to_yaml()
+    );
+    assert_ne!(plan.digest(), from_yaml(EXAMPLE).unwrap().plan.digest(), "it is approved with the rest");
+    for (what, field) in [
+        ("scale: 0", "scale"),
+        ("scale: many", "scale"),
+        ("header: {name: X-Canary}", "header.value"),
+        ("header: {name: 'X Canary', value: a}", "header.name"),
+        ("header: {name: X-Canary, value: ''}", "header.value"),
+    ] {
+        let found = fault(&asking(what)).0;
+        assert_eq!(found, format!("spec.strategy.canary.steps[1].{field}"), "{what}");
+    }
+    let last = fault(&with("{weight: 100}", "{weight: 100, scale: 3}"));
+    assert!(last.1.contains("Remove `scale`"), "{last:?}");
 }
 
 #[test]
@@ -366,7 +393,7 @@ prop_compose! {
             1 => Strategy::Rolling(Rolling::new(Span(bakes[0]), gates_of(gates[0] & 2))),
             2 => Strategy::Follow(Follow::new(Span(bakes[0]), gates_of(gates[0]))),
             _ => Strategy::Canary(Canary { steps: weights.into_iter().chain([100]).zip(&bakes).zip(&gates)
-                .map(|((weight, bake), g)| Step { weight, bake: Span(*bake), gates: gates_of(*g) })
+                .map(|((weight, bake), g)| Step { weight, bake: Span(*bake), gates: gates_of(*g), ..Step::default() })
                 .collect() }),
         };
         Plan {
@@ -433,7 +460,8 @@ fn a_rolling_update_is_read_written_and_read_again() {
     let with = with_strategy;
     let plan = from_yaml(&with("rolling: {bake: 5m, gates: [{approval: on-call}]}")).unwrap().plan;
     assert_eq!(plan.drives(), crate::workload::Strategy::Rolling);
-    let step = Step { weight: 100, bake: Span(300), gates: vec![Gate::Approval(Role::OnCall)] };
+    let step =
+        Step { weight: 100, bake: Span(300), gates: vec![Gate::Approval(Role::OnCall)], ..Step::default() };
     assert_eq!(plan.steps(), [step]);
     let again = from_yaml(&plan.to_yaml()).unwrap().plan;
     assert_eq!((again.digest(), &again), (plan.digest(), &plan));
@@ -452,7 +480,10 @@ fn a_rolling_update_is_read_written_and_read_again() {
 fn a_rollouts_own_steps_are_followed_with_a_bake_and_gates() {
     let plan = from_yaml(&with_strategy("follow: {bake: 5m, gates: [analysis]}")).unwrap().plan;
     assert_eq!(plan.drives(), crate::workload::Strategy::Canary);
-    assert_eq!(plan.steps(), [Step { weight: 100, bake: Span(300), gates: vec![Gate::Analysis] }]);
+    assert_eq!(
+        plan.steps(),
+        [Step { weight: 100, bake: Span(300), gates: vec![Gate::Analysis], ..Step::default() }]
+    );
     assert_eq!(plan.step_title(0), "Its own steps");
     let again = from_yaml(&plan.to_yaml()).unwrap().plan;
     assert_eq!((again.digest(), &again), (plan.digest(), &plan));
@@ -470,8 +501,9 @@ fn a_blue_green_release_is_two_steps_and_either_may_be_left_out() {
     let plan =
         read("blueGreen: {preview: {bake: 2m, gates: [{approval: on-call}]}, after: {bake: 10m}}").plan;
     assert_eq!(plan.drives(), crate::workload::Strategy::BlueGreen);
-    let preview = Step { weight: 0, bake: Span(120), gates: vec![Gate::Approval(Role::OnCall)] };
-    assert_eq!(plan.steps(), [preview, Step { weight: 100, bake: Span(600), gates: vec![] }]);
+    let preview =
+        Step { weight: 0, bake: Span(120), gates: vec![Gate::Approval(Role::OnCall)], ..Step::default() };
+    assert_eq!(plan.steps(), [preview, Step { weight: 100, bake: Span(600), ..Step::default() }]);
     assert_eq!([plan.step_name(0), plan.step_name(1)], ["Preview", "After the switch"]);
     let written = plan.to_yaml();
     let both =
