@@ -147,11 +147,7 @@ fn write_plan(p: &ServicePage) -> AnyView {
     .into_any()
 }
 
-/// Only a Rollout has a restart of its own.
 fn restart_opener(p: &ServicePage) -> AnyView {
-    if p.row.key.kind == Kind::Deployment {
-        return nothing();
-    }
     if !p.restart.allowed {
         return view! {
             <button class="btn" type="button" aria-disabled="true" aria-describedby="why-not">{icon("play")}"Restart"</button>
@@ -203,10 +199,8 @@ fn place_of(p: &ServicePage) -> Vec<(&'static str, String)> {
 
 /// Why some deeds are not possible.
 fn reasons(p: &ServicePage) -> AnyView {
-    let restart = (p.row.key.kind == Kind::Rollout).then_some(("Restart", &p.restart));
-    let list = [("New plan", &p.write_plan), ("ROLL BACK", &p.roll_back)]
+    let list = [("New plan", &p.write_plan), ("ROLL BACK", &p.roll_back), ("Restart", &p.restart)]
         .into_iter()
-        .chain(restart)
         .filter(|(_, deed)| !deed.allowed)
         .filter_map(|(label, deed)| deed.why_not.clone().map(|why| (label, why)))
         .map(|(label, why)| view! { <span><b>{label}</b>": "{why}" "</span> })

@@ -3,14 +3,17 @@
 //! Kubernetes has no rollback of its own: going back is writing the old template. While `spec.paused` is set
 //! the API server takes a template and nothing happens, so both go in one patch.
 
-use crate::driver::{Driver, Incoming, Request, Requests, Seen, mark};
+use crate::driver::{Driver, Incoming, Request, Requests, Seen, at_rest, mark, second};
 use crate::observe::{ATTEMPT, Facts};
 use crate::patch::{Patch, annotation};
 use crate::rollout::images;
 use crate::{front, httproute, splitter};
+use chrono::{DateTime, Utc};
 use model::AttemptId;
+use model::known_good::RESTARTED_AT;
 use model::release::KnownGood;
 use model::rollback::Call;
+use serde_json::{Value, json};
 
 /// The annotation in which the controller numbers the revision it has made last.
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -55,6 +58,26 @@ impl Driver for Rolling {
 
     fn restore(&self, _: &Seen<'_>, _: &AttemptId, _: &KnownGood) -> Requests {
         Ok(Vec::new())
+    }
+
+    /// As `kubectl rollout restart` does it: a mark in the template, for which it rolls out anew.
+    fn restart(&self, seen: &Seen<'_>, attempt: &AttemptId, at: DateTime<Utc>) -> Requests {
+        let (w, facts) = (seen.workload, seen.facts);
+        at_rest(w)?;
+        if w.spec_paused {
+            return Err(format!("{} is paused in the cluster (spec.paused). Resume it first.", w.key.name));
+        }
+        let mut patch = Patch::new();
+        if let Some(revision) = facts.revision {
+            patch = patch.test(&annotation(REVISION), revision.to_string());
+        }
+        if !facts.template_annotated {
+            let all = "/spec/template/metadata/annotations";
+            patch = patch.test(all, Value::Null).add(all, json!({}));
+        }
+        let mark = annotation(RESTARTED_AT).replacen("/metadata", "/spec/template/metadata", 1);
+        patch = patch.add(&mark, second(at)).annotate(facts.annotated, &[(ATTEMPT, &attempt.0)]);
+        Ok(vec![Request::marked(&w.key, patch)])
     }
 
     fn ways_back(&self) -> &'static [Call] {

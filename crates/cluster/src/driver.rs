@@ -164,14 +164,7 @@ pub(crate) trait Driver: Sync {
     fn restore(&self, seen: &Seen<'_>, attempt: &AttemptId, good: &KnownGood) -> Requests;
 
     /// Replaces the pods that are older than `at` by others of the same version.
-    fn restart(&self, seen: &Seen<'_>, attempt: &AttemptId, at: DateTime<Utc>) -> Requests {
-        let _ = (attempt, at);
-        self.cannot(
-            seen,
-            "is restarted by a change of its template, which would count as a new version. If that is what you want, \
-             use kubectl rollout restart",
-        )
-    }
+    fn restart(&self, seen: &Seen<'_>, attempt: &AttemptId, at: DateTime<Utc>) -> Requests;
 
     /// Every call that a rollback may take, to be tried when it is rehearsed.
     fn ways_back(&self) -> &'static [Call];
@@ -192,6 +185,22 @@ pub(crate) trait Driver: Sync {
     fn cannot(&self, seen: &Seen<'_>, why: &str) -> Requests {
         Err(format!("{} is {}: it {why}.", seen.workload.key.name, self.name()))
     }
+}
+
+/// What is restarted is one version, and stays that.
+///
+/// # Errors
+/// In words, in the middle of an update.
+pub(crate) fn at_rest(w: &Workload) -> Result<(), String> {
+    if w.in_flight() || w.abort {
+        return Err(format!("{} is in the middle of an update. Restart it when that has ended.", w.key.name));
+    }
+    Ok(())
+}
+
+/// As Kubernetes writes a time.
+pub(crate) fn second(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
 /// The driver for a workload as it is, and for what the plan asks of it where it is the plan that decides.

@@ -64,6 +64,8 @@ pub(crate) struct Facts {
     pub revision: Option<i64>,
     /// Of a Deployment's template: equal to that of the ReplicaSet made from it.
     pub print: u64,
+    /// The annotations of a Deployment's template are there: a patch need not make them.
+    pub template_annotated: bool,
 }
 
 /// What is kept of a ReplicaSet.
@@ -307,7 +309,7 @@ pub(crate) fn rollout(cluster: &str, r: raw::Rollout) -> Facts {
 /// Reads a Deployment.
 pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
     let (meta, spec, status) = (d.metadata, d.spec, d.status);
-    let raw::Printed { template, print } = spec.template;
+    let raw::Printed { template, print, annotated } = spec.template;
     let wanted = spec.replicas.unwrap_or(1);
     let condition = |kind: &str| status.conditions.iter().find(|c| c.kind == kind);
     let overdue = condition("Progressing").filter(|c| c.reason == "ProgressDeadlineExceeded");
@@ -352,6 +354,7 @@ pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
         labels: template.metadata.labels,
         print,
         split: split(&meta).map(Box::new),
+        template_annotated: annotated,
         twin_of: meta.labels.get(TWIN).filter(|name| **name == meta.name).and_then(|_| {
             let owner = meta.owner_references.iter().find(|o| o.kind == "Deployment")?;
             Some(owner.uid.as_str().into())
@@ -376,6 +379,7 @@ fn facts(cluster: &str, kind: Kind, meta: &raw::Meta) -> Facts {
         deadline: 600,
         revision: None,
         print: 0,
+        template_annotated: false,
     }
 }
 

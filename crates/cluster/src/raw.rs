@@ -103,6 +103,8 @@ pub(crate) struct Printed {
     pub template: Template,
     /// Equal for equal templates, whatever hash a controller has put among their labels.
     pub print: u64,
+    /// `metadata.annotations` is there.
+    pub annotated: bool,
 }
 
 impl<'de> Deserialize<'de> for Printed {
@@ -115,9 +117,10 @@ impl<'de> Deserialize<'de> for Printed {
                 labels.remove("pod-template-hash");
             }
         }
+        let annotated = value.pointer("/metadata/annotations").is_some_and(Value::is_object);
         let mut print = DefaultHasher::new();
         value.hash(&mut print);
-        Ok(Self { template: template.unwrap_or_default(), print: print.finish() })
+        Ok(Self { template: template.unwrap_or_default(), print: print.finish(), annotated })
     }
 }
 

@@ -5,7 +5,7 @@
 //! the operations seen on the real controller, Argo Rollouts v1.10.1.
 
 use crate::blue_green;
-use crate::driver::{Driver, Incoming, Request, Requests, Seen, mark};
+use crate::driver::{Driver, Incoming, Request, Requests, Seen, at_rest, mark, second};
 use crate::observe::{ATTEMPT, Facts, WINDOW};
 use crate::patch::{Patch, annotation};
 use chrono::{DateTime, Utc};
@@ -74,14 +74,8 @@ impl Driver for Steps {
 
     fn restart(&self, seen: &Seen<'_>, attempt: &AttemptId, at: DateTime<Utc>) -> Requests {
         let w = seen.workload;
-        if w.in_flight() || w.abort {
-            return Err(format!(
-                "{} is in the middle of an update. Restart it when that has ended.",
-                w.key.name
-            ));
-        }
-        let at = at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-        let patch = Patch::new().add("/spec/restartAt", at);
+        at_rest(w)?;
+        let patch = Patch::new().add("/spec/restartAt", second(at));
         let patch = patch.annotate(seen.facts.annotated, &[(ATTEMPT, &attempt.0)]);
         Ok(vec![Request::marked(&w.key, patch)])
     }

@@ -16,6 +16,7 @@ use crate::patch::{Patch, annotation};
 use crate::rollout::{images, with_images};
 use crate::send::Part;
 use crate::{deployment, front, httproute, splitter};
+use chrono::{DateTime, Utc};
 use model::AttemptId;
 use model::plan::Plan;
 use model::release::KnownGood;
@@ -127,6 +128,10 @@ impl Driver for Beside {
 
     fn restore(&self, _: &Seen<'_>, _: &AttemptId, _: &KnownGood) -> Requests {
         Ok(Vec::new())
+    }
+
+    fn restart(&self, seen: &Seen<'_>, attempt: &AttemptId, at: DateTime<Utc>) -> Requests {
+        deployment::Rolling.restart(seen, attempt, at)
     }
 
     fn ways_back(&self) -> &'static [Call] {

@@ -218,7 +218,8 @@ impl Control {
         if let Some(record) = model::known_good::way_back(records, w)
             && let Some(good) = self.good_of(&told, record, w).await?
         {
-            let deployed = records.iter().filter(|r| r.hash == record.hash && r.came == Came::Forward);
+            let deployed =
+                records.iter().filter(|r| r.hash == record.hash && !matches!(r.came, Came::Back { .. }));
             return Ok(Some(WayBack { good, since: deployed.map(|r| r.at).min(), further }));
         }
         let found = cluster.way_back(&w.key).await.or_problem()?;

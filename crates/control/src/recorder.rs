@@ -10,7 +10,7 @@ use crate::{Control, read_lock};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use model::audit::NewEvent;
-use model::known_good::{Came, unrecorded};
+use model::known_good::{Came, is_restart, path, unrecorded};
 use model::release::KnownGood;
 use model::workload::{Key, Workload, version_of};
 use model::{Actor, Problem};
@@ -38,6 +38,13 @@ struct Settling {
     hash: String,
     since: DateTime<Utc>,
     not_before: DateTime<Utc>,
+}
+
+/// A version that has settled, and what leads back to it.
+struct Found<'a> {
+    due: &'a Due,
+    good: KnownGood,
+    came: Came,
 }
 
 /// A version that has settled.
@@ -94,17 +101,17 @@ impl Control {
             }
             let mut found = Vec::new();
             for some in batch.chunks(READS) {
-                let read = join_all(some.iter().map(|due| self.template_of(due))).await;
-                for (due, good) in some.iter().zip(read) {
-                    match (good, settling.get_mut(&due.workload.key)) {
-                        (Some(good), _) => found.push((due, good)),
+                let read = join_all(some.iter().map(|due| self.told_apart(due))).await;
+                for (due, one) in some.iter().zip(read) {
+                    match (one, settling.get_mut(&due.workload.key)) {
+                        (Some(one), _) => found.push(one),
                         (None, Some(later)) => later.not_before = self.now_utc() + RETRY,
                         (None, None) => {}
                     }
                 }
             }
             // What somebody put back is told by itself, not as one of many.
-            let put_back = |(due, _): &(&Due, KnownGood)| matches!(due.came, Came::Back { .. });
+            let put_back = |one: &Found<'_>| matches!(one.came, Came::Back { .. });
             let (back, deployed): (Vec<_>, Vec<_>) = found.into_iter().partition(put_back);
             self.record_known_good(&deployed).await?;
             for one in &back {
@@ -170,7 +177,20 @@ impl Control {
         }
     }
 
-    async fn record_known_good(&self, found: &[(&Due, KnownGood)]) -> Result<(), Problem> {
+    /// Read, and told from the version before it: a restart makes no other version.
+    async fn told_apart<'a>(&self, due: &'a Due) -> Option<Found<'a>> {
+        let good = self.template_of(due).await?;
+        let told = self.told(&due.workload.key).await;
+        let before = match (&due.came, path(&told.records).last()) {
+            (Came::Forward, Some(top)) => self.good_of(&told, top, &due.workload).await.ok()?,
+            _ => None,
+        };
+        let restarted = before.is_some_and(|before| is_restart(&before.template, &good.template));
+        let came = if restarted { Came::Restarted } else { due.came.clone() };
+        Some(Found { due, good, came })
+    }
+
+    async fn record_known_good(&self, found: &[Found<'_>]) -> Result<(), Problem> {
         if found.is_empty() {
             return Ok(());
         }
@@ -181,45 +201,48 @@ impl Control {
             return Ok(());
         }
         let mut recorded = Vec::new();
-        for (due, good) in found {
+        for one @ Found { due, good, came } in found {
             let key = &due.workload.key;
-            let new = NewKnownGood { key, good, came: &due.came, release: None, at };
+            let new = NewKnownGood { key, good, came, release: None, at };
             match tx.insert_known_good_after(&new, due.newest).await.or_problem()? {
-                Some(record) => recorded.push((*due, good, record)),
+                Some(record) => recorded.push((one, record)),
                 None => self.inner.known.hear(key.clone()),
             }
         }
         let Some((first, others)) = recorded.split_first() else { return Ok(()) };
-        let mut event = event(first.0, first.1, others.len(), at);
+        let mut event = event(first.0, others.len(), at);
         event.detail = serde_json::json!({
-            "workloads": recorded.iter().map(|(due, good, _)| {
-                serde_json::json!({ "workload": due.workload.key, "good": good.hash })
+            "workloads": recorded.iter().map(|(one, _)| {
+                serde_json::json!({ "workload": one.due.workload.key, "good": one.good.hash })
             }).collect::<Vec<_>>(),
         });
         failpoint::reach("recorder:commit");
         tx.commit(event).await.or_problem()?;
         failpoint::reach("recorder:committed");
-        for (due, good, record) in recorded {
-            self.remember_known_good(&due.workload.key, record, good);
+        for (one, record) in recorded {
+            self.remember_known_good(&one.due.workload.key, record, &one.good);
         }
         Ok(())
     }
 }
 
-fn event(due: &Due, good: &KnownGood, others: usize, at: DateTime<Utc>) -> NewEvent {
-    let w = &due.workload;
+fn event(one: &Found<'_>, others: usize, at: DateTime<Utc>) -> NewEvent {
+    let w = &one.due.workload;
     let actor = Actor::system("recorder");
     let action = "workload.known-good";
     if others > 0 {
         let words = format!("Recorded the present version of {} workloads as known good", others + 1);
         return NewEvent::new(at, &actor, action, words);
     }
-    let put_back = matches!(due.came, Came::Back { .. });
+    let how = match one.came {
+        Came::Forward => "is known good",
+        Came::Restarted => "was restarted, and is known good as before",
+        Came::Back { .. } => "was put back past Tidegate",
+    };
     let words = format!(
-        "{} {} {}: it has carried all traffic, healthy, for {} s",
+        "{} {} {how}: it has carried all traffic, healthy, for {} s",
         w.service,
-        version_of(&good.images),
-        if put_back { "was put back past Tidegate" } else { "is known good" },
+        version_of(&one.good.images),
         SETTLING.num_seconds()
     );
     let mut event = NewEvent::new(at, &actor, action, words);

@@ -15,7 +15,7 @@ impl Control {
     /// they are replaced is seen on the workload afterwards.
     ///
     /// # Errors
-    /// 403; 404; 409 during a release or another update, for a Deployment, or while the pods are being replaced already;
+    /// 403; 404; 409 during a release or another update, for a paused Deployment, or while the pods are being replaced already;
     /// 503 without a database or cluster.
     pub async fn restart(&self, actor: &Actor, key: &Key, reason: Option<String>) -> Result<(), Problem> {
         let reason = tidy(reason)?;
@@ -68,13 +68,6 @@ impl Control {
     fn may_restart(&self, actor: &Actor, w: &Workload) -> Result<(), Problem> {
         actor.require(Action::Restart, &w.environment)?;
         let no = |words: String| Err(Problem::conflict(words));
-        if w.key.kind == Kind::Deployment {
-            return no(
-                "A Deployment is restarted by a change of its template, which would count as a new version to go back \
-                 from. If that is what you want, use kubectl rollout restart."
-                    .into(),
-            );
-        }
         let driving = read_lock(&self.inner.active).values().find(|r| r.workload == w.key).map(|r| r.id);
         if let Some(id) = driving {
             return no(format!("Release {id} is under way. Restart it when that has ended."));
@@ -85,6 +78,9 @@ impl Control {
                 w.key.name
             ));
         }
+        if w.key.kind == Kind::Deployment && w.spec_paused {
+            return no(format!("{} is paused in the cluster (spec.paused). Resume it first.", w.key.name));
+        }
         if w.restarting.is_some() {
             return no("Its pods are being replaced already.".into());
         }
@@ -93,12 +89,16 @@ impl Control {
 
     /// For the page: may it be restarted, and what happens then.
     pub(crate) fn restart_view(&self, actor: &Actor, w: &Workload) -> (Deed, Vec<String>) {
+        let rolling = w.key.kind == Kind::Deployment;
         let mut does = vec![format!(
-            "The {} of {} are replaced by others of the same version, as many at a time as may be unavailable.",
+            "The {} of {} are replaced by others of the same version, {}.",
             pods(w),
-            w.stable_version()
+            w.stable_version(),
+            if rolling { "at its rolling pace" } else { "as many at a time as may be unavailable" }
         )];
-        if w.replicas == 1 {
+        if rolling && w.recreates {
+            does.push("All at once: users meet nothing until the new ones are ready.".to_owned());
+        } else if !rolling && w.replicas == 1 {
             does.push("It is the only one: users meet nothing until the new one is ready.".to_owned());
         }
         (crate::releases::deed(self.may_restart(actor, w)), does)

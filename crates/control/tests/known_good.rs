@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::{DEADLINE, People, Replica, World, people};
 use control::Clock;
 use kube::core::params::Patch;
+use model::release::KnownGood;
 use model::rollback::{Call, Pace};
 use model::workload::{Key, Kind, Phase, Workload};
 use model::{AttemptId, Status};
@@ -104,12 +105,44 @@ impl Past {
         self.known_good_of(&self.world.key(), version).await;
     }
 
+    /// A Deployment that keeps so many old ReplicaSets.
+    async fn mailer(&self, version: &str, history: u32) {
+        let image = format!("registry.example.com/shop/mailer:{version}");
+        let manifest = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "mailer", "namespace": self.world.namespace, "labels": {"app": "mailer"}},
+            "spec": {"replicas": 2, "revisionHistoryLimit": history, "selector": {"matchLabels": {"app": "mailer"}},
+                "template": {"metadata": {"labels": {"app": "mailer"}},
+                    "spec": {"containers": [{"name": "app", "image": image}]}}}});
+        self.world.sandbox.apply_yaml(&manifest.to_string()).await.unwrap();
+    }
+
+    /// As `kubectl rollout restart` does it.
+    async fn mailer_restarted_elsewhere(&self) {
+        let client = self.world.sandbox.admin().await.unwrap();
+        let kind = kube::core::GroupVersionKind::gvk("apps", "v1", "Deployment");
+        let kind = kube::api::ApiResource::from_gvk(&kind);
+        let all: kube::Api<kube::api::DynamicObject> =
+            kube::Api::namespaced_with(client, &self.world.namespace, &kind);
+        let mark = json!({"kubectl.kubernetes.io/restartedAt": Utc::now().to_rfc3339()});
+        let patch = json!({"spec": {"template": {"metadata": {"annotations": mark}}}});
+        all.patch("mailer", &kube::api::PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
     async fn known_good_of(&self, key: &Key, version: &str) {
+        let of = |good: &KnownGood| model::workload::version_of(&good.images) == version;
+        self.on_record(key, version, of).await;
+    }
+
+    async fn recorded(&self, key: &Key, hash: &str) {
+        self.on_record(key, hash, |good| good.hash == hash).await;
+    }
+
+    async fn on_record(&self, key: &Key, what: &str, is: impl Fn(&KnownGood) -> bool) {
         let mut heard = self.replica.control.subscribe();
         let recorded = async {
             loop {
                 let newest = self.store.known_good(key).await.unwrap();
-                if newest.is_some_and(|good| model::workload::version_of(&good.images) == version) {
+                if newest.as_ref().is_some_and(&is) {
                     return;
                 }
                 self.time.skip(31);
@@ -117,7 +150,7 @@ impl Past {
             }
         };
         let recorded = tokio::time::timeout(DEADLINE, recorded).await;
-        assert!(recorded.is_ok(), "{version} is not on record");
+        assert!(recorded.is_ok(), "{what} is not on record");
     }
 
     async fn released(&self, version: &str) -> Arc<Workload> {
@@ -291,15 +324,7 @@ async fn a_deployment_goes_back_by_the_record_too() {
     let past = Past::new().await;
     let (world, key) =
         (&past.world, Key { kind: Kind::Deployment, name: "mailer".into(), ..past.world.key() });
-    let deployed = async |version: &str| {
-        let image = format!("registry.example.com/shop/mailer:{version}");
-        let manifest = json!({"apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "mailer", "namespace": world.namespace, "labels": {"app": "mailer"}},
-            "spec": {"replicas": 2, "revisionHistoryLimit": 0, "selector": {"matchLabels": {"app": "mailer"}},
-                "template": {"metadata": {"labels": {"app": "mailer"}},
-                    "spec": {"containers": [{"name": "app", "image": image}]}}}});
-        world.sandbox.apply_yaml(&manifest.to_string()).await.unwrap();
-    };
+    let deployed = async |version: &str| past.mailer(version, 0).await;
     let home = async |version: &str| {
         let is = |w: &Workload| {
             w.version() == version && model::known_good::carries_all(w).is_some() && w.revisions.len() == 1
@@ -318,6 +343,40 @@ async fn a_deployment_goes_back_by_the_record_too() {
     assert_eq!(home("2.0.0").await, first, "the very same pods");
     let again = past.replica.control.roll_back_workload(&past.people.on_call, &key, None, None).await;
     assert_eq!(again.unwrap_err().status, Status::Conflict);
+}
+
+/// By a press, and by `kubectl`: the same version under another hash, and nothing that a rollback would end at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_of_a_deployment_is_no_version_to_go_back_from() {
+    let past = Past::new().await;
+    let key = Key { kind: Kind::Deployment, name: "mailer".into(), ..past.world.key() };
+    let home = async |version: &str, not: &str| {
+        let is = |w: &Workload| {
+            let hash = model::known_good::carries_all(w).filter(|hash| *hash != not);
+            w.version() == version && hash.is_some() && w.ready == 2
+        };
+        past.world.cluster.wait_for(&key, DEADLINE, is).await.unwrap().stable_hash.clone().unwrap()
+    };
+    past.mailer("2.0.0", 10).await;
+    home("2.0.0", "").await;
+    past.known_good_of(&key, "2.0.0").await;
+    past.mailer("2.1.0", 10).await;
+    let second = home("2.1.0", "").await;
+    past.known_good_of(&key, "2.1.0").await;
+
+    let (control, on_call) = (&past.replica.control, &past.people.on_call);
+    control.restart(on_call, &key, Some("a leak".into())).await.unwrap();
+    let third = home("2.1.0", &second).await;
+    past.recorded(&key, &third).await;
+    past.mailer_restarted_elsewhere().await;
+    let fourth = home("2.1.0", &third).await;
+    past.recorded(&key, &fourth).await;
+
+    let page = control.service(&past.people.viewer, &key).await.unwrap();
+    assert_eq!(page.rollback.map(|p| p.to_version).as_deref(), Some("2.0.0"));
+    let pressed = control.roll_back_workload(on_call, &key, None, None).await.unwrap();
+    assert_eq!(pressed.to_version, "2.0.0");
+    home("2.0.0", &fourth).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

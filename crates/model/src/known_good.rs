@@ -6,12 +6,15 @@
 use crate::ids::AttemptId;
 use crate::workload::{Phase, Workload};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 /// How a version came to carry all traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Came {
     /// It was deployed: by a release of ours, or past Tidegate.
     Forward,
+    /// It is the version before it, with other pods: see [`is_restart`].
+    Restarted,
     /// A rollback of ours led to it.
     Back {
         /// Hash of the version that was left, where the controller had named it.
@@ -33,7 +36,8 @@ pub struct Record {
 /// The versions that lead to the present one, oldest first: what is left when each rollback has taken away what it
 /// took back. `records` are oldest first.
 ///
-/// A version that was deployed is put on top of the path, unless it is there already. A rollback cuts the path above
+/// A version that was deployed is put on top of the path, unless it is there already; one that was restarted takes the
+/// place of what it was before. A rollback cuts the path above
 /// the version it led to; where that one is not on the path, it takes the place of the version that was left.
 pub fn path(records: &[Record]) -> Vec<&Record> {
     let mut path: Vec<&Record> = Vec::new();
@@ -45,6 +49,9 @@ pub fn path(records: &[Record]) -> Vec<&Record> {
             let left = || path.iter().rposition(|r| Some(&r.hash) == from.as_ref());
             let keep = target.map(|i| i + 1).or_else(left).unwrap_or(path.len());
             path.truncate(keep);
+        }
+        if record.came == Came::Restarted {
+            path.pop();
         }
         if path.last().is_none_or(|top| top.hash != record.hash) {
             path.push(record);
@@ -147,6 +154,28 @@ pub fn plausible(records: &[Record], w: &Workload, hash: &str) -> bool {
     let created = w.revision(hash).map(|r| r.created);
     let older = first.zip(created).is_none_or(|(first, created)| created < first);
     older && !taken_back(records, hash)
+}
+
+/// The mark that `kubectl rollout restart` leaves in a template, for no other end than to make another ReplicaSet of it.
+pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// Two templates differ by nothing but a restart.
+pub fn is_restart(before: &Value, now: &Value) -> bool {
+    let bare = |template: &Value| {
+        let mut template = template.clone();
+        let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) else {
+            return template;
+        };
+        metadata.remove("creationTimestamp");
+        if let Some(notes) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            notes.remove(RESTARTED_AT);
+            if notes.is_empty() {
+                metadata.remove("annotations");
+            }
+        }
+        template
+    };
+    before != now && bare(before) == bare(now)
 }
 
 /// The hash of the one version that carries all of the workload's traffic, healthy; `None` while there is none.

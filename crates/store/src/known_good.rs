@@ -36,6 +36,7 @@ struct Row {
     hash: String,
     back: bool,
     left_hash: Option<String>,
+    restarted: bool,
 }
 
 impl Store {
@@ -64,7 +65,7 @@ impl Store {
     pub async fn known_good_records(&self, keys: &[Key], newest: i64) -> Result<Vec<Vec<Record>>> {
         let column = |of: fn(&Key) -> &str| keys.iter().map(|k| of(k).to_owned()).collect::<Vec<_>>();
         let sql = sqlx::query_as(
-            "select k.n, g.id, g.at, g.hash, g.back, g.left_hash
+            "select k.n, g.id, g.at, g.hash, g.back, g.left_hash, g.restarted
              from unnest($1::text[], $2::text[], $3::text[], $4::text[])
                  with ordinality as k (cluster, namespace, kind, name, n)
              cross join lateral (
@@ -81,7 +82,11 @@ impl Store {
         let mut found = vec![Vec::new(); keys.len()];
         for row in self.link().await?.all::<Row>(sql).await? {
             let place = usize::try_from(row.n - 1).ok().and_then(|i| found.get_mut(i));
-            let came = if row.back { Came::Back { from: row.left_hash } } else { Came::Forward };
+            let came = match (row.back, row.restarted) {
+                (true, _) => Came::Back { from: row.left_hash },
+                (false, true) => Came::Restarted,
+                (false, false) => Came::Forward,
+            };
             if let Some(records) = place {
                 records.push(Record { id: row.id, at: row.at, hash: row.hash, came });
             }
@@ -181,14 +186,14 @@ impl Tx {
         let NewKnownGood { key, good, came, release, at } = new;
         self.notify(format!("{TOPIC}{key}"));
         let left = match came {
-            Came::Forward => None,
+            Came::Forward | Came::Restarted => None,
             Came::Back { from } => from.as_deref(),
         };
         let document = document::to_text(*good).map_err(|why| self.refuse(why))?;
         let sql = sqlx::query_as(
-            "insert into known_good (cluster, namespace, kind, name, document, release, at, back, left_hash)
-             select $1, $2, $3, $4, $5::json, $6, $7, $8, $9
-             where $10 or $11 is not distinct from (
+            "insert into known_good (cluster, namespace, kind, name, document, release, at, back, left_hash, restarted)
+             select $1, $2, $3, $4, $5::json, $6, $7, $8, $9, $10
+             where $11 or $12 is not distinct from (
                  select max(id) from known_good
                  where cluster = $1 and namespace = $2 and kind = $3 and name = $4)
              returning id",
@@ -202,6 +207,7 @@ impl Tx {
         .bind(at)
         .bind(matches!(came, Came::Back { .. }))
         .bind(left)
+        .bind(matches!(came, Came::Restarted))
         .bind(newest.is_none())
         .bind(newest.flatten());
         Ok(self.maybe(sql).await?.map(|(id,): (i64,)| id))

@@ -1,12 +1,14 @@
 use super::*;
 use crate::conductor::sample::{NEW_IMAGE, OLD_IMAGE, at, healthy, images, revision};
 use chrono::TimeDelta;
+use serde_json::json;
 
 /// `A B A<B`: A and B were deployed, then a rollback led from B to A; `A<` names no version that was left.
 fn records(words: &str) -> Vec<Record> {
     let record = |(i, word): (usize, &str)| {
         let id = i64::try_from(i).unwrap();
         let (hash, came) = match word.split_once('<') {
+            None if word.ends_with('*') => (word, Came::Restarted),
             None => (word, Came::Forward),
             Some((to, "")) => (to, Came::Back { from: None }),
             Some((to, from)) => (to, Came::Back { from: Some(from.to_owned()) }),
@@ -279,4 +281,35 @@ fn a_rollback_is_under_way_while_what_it_leaves_is_the_stable_version() {
     assert_eq!(leads("A B C B<C A<C", &in_flight("C", "B")).as_deref(), Some("A"));
     // Called off: C carries all traffic again, and what could not start is not where it goes back to.
     assert_eq!(leads("A B C B<C C<B", &at_rest("C")).as_deref(), Some("A"));
+}
+
+#[test]
+fn a_restart_is_no_version_to_go_back_from() {
+    for (words, at, to) in [
+        ("A B B*", "B*", Some("A")),
+        ("A B B* B**", "B**", Some("A")),
+        ("A B B* C", "C", Some("B*")),
+        ("A B B* A<B*", "A", None),
+        ("A A*", "A*", None),
+    ] {
+        assert_eq!(leads(words, &at_rest(at)).as_deref(), to, "{words}");
+    }
+}
+
+#[test]
+fn only_the_mark_of_a_restart_tells_one_from_another_version() {
+    let template = |notes: Value, image: &str| {
+        json!({"metadata": {"labels": {"app": "web"}, "annotations": notes},
+            "spec": {"containers": [{"name": "app", "image": image}]}})
+    };
+    let at = |time: &str| json!({RESTARTED_AT: time});
+    let before = template(Value::Null, "web:1");
+    let mut plain = before.clone();
+    plain["metadata"].as_object_mut().unwrap().remove("annotations");
+    assert!(is_restart(&plain, &template(at("10:00"), "web:1")));
+    assert!(is_restart(&template(at("10:00"), "web:1"), &template(at("11:00"), "web:1")));
+    assert!(is_restart(&template(at("10:00"), "web:1"), &plain), "taken away again");
+    assert!(!is_restart(&plain, &template(at("10:00"), "web:2")));
+    assert!(!is_restart(&plain, &template(json!({"note": "x", RESTARTED_AT: "10:00"}), "web:1")));
+    assert!(!is_restart(&plain, &plain), "nothing happened");
 }

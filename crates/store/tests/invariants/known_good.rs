@@ -38,7 +38,7 @@ async fn the_newest_records_of_each_workload_come_back_in_order() {
     let back = Came::Back { from: Some("c".into()) };
     let unnamed = Came::Back { from: None };
     let mut of_checkout = Vec::new();
-    for (hash, came) in [("a", &Came::Forward), ("b", &Came::Forward), ("b", &back), ("a", &unnamed)] {
+    for (hash, came) in [("a", &Came::Forward), ("b", &Came::Restarted), ("b", &back), ("a", &unnamed)] {
         of_checkout.push(recorded(&db.store, &checkout, hash, came).await);
         recorded(&db.store, &search, "s", &Came::Forward).await;
     }
