@@ -70,7 +70,8 @@ pub fn path(records: &[Record]) -> Vec<&Record> {
 /// - At rest, the version below the present one on the [`path`]: what carried all traffic before it, leaving out what
 ///   rollbacks have taken back. After `A B`, a rollback to `A` and another press, that is what came before `A`, not
 ///   `B`; once `A` was deliberately deployed over `B`, it is `B`.
-/// - At rest on a version that is not on the path (too young to be known, or unhealthy from the start), the top.
+/// - At rest on a version that is not on the path (too young to be known, or unhealthy from the start), the top; not
+///   where a press at another replica has led to it, of which no record tells here yet: the top is what that one left.
 ///
 /// `None` when no record tells.
 pub fn way_back<'a>(records: &'a [Record], w: &Workload) -> Option<&'a Record> {
@@ -96,6 +97,7 @@ pub fn way_back<'a>(records: &'a [Record], w: &Workload) -> Option<&'a Record> {
     }
     match place(stable) {
         Some(present) => present.checked_sub(1).map(|below| path[below]),
+        None if pressed_elsewhere(records, w) => None,
         None => path.last().copied(),
     }
 }
@@ -147,13 +149,14 @@ pub fn taken_back(records: &[Record], hash: &str) -> bool {
     records.iter().any(named) && path(records).iter().all(|r| r.hash != hash)
 }
 
-/// May this revision, of which no record tells, be gone back to from rest? Not when a rollback has left it, and not
-/// when it came after the first record: it would have been recorded, had it ever carried all traffic.
+/// May this revision, of which no record tells, be gone back to from rest? Not when a rollback has left it, not while it
+/// may be what a press at another replica has left, and not when it came after the first record: it would have been
+/// recorded, had it ever carried all traffic.
 pub fn plausible(records: &[Record], w: &Workload, hash: &str) -> bool {
     let first = records.first().map(|r| r.at);
     let created = w.revision(hash).map(|r| r.created);
     let older = first.zip(created).is_none_or(|(first, created)| created < first);
-    older && !taken_back(records, hash)
+    older && !taken_back(records, hash) && !pressed_elsewhere(records, w)
 }
 
 /// The mark that `kubectl rollout restart` leaves in a template, for no other end than to make another ReplicaSet of it.

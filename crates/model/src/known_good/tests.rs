@@ -109,6 +109,13 @@ fn a_press_at_another_replica_is_carried_on_before_its_record_arrives() {
     sent.attempt = Some(press(90).0);
     assert_eq!(leads("A B", &sent).as_deref(), Some("A"));
     assert_eq!(leads("A B A<B B", &Workload { attempt: Some(press(120).0), ..sent }).as_deref(), Some("B"));
+    // It has arrived, before its record has: a second press has nowhere to go but back to what the first one left.
+    let mut arrived = at_rest("A");
+    arrived.attempt = Some(press(90).0);
+    assert_eq!(leads("A B", &arrived), None);
+    assert_eq!(leads("B", &arrived), None, "A was never recorded");
+    assert!(!plausible(&records("A"), &arrived, "B"), "nor by what the cluster still has");
+    assert_eq!(leads("B", &at_rest("A")).as_deref(), Some("B"), "nobody pressed");
 }
 
 #[test]
