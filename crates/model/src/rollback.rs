@@ -179,17 +179,25 @@ fn stand_by(w: &Workload, good: &str) -> bool {
 /// Beside a second Deployment that Services tell apart. It goes at once where nobody is on it; else once nobody has been
 /// for a while, which is left to the conductor.
 fn apart(w: &Workload, own: bool) -> Route {
+    if w.by_weight() && w.any_sent() && w.can_carry() {
+        let place = w.weight_place();
+        return match own {
+            true => Route {
+                calls: vec![Call::HandBack],
+                pace: Pace::Seconds,
+                because: format!("The known-good pods still stand: {place} sends all users to them again."),
+            },
+            false => Route {
+                calls: vec![Call::HandBack, Call::Revert],
+                pace: Pace::PodStart,
+                because: format!(
+                    "By {place} nobody is sent to the second Deployment any more; the Deployment itself goes back at its \
+                     rolling pace."
+                ),
+            },
+        };
+    }
     let (calls, pace, because) = match (own, w.any_sent()) {
-        (true, true) if w.by_weight() && w.can_carry() => (
-            vec![Call::HandBack],
-            Pace::Seconds,
-            "The known-good pods still stand: all users go to them again.",
-        ),
-        (false, true) if w.by_weight() && w.can_carry() => (
-            vec![Call::HandBack, Call::Revert],
-            Pace::PodStart,
-            "Nobody is sent to the second Deployment any more; the Deployment itself goes back at its rolling pace.",
-        ),
         (_, true) if !w.can_carry() => (
             vec![Call::Revert],
             Pace::PodStart,

@@ -129,6 +129,8 @@ fn a_service_that_is_gone_ends_it_where_somebody_is_sent_there_and_is_made_again
     r.canary_hash = Some("own".into());
     let d = asked(&plan, &r, &w);
     assert!(matches!(d, Decision::Record(Record::TurnBack { .. })), "{d:?}");
+    let way = route(&w, &r.known_good.hash);
+    assert!(way.because.contains("HTTPRoute shop sends all users to them again"), "{way:?}");
     r.course = Course::RollBack;
     r.state = State::RollingBack;
     assert_eq!(asked(&plan, &r, &w), Decision::Act(Effect::HandBack), "users first");
