@@ -13,7 +13,7 @@ pub struct PlanForm {
     pub environment: String,
     pub images: Vec<ImageForm>,
     pub reference: String,
-    /// The strategy's key where it has no weights to choose: `rolling`, `blueGreen`, `follow`. Empty for a canary.
+    /// The strategy's key where it has no weights to choose: `rolling`, `blueGreen`, `follow`, `shadow`. Empty for a canary.
     pub fixed: String,
     /// What such a strategy does, in words. The document says it; the form cannot change it.
     pub about: String,

@@ -94,6 +94,7 @@ fn first_draft(key: &str) -> Option<Value> {
     let text = match key {
         "rolling" => "rolling: {bake: 5m}",
         "follow" => "follow: {}",
+        "shadow" => "shadow: {percent: 10, bake: 10m, gates: [analysis]}",
         "canary" => {
             "canary: {steps: [{weight: 25, bake: 5m, gates: [analysis]}, {weight: 50, bake: 5m, gates: [analysis]}, \
              {weight: 100}]}"
@@ -154,6 +155,7 @@ fn form_of(document: &Value) -> PlanForm {
         .map(|m| m.iter().map(|(k, v)| ImageForm { container: scalar(k), image: scalar(v) }).collect());
     let strategy = |key: &'static str| at(&["spec", "strategy", key]).map(|node| (key, node));
     let fixed = strategy("rolling").or_else(|| strategy("blueGreen")).or_else(|| strategy("follow"));
+    let fixed = fixed.or_else(|| strategy("shadow"));
     let steps = match fixed {
         Some(("rolling", rolling)) => vec![StepForm { weight: "100".into(), ..step_of(rolling) }],
         Some(_) => Vec::new(),
@@ -195,6 +197,16 @@ fn about(key: &str, node: &Value) -> String {
             "The Rollout's own steps, as its owner wrote them: its controller walks them, and at each pause without end a \
              person lets it go on. Bake there before: {}. It stands in the document.",
             waits(Some(node))
+        );
+    }
+    if key == "shadow" {
+        let percent = node.get("percent").map(scalar).unwrap_or_default();
+        return format!(
+            "Shadow: copies of {percent} % of requests go to the new version, and its answers are judged and thrown away: no \
+             user sees them. Then the Deployment takes it over by its rolling update. A copied POST is done twice, unless the \
+             new version's writes are kept apart. Bake on copies: {}. Bake after it: {}. Both stand in the document.",
+            waits(Some(node)),
+            waits(node.get("after"))
         );
     }
     if key == "blueGreen" {

@@ -373,6 +373,7 @@ pub(super) fn service() -> ServicePage {
         twin: None,
         fronts: Vec::new(),
         splitter: None,
+        mirror: None,
         recreates: false,
         revisions: vec![revision("b2", 42, "1.42.0", 6), revision("a1", 41, "1.41.3", 18)],
         created: before(900_000),

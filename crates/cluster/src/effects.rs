@@ -40,7 +40,12 @@ impl Cluster {
         };
         if beside
             && twin::parts(&entry.workload, plan)
-            && let Err(why) = self.parted(&entry, plan.drives() == Strategy::Canary).await
+            && let Err(why) = self.parted(&entry, plan.drives() != Strategy::BlueGreen).await
+        {
+            return Ok(Outcome::Refused { why });
+        }
+        if let Some(shadow) = plan.shadow()
+            && let Err(why) = self.may_copy(&entry, shadow.percent()).await
         {
             return Ok(Outcome::Refused { why });
         }

@@ -7,8 +7,7 @@
 //! Source: the HTTPRoute API. Weights of a rule's backendRefs are parts of their sum, 1 where none is written; whoever is sent
 //! to a Service that is not there gets a 500.
 
-use crate::observe;
-use crate::raw;
+use crate::{mirror, observe, raw};
 use model::gitops::App;
 use model::workload::{Front, Twin, Workload};
 use serde_json::Value;
@@ -47,6 +46,8 @@ pub(crate) struct Route {
     pub gitops: Option<App>,
     /// None of its Gateways accepts it, and why.
     pub refused: Option<String>,
+    /// A Gateway that has seen its newest generation does not carry all of it out, and why.
+    pub unresolved: Option<String>,
     pub rules: Vec<Rule>,
 }
 
@@ -55,6 +56,8 @@ pub(crate) struct Route {
 pub(crate) struct Rule {
     pub backends: Vec<Backend>,
     pub filters: Vec<Value>,
+    /// `filters` is there: a patch need not make it.
+    pub filtered: bool,
     /// Users stay where they were sent first.
     pub sticky: bool,
 }
@@ -95,12 +98,14 @@ impl From<raw::HttpRoute> for Route {
         let rule = |rule: &Value| Rule {
             backends: all(&rule["backendRefs"]).iter().map(|b| Backend::of(b, &namespace)).collect(),
             filters: all(&rule["filters"]),
+            filtered: !rule["filters"].is_null(),
             sticky: !rule["sessionPersistence"].is_null(),
         };
         let ours = |(key, _): &(String, String)| key.contains(OURS);
         Self {
             rules: r.spec.rules.iter().map(rule).collect(),
             refused: refused(&r.status),
+            unresolved: unresolved(&r.status, r.metadata.generation),
             annotated: r.metadata.annotations.is_some(),
             notes: r.metadata.annotations.unwrap_or_default().into_iter().filter(ours).collect(),
             gitops,
@@ -123,6 +128,22 @@ fn refused(status: &Value) -> Option<String> {
         said.push(condition["reason"].as_str().unwrap_or_default().to_owned());
     }
     (!said.is_empty()).then(|| said.join(", "))
+}
+
+/// What a Gateway says that has seen this generation, and leaves out a part of the route or all of it.
+fn unresolved(status: &Value, generation: i64) -> Option<String> {
+    let conditions = |parent: &Value| parent["conditions"].as_array().cloned().unwrap_or_default();
+    let wrong = |c: &Value| {
+        let bad = match c["type"].as_str() {
+            Some("Accepted" | "ResolvedRefs") => "False",
+            Some("PartiallyInvalid") => "True",
+            _ => return false,
+        };
+        c["status"] == bad && c["observedGeneration"].as_i64().is_some_and(|seen| seen >= generation)
+    };
+    let wrong = status["parents"].as_array()?.iter().flat_map(conditions).find(wrong)?;
+    let says = |field: &str| wrong[field].as_str().unwrap_or_default().to_owned();
+    Some(format!("{} ({})", says("message").trim_end_matches('.'), says("reason")))
 }
 
 impl Route {
@@ -179,7 +200,7 @@ pub(crate) fn leads<'a>(w: &Workload, routes: &'a [Arc<Route>]) -> Vec<Lead<'a>>
     routes.iter().flat_map(|route| w.fronts.iter().flat_map(move |front| to(front, route))).collect()
 }
 
-/// The routes that lead to a Deployment, are marked for it, or name the Service of a second one beside it.
+/// The routes that lead to a Deployment, are marked for it, or send users or copies to the Service of a second one beside it.
 pub(crate) fn around<'a>(w: &Workload, all: impl Iterator<Item = &'a Arc<Route>>) -> Vec<Arc<Route>> {
     let beside = Twin::name_for(&w.key.name).ok();
     let namespace = w.key.namespace.as_str();
@@ -187,7 +208,8 @@ pub(crate) fn around<'a>(w: &Workload, all: impl Iterator<Item = &'a Arc<Route>>
     let is = |route: &&Arc<Route>| {
         w.fronts.iter().any(|front| names(route, &front.name))
             || route.namespace == namespace
-                && (route.attempt(&w.key.name).is_some() || beside.as_ref().is_some_and(|b| names(route, b)))
+                && (route.attempt(&w.key.name).is_some()
+                    || beside.as_ref().is_some_and(|b| names(route, b) || mirror::copies_to(route, b)))
     };
     all.filter(is).cloned().collect()
 }

@@ -21,6 +21,7 @@ mod fence;
 mod front;
 mod httproute;
 mod ingress;
+mod mirror;
 mod observe;
 mod patch;
 mod prometheus;

@@ -28,6 +28,8 @@ pub(crate) const TWIN: &str = "tidegate.dev/beside";
 pub(crate) const INGRESS: &str = "tidegate.dev/ingress";
 /// The same by an HTTPRoute.
 pub(crate) const HTTP_ROUTE: &str = "tidegate.dev/httproute";
+/// Beside that one: it copies requests, and sends nobody.
+pub(crate) const MIRROR: &str = "tidegate.dev/mirror";
 /// The service a workload belongs to.
 pub const SERVICE: &str = "tidegate.dev/service";
 /// Label of a workload or a namespace.
@@ -56,6 +58,8 @@ pub(crate) struct Facts {
     pub twin_of: Option<Box<str>>,
     /// Annotation [`INGRESS`] or [`HTTP_ROUTE`].
     pub split: Option<Box<Split>>,
+    /// Annotation [`MIRROR`].
+    pub mirrored: bool,
     /// Labels of a Deployment's pods.
     pub labels: BTreeMap<String, String>,
     /// `spec.progressDeadlineSeconds`, by default 600.
@@ -355,6 +359,7 @@ pub(crate) fn deployment(cluster: &str, d: raw::Deployment) -> Facts {
         print,
         split: split(&meta).map(Box::new),
         template_annotated: annotated,
+        mirrored: meta.annotation(MIRROR).is_some(),
         twin_of: meta.labels.get(TWIN).filter(|name| **name == meta.name).and_then(|_| {
             let owner = meta.owner_references.iter().find(|o| o.kind == "Deployment")?;
             Some(owner.uid.as_str().into())
@@ -375,6 +380,7 @@ fn facts(cluster: &str, kind: Kind, meta: &raw::Meta) -> Facts {
         reference_observed: None,
         twin_of: None,
         split: None,
+        mirrored: false,
         labels: BTreeMap::new(),
         deadline: 600,
         revision: None,
@@ -437,6 +443,7 @@ fn common(cluster: &str, kind: Kind, meta: &raw::Meta, since: Option<DateTime<Ut
         twin: None,
         fronts: Vec::new(),
         splitter: None,
+        mirror: None,
         recreates: false,
         attempt: meta.annotation(ATTEMPT).map(str::to_owned),
         gitops: owner(kind.key(), meta),
@@ -476,6 +483,7 @@ pub(crate) fn stand_beside(w: &mut Workload, own: &Facts, facts: &Facts, twin: W
         attempt: twin.attempt,
         apart,
         split: facts.split.as_deref().cloned(),
+        mirrored: facts.mirrored,
     }));
     w.revisions.extend(twin.revisions);
 }

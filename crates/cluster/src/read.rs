@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::front::Service;
 use crate::observe::{self, ENVIRONMENT, Facts};
 use crate::send::Answer;
-use crate::{front, httproute, ingress, raw, reference, splitter};
+use crate::{front, httproute, ingress, mirror, raw, reference, splitter};
 use chrono::Utc;
 use http::Method;
 use model::workload::{Key, Kind, Twin};
@@ -106,6 +106,7 @@ impl Cluster {
         let routes = httproute::around(&workload, routes.iter());
         let by_route = httproute::weights::splitter(&workload, &routes, |name| names.contains(name));
         splitter::stand_before(&mut workload, by_ingress, by_route);
+        mirror::stand_before(&mut workload, &routes);
         let (workload, facts) = (Arc::new(workload), Arc::new(facts));
         let (twin, source) = (twin.map(Arc::new), source.map(Arc::new));
         Ok(Read { object, entry: Entry { workload, facts, twin, source, fronts: services, ingress, routes } })

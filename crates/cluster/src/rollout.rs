@@ -159,7 +159,7 @@ pub(crate) fn deploy(facts: &Facts, attempt: &AttemptId, new: &Incoming<'_>) -> 
             Some(own) => patch.test(STEPS, own.clone()),
             None => return Err(format!("{} has no steps of its own to follow.", w.key.name)),
         },
-        PlanStrategy::Canary(_) | PlanStrategy::Rolling(_) => {
+        PlanStrategy::Canary(_) | PlanStrategy::Rolling(_) | PlanStrategy::Shadow(_) => {
             patch.add(STEPS, steps(plan, w.header_route.as_deref()))
         }
     };

@@ -10,7 +10,7 @@ use crate::httproute::{self, weights};
 use crate::observe::{ATTEMPT, Facts, TWIN};
 use crate::patch::{Patch, annotation};
 use crate::send::{Outcome, Part};
-use crate::{Cluster, Entry, ingress};
+use crate::{Cluster, Entry, ingress, mirror};
 use model::AttemptId;
 use model::workload::{Key, Split, Splitter, Twin, Weights, Workload};
 use serde_json::{Value, json};
@@ -96,7 +96,9 @@ impl Cluster {
     ) -> Result<Outcome, Error> {
         let entry = self.entry_for_route(key).await?;
         let seen = entry.seen();
-        let requests = if entry.workload.by_route() {
+        let requests = if entry.workload.by_copies() {
+            mirror::copy(&seen, attempt, decided, from, to)
+        } else if entry.workload.by_route() {
             weights::weigh(&seen, attempt, decided, from, to)
         } else {
             ingress::weigh(&seen, attempt, decided, from, to)

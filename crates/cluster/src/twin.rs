@@ -11,11 +11,11 @@
 //! its name is ever deleted.
 
 use crate::driver::{Driver, Incoming, Request, Requests, Seen, What, mark};
-use crate::observe::{ATTEMPT, Facts, HTTP_ROUTE, INGRESS, RELEASE, TWIN};
+use crate::observe::{ATTEMPT, Facts, HTTP_ROUTE, INGRESS, MIRROR, RELEASE, TWIN};
 use crate::patch::{Patch, annotation};
 use crate::rollout::{images, with_images};
 use crate::send::Part;
-use crate::{deployment, front, httproute, splitter};
+use crate::{deployment, front, httproute, mirror, splitter};
 use chrono::{DateTime, Utc};
 use model::AttemptId;
 use model::plan::Plan;
@@ -45,7 +45,7 @@ impl Driver for Beside {
         // For its refusals: a container that is not there, nothing new.
         images(Patch::new(), w, new.plan, new.good)?;
         let apart = parts(w, new.plan).then(|| w.parting_label()).transpose()?;
-        if apart.is_some() && w.recreates {
+        if apart.is_some() && w.recreates && new.plan.shadow().is_none() {
             return Err(format!(
                 "{} stops all its pods before new ones start. Let it roll first.",
                 w.key.name
@@ -54,6 +54,11 @@ impl Driver for Beside {
         let mut twin = made(object, &key.name, attempt, new, apart)?;
         let note = Patch::new().test("/spec/template", new.good.template.clone());
         let mut all = vec![Request::marked(&w.key, mark(note, facts, attempt, new)?)];
+        if new.plan.shadow().is_some() {
+            twin["metadata"]["annotations"][HTTP_ROUTE] = w.copies()?.route.as_str().into();
+            twin["metadata"]["annotations"][MIRROR] = "true".into();
+            all.push(mirror::marked(seen, attempt)?);
+        }
         if let (Strategy::Canary, Ok(splitter)) = (new.plan.drives(), w.weighed()) {
             let note = match splitter.by {
                 Split::Ingress(_) => INGRESS,
@@ -89,7 +94,11 @@ impl Driver for Beside {
         let patch = patch.annotate(twin.annotated, &[(ATTEMPT, &attempt.0)]);
         let mut all = vec![Request::marked(&seen.workload.key, note)];
         let w = seen.workload;
-        if w.twin.as_ref().is_some_and(|t| t.split.is_some()) {
+        if w.by_copies() {
+            // Long before the filter that names it: a Gateway must know it by then.
+            let owner = (twin.workload.key.name.as_str(), twin.workload.uid.as_str());
+            all.push(mirror::service(seen, owner, attempt)?);
+        } else if w.twin.as_ref().is_some_and(|t| t.split.is_some()) {
             all.extend(splitter::made(seen, twin, attempt)?);
         }
         all.push(Request::marked(&twin.workload.key, patch));
@@ -144,7 +153,7 @@ pub(crate) fn parts(w: &Workload, plan: &Plan) -> bool {
     match plan.drives() {
         Strategy::BlueGreen => true,
         Strategy::Canary => w.weighed().is_ok(),
-        Strategy::Rolling => false,
+        Strategy::Rolling => plan.shadow().is_some(),
     }
 }
 

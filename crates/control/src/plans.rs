@@ -47,6 +47,11 @@ impl Control {
         let mut read = self.read_plan(text)?;
         let workload = self.workload_for(&read.plan)?;
         let cluster = self.cluster(&workload.key.cluster)?;
+        if let Some(shadow) = read.plan.shadow()
+            && let Err(why) = cluster.can_copy(&workload.key, shadow.percent()).await
+        {
+            return Err(Problem::invalid(vec![FieldError::new("spec.strategy.shadow", why)]));
+        }
         let ask = async {
             cluster.around(&workload.key).await.unwrap_or_else(|error| {
                 tracing::debug!(%error, key = %workload.key, "what stands around it is not told");

@@ -50,7 +50,8 @@ pub enum Effect {
     Switch,
     /// The second Deployment beside a user's gets another number of pods; `from` is tested by the patch.
     Scale { from: i32, to: i32 },
-    /// The canary Ingress, or the HTTPRoute, sends another percentage of users to the second Deployment; `from` is tested by the patch.
+    /// The canary Ingress, or the HTTPRoute, sends another percentage of users to the second Deployment, or copies another
+    /// percentage of requests to it; `from` is tested by the patch.
     Weigh { from: u8, to: u8 },
     /// A user's own Deployment gets the new version: the one that the second Deployment has proven, by its rolling
     /// update; or, where a Rollout takes its template from there, the one that the Rollout is to begin with.

@@ -5,10 +5,12 @@ pub mod diff;
 mod follow;
 pub mod reach;
 pub mod read;
+mod shadow;
 mod told;
 mod write;
 
 pub use follow::Follow;
+pub use shadow::Shadow;
 pub use told::Told;
 
 use crate::canonical;
@@ -84,7 +86,8 @@ pub struct Change {
     pub migrations: Vec<String>,
 }
 
-/// How the new version takes over. Written `{canary: {…}}`, `{blueGreen: {…}}`, `{rolling: {…}}` or `{follow: {…}}`.
+/// How the new version takes over. Written `{canary: {…}}`, `{blueGreen: {…}}`, `{rolling: {…}}`, `{follow: {…}}`
+/// or `{shadow: {…}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Strategy {
@@ -96,6 +99,8 @@ pub enum Strategy {
     Rolling(Rolling),
     /// A canary Rollout by its own steps, which stay as they are.
     Follow(Follow),
+    /// Copies of requests first, whose answers nobody gets; then a Deployment at its own pace.
+    Shadow(Shadow),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -336,6 +341,7 @@ impl Plan {
             Strategy::BlueGreen(both) => &both.steps,
             Strategy::Rolling(rolling) => std::slice::from_ref(&rolling.step),
             Strategy::Follow(follow) => follow.steps(),
+            Strategy::Shadow(shadow) => shadow.steps(),
         }
     }
 
@@ -344,10 +350,13 @@ impl Plan {
         if self.follows().is_some() && self.own_steps(index).is_none() && self.steps().len() == 1 {
             return "Its own steps".to_owned();
         }
+        if let Some(percent) = self.copied_at(index) {
+            return format!("Copies of {percent} %");
+        }
         match (&self.spec.strategy, index) {
             (Strategy::BlueGreen(_), BlueGreen::PREVIEW) => "Preview".to_owned(),
             (Strategy::BlueGreen(_), _) => "After the switch".to_owned(),
-            (Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_), _) => {
+            (Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_) | Strategy::Shadow(_), _) => {
                 self.steps().get(index).map_or_else(String::new, |s| format!("{} %", s.weight))
             }
         }
@@ -360,19 +369,27 @@ impl Plan {
 
     /// What a step aims at, within a sentence: `25 %`, `the preview`, `the switch`.
     pub fn step_aim(&self, index: usize) -> String {
+        if let Some(percent) = self.copied_at(index) {
+            return format!("copies of {percent} %");
+        }
         match (&self.spec.strategy, index) {
             (Strategy::BlueGreen(_), BlueGreen::PREVIEW) => "the preview".to_owned(),
             (Strategy::BlueGreen(_), _) => "the switch".to_owned(),
-            (Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_), _) => self.step_name(index),
+            (Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_) | Strategy::Shadow(_), _) => {
+                self.step_name(index)
+            }
         }
     }
 
     /// Where a step stands, within a sentence: `at 25 %`, `at the preview`, `after the switch`.
     pub fn step_place(&self, index: usize) -> String {
+        if let Some(percent) = self.copied_at(index) {
+            return format!("on copies of {percent} %");
+        }
         match (&self.spec.strategy, index) {
             (Strategy::BlueGreen(_), BlueGreen::PREVIEW) => "at the preview".to_owned(),
             (Strategy::BlueGreen(_), _) => "after the switch".to_owned(),
-            (Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_), _) => {
+            (Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_) | Strategy::Shadow(_), _) => {
                 format!("at {}", self.step_name(index))
             }
         }
@@ -380,15 +397,23 @@ impl Plan {
 
     /// Where the gates of a step lead, within a sentence: `25 %`, `the switch`, `promotion`, `the end of the release`.
     pub fn step_leads_to(&self, index: usize) -> String {
+        if self.shadow().is_some() {
+            return if self.copied_at(index).is_some() { "all users" } else { "the end of the release" }
+                .to_owned();
+        }
         match (&self.spec.strategy, self.steps().get(index + 1)) {
             (Strategy::BlueGreen(_), Some(_)) => "the switch".to_owned(),
             (Strategy::BlueGreen(_), None) => "the end of the release".to_owned(),
-            (Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_), Some(next)) => {
+            (
+                Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_) | Strategy::Shadow(_),
+                Some(next),
+            ) => {
                 format!("{} %", next.weight)
             }
-            (Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_), None) => {
-                "promotion".to_owned()
-            }
+            (
+                Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_) | Strategy::Shadow(_),
+                None,
+            ) => "promotion".to_owned(),
         }
     }
 
@@ -397,7 +422,8 @@ impl Plan {
         match self.spec.strategy {
             Strategy::Canary(_) | Strategy::Follow(_) => crate::workload::Strategy::Canary,
             Strategy::BlueGreen(_) => crate::workload::Strategy::BlueGreen,
-            Strategy::Rolling(_) => crate::workload::Strategy::Rolling,
+            // A Deployment's.
+            Strategy::Rolling(_) | Strategy::Shadow(_) => crate::workload::Strategy::Rolling,
         }
     }
 

@@ -24,8 +24,8 @@ pub enum Call {
     RevertThroughWindow,
     /// After the revert was observed: `status.promoteFull: true`.
     PromoteFull,
-    /// The Services in front of a Deployment select its own pods again, or no weight sends anybody
-    /// elsewhere. Also where they do already: what would switch
+    /// The Services in front of a Deployment select its own pods again, no weight sends anybody elsewhere, or no request is
+    /// copied there. Also where they do already: what would switch
     /// them late no longer can.
     HandBack,
     /// The second Deployment beside a user's is scaled to nothing and deleted.
@@ -179,7 +179,7 @@ fn stand_by(w: &Workload, good: &str) -> bool {
 /// Beside a second Deployment that Services tell apart. It goes at once where nobody is on it; else once nobody has been
 /// for a while, which is left to the conductor.
 fn apart(w: &Workload, own: bool) -> Route {
-    if w.by_weight() && w.any_sent() && w.can_carry() {
+    if w.by_weight() && !w.by_copies() && w.any_sent() && w.can_carry() {
         let place = w.weight_place();
         return match own {
             true => Route {
@@ -198,6 +198,16 @@ fn apart(w: &Workload, own: bool) -> Route {
         };
     }
     let (calls, pace, because) = match (own, w.any_sent()) {
+        (true, true) if w.by_copies() => (
+            vec![Call::HandBack],
+            Pace::Seconds,
+            "Users are on the known-good pods all the time: only the copying of their requests stops.",
+        ),
+        (false, true) if w.by_copies() => (
+            vec![Call::HandBack, Call::Revert],
+            Pace::PodStart,
+            "The copying stops at once; the Deployment itself goes back at its rolling pace.",
+        ),
         (_, true) if !w.can_carry() => (
             vec![Call::Revert],
             Pace::PodStart,

@@ -1,9 +1,11 @@
 //! A workload as it was last seen in the cluster: what the watch cache keeps, and what every rule reads.
 
 mod front;
+mod mirror;
 mod splitter;
 
 pub use front::Front;
+pub use mirror::Mirror;
 pub use splitter::{Split, Splitter};
 
 use crate::gitops::App;
@@ -144,6 +146,9 @@ pub struct Twin {
     /// Through what requests are split by weight between its pods and the user's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
+    /// By that one requests are copied to its pods, and nobody is sent there.
+    #[serde(default)]
+    pub mirrored: bool,
 }
 
 impl Twin {
@@ -253,6 +258,9 @@ pub struct Workload {
     /// For a Deployment: the Ingress or HTTPRoute that leads to those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub splitter: Option<Box<Splitter>>,
+    /// For a Deployment: the HTTPRoute in which its requests can be copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Box<Mirror>>,
     /// For a Deployment: all its pods stop before new ones start (`strategy.type: Recreate`).
     #[serde(default)]
     pub recreates: bool,

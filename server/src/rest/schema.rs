@@ -75,7 +75,7 @@ pub struct ChangeSchema {
 #[schema(as = PlanStrategy)]
 #[serde(rename_all = "camelCase")]
 pub struct StrategySchema {
-    /// One of the four stands; each weight in turn.
+    /// One of the five stands; each weight in turn.
     pub canary: Option<CanarySchema>,
     /// The new version whole where no user is sent (a Rollout's preview Service, or a second Deployment), then all users
     /// at once.
@@ -85,6 +85,24 @@ pub struct StrategySchema {
     /// A canary Rollout by its own steps, which stay as they are. Bake and gates hold at each pause without end; a person
     /// opens it.
     pub follow: Option<UnweightedSchema>,
+    /// A Deployment behind an HTTPRoute: copies of requests first, which no user sees the answers to, then its own pace.
+    pub shadow: Option<ShadowSchema>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanShadow)]
+pub struct ShadowSchema {
+    /// Of a hundred requests, how many are copied.
+    #[schema(minimum = 1, maximum = 100)]
+    pub percent: u8,
+    /// How long requests are copied: `90s`, `5m`, `1h30m`.
+    #[schema(required = false)]
+    pub bake: String,
+    /// What must be open before any user is sent to the new version; `analysis` is among them.
+    pub gates: Vec<GateSchema>,
+    /// After the Deployment has taken the version over.
+    #[schema(required = false)]
+    pub after: UnweightedSchema,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

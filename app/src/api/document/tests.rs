@@ -100,6 +100,20 @@ fn another_strategy_begins_with_a_first_draft_and_keeps_everything_else() {
 }
 
 #[test]
+fn a_shadow_says_what_becomes_of_copies() {
+    let (form, yaml) = begin(PLAN);
+    let draft = Draft { base: yaml.clone(), yaml, form, op: Some("strategy-shadow".into()) };
+    let (form, yaml) = settle(draft);
+    assert_eq!(form.fixed, "shadow");
+    assert!(form.about.contains("copies of 10 % of requests go to the new version"), "{}", form.about);
+    assert!(
+        form.about.contains("A copied POST is done twice")
+            && form.about.contains("Bake on copies: 10m, then analysis.")
+    );
+    assert!(model::plan::read::from_yaml(&yaml).is_ok(), "{yaml}");
+}
+
+#[test]
 fn an_edited_document_fills_the_form() {
     let mut draft = untouched();
     draft.yaml = draft.yaml.replace("weight: 25", "weight: 40").replace('\n', "\r\n");

@@ -168,6 +168,7 @@ fn named(key: &str) -> &'static str {
         "rolling" => "Rolling",
         "blueGreen" => "Blue-green",
         "follow" => "Its own steps",
+        "shadow" => "Shadow",
         _ => "Canary",
     }
 }

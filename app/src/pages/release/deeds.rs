@@ -148,6 +148,20 @@ const ABORT: Verb = Verb {
         reason: false,
     }),
 };
+/// The same while only copies of requests are sent to the new version.
+const STOP_COPYING: Verb = Verb {
+    label: "Stop copying",
+    busy: "Stopping…",
+    ask: Some(Ask {
+        panel: "do-abort",
+        title: "Stop copying requests?",
+        does: &["No user notices: all stay on the stable version. The release ends as aborted."],
+        button: "Stop copying",
+        class: "btn stop big",
+        reason: false,
+    }),
+    ..ABORT
+};
 const OPEN_GATE: Verb = Verb {
     key: "open-gate",
     icon: "check",
@@ -192,7 +206,9 @@ fn offered(l: &ReleaseLive) -> Vec<(Verb, Deed)> {
         out.push((PROMOTE_FULL, l.promote_full.clone()));
     }
     out.push((SKIP, l.skip.clone()));
-    out.push((ABORT, l.abort.clone()));
+    let here = l.step.and_then(|i| l.steps.get(i));
+    let copies = here.is_some_and(|s| s.gates.iter().any(|g| g.kind == "copies"));
+    out.push((if copies { STOP_COPYING } else { ABORT }, l.abort.clone()));
     out
 }
 

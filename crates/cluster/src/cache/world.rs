@@ -5,7 +5,7 @@ use crate::front::{self, Service};
 use crate::httproute::{self, Route};
 use crate::ingress::{self, Ingress};
 use crate::observe::{self, Facts, Set};
-use crate::{reference, splitter};
+use crate::{mirror, reference, splitter};
 use chrono::{DateTime, Utc};
 use model::workload::{Key, Kind, Workload};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -278,6 +278,7 @@ impl World {
             let there = |name: &str| services.is_some_and(|all| all.contains_key(name));
             let by_route = httproute::weights::splitter(&workload, &routes, there);
             splitter::stand_before(&mut workload, by_ingress, by_route);
+            mirror::stand_before(&mut workload, &routes);
         }
         let (twin, source) = (twin.cloned(), source.cloned());
         let (workload, facts) = (Arc::new(workload), facts.clone());

@@ -8,12 +8,12 @@
 //! the user's own backendRef weighed before is noted beside the mark; with the last of ours the route is as it was.
 
 use super::{Backend, Lead, Route, leads, mark, the_one};
-use crate::Entry;
 use crate::driver::{Request, Requests, Seen, What};
 use crate::front::Service;
 use crate::patch::{Patch, annotation};
 use crate::send::Part;
 use crate::splitter::behind;
+use crate::{Entry, mirror};
 use model::AttemptId;
 use model::workload::{Key, Split, Splitter, Twin, Workload};
 use serde_json::Value;
@@ -89,13 +89,13 @@ fn place(rule: usize, backend: usize) -> String {
     format!("/spec/rules/{rule}/backendRefs/{backend}")
 }
 
-fn request(w: &Workload, route: &Route, patch: Patch, marked: bool) -> Request {
+pub(crate) fn request(w: &Workload, route: &Route, patch: Patch, marked: bool) -> Request {
     let key = Key { name: route.name.clone(), ..w.key.clone() };
     Request { key, what: What::Patch(Part::HttpRoute, patch), marked }
 }
 
 /// Holds only while the route carries this mark.
-fn under(w: &Workload, route: &Route, mark: Option<&str>) -> Patch {
+pub(crate) fn under(w: &Workload, route: &Route, mark: Option<&str>) -> Patch {
     if !route.annotated {
         // Who writes an annotation tests that there is none.
         return Patch::new();
@@ -103,7 +103,7 @@ fn under(w: &Workload, route: &Route, mark: Option<&str>) -> Patch {
     Patch::new().test(&annotation(&self::mark(&w.key.name)), mark.map_or(Value::Null, Value::from))
 }
 
-fn mark_as(w: &Workload, route: &Route, patch: Patch, attempt: &AttemptId) -> Patch {
+pub(crate) fn mark_as(w: &Workload, route: &Route, patch: Patch, attempt: &AttemptId) -> Patch {
     patch.annotate(route.annotated, &[(&mark(&w.key.name), &attempt.0)])
 }
 
@@ -220,7 +220,7 @@ pub(crate) fn clean(seen: &Seen<'_>) -> Vec<Request> {
     vec![request(w, route, patch, false)]
 }
 
-/// The user's own backendRef as it was, and none of ours.
+/// The user's own backendRef as it was, and neither a backendRef nor a filter of ours.
 fn take_out(w: &Workload, route: &Route) -> Patch {
     let mut patch = under(w, route, route.attempt(&w.key.name));
     let Ok(ours) = Twin::name_for(&w.key.name) else { return patch };
@@ -241,7 +241,7 @@ fn take_out(w: &Workload, route: &Route) -> Patch {
         let place = place(*rule, *at);
         patch = patch.test(&format!("{place}/name"), backend.object["name"].clone()).remove(&place);
     }
-    patch
+    mirror::take_out(patch, route, &ours)
 }
 
 /// Where somebody has taken ours out: the user's own, if it stands alone.

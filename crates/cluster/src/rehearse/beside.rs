@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::httproute::weights;
 use crate::patch::Patch;
 use crate::send::{Outcome, Part};
-use crate::{Cluster, ingress, twin};
+use crate::{Cluster, ingress, mirror, twin};
 use model::plan::Plan;
 use model::rehearsal::Check;
 use model::release::KnownGood;
@@ -70,7 +70,20 @@ impl Cluster {
             check(name, answer, begun.elapsed())
         });
         let mut all = futures::future::join_all(tries).await;
-        if let Some(splitter) = splitter {
+        if let Some(shadow) = plan.shadow() {
+            let (begun, service) = (Instant::now(), mirror::service(&entry.seen(), owner, &attempt));
+            let answer = self.try_all(service.map(|service| vec![service])).await;
+            all.push(check("Creation of the Service for copies", answer, begun.elapsed()));
+            let copied = async {
+                self.parted(entry, true).await?;
+                self.may_copy(entry, shadow.percent()).await
+            };
+            const COPIES: &str = "Filter of the HTTPRoute";
+            all.push(match copied.await {
+                Ok(()) => Check::passed(COPIES, "The API server would take it."),
+                Err(why) => Check::failed(COPIES, why),
+            });
+        } else if let Some(splitter) = splitter {
             let begun = Instant::now();
             match &splitter.by {
                 by @ Split::HttpRoute(_) => {

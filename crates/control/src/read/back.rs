@@ -24,7 +24,7 @@ pub(super) fn back(
     let proofs = Proof::ALL.into_iter().map(|proof| {
         // What came with the end has the end's time.
         let at = release.proved.get(&proof).copied().or(release.ended);
-        ProofView { name: name(proof, release), at, words: words(proof, release, seen, at.is_some()) }
+        ProofView { name: name(proof, release, seen), at, words: words(proof, release, seen, at.is_some()) }
     });
     let ended = matches!(release.state, State::RolledBack | State::Cancelled);
     let confirmed = release.proved.values().copied().chain(release.ended).max().filter(|_| ended);
@@ -46,9 +46,10 @@ fn recovered(release: &Release, seen: Option<String>, limits: &Limits, now: Date
     ProofView { name: crate::recovery::name(limits), at: release.recovered.map(|r| r.at), words }
 }
 
-fn name(proof: Proof, release: &Release) -> String {
+fn name(proof: Proof, release: &Release, seen: Option<&Workload>) -> String {
     let (old, good) = (release.version(), release.good_version());
     match proof {
+        Proof::Traffic if seen.is_some_and(Workload::by_copies) => format!("No copies to {old}"),
         Proof::Traffic => format!("Nobody on {old}"),
         Proof::Wanted => format!("Controller wants {good}"),
         Proof::Stable => format!("{good} is stable"),
@@ -61,6 +62,8 @@ fn words(proof: Proof, release: &Release, seen: Option<&Workload>, there: bool) 
     let Some(w) = seen else { return String::new() };
     match (proof, there) {
         (Proof::Traffic, true) if w.strategy == Strategy::BlueGreen => "by the active Service".to_owned(),
+        (Proof::Traffic, true) if w.by_copies() => "no user ever was on it".to_owned(),
+        (Proof::Traffic, false) if w.by_copies() => format!("{} % of requests are still copied", w.copied()),
         (Proof::Traffic, true) if w.by_weight() => format!("{} sends nobody", w.weight_place()),
         (Proof::Traffic, true) if w.stands_apart() => "no Service selects it".to_owned(),
         (Proof::Traffic, true) if w.router.is_some() => "canary weight 0 %, by the router".to_owned(),

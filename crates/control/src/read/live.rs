@@ -141,6 +141,7 @@ fn roll_back(actor: &Actor, release: &Release, seen: Option<&Workload>) -> Deed 
 fn badge(release: &Release, plan: &Plan) -> String {
     match (release.state, release.step) {
         (State::Running, Some(i)) if release.step_since.is_some() => format!("Baking {}", plan.step_place(i)),
+        (State::Running, Some(i)) if plan.copied_at(i).is_some() => "Copies begin".to_owned(),
         (State::Running, Some(i)) => match (plan.drives(), i) {
             (Strategy::BlueGreen, BlueGreen::PREVIEW) => "Preview comes up".to_owned(),
             (Strategy::BlueGreen, _) => "Switching".to_owned(),
@@ -162,7 +163,13 @@ fn headline(release: &Release, plan: &Plan, verdict: Option<&Verdict>) -> (Strin
         State::Running | State::Waiting | State::Paused => {
             let at = step(release, plan).map_or(0, |s| s.weight);
             let place = release.step.map_or_else(|| "at 0 %".to_owned(), |i| plan.step_place(i));
+            let copies = release.step.and_then(|i| plan.copied_at(i)).is_some();
             let first = match (release.state, release.step_since) {
+                (State::Running, _) if copies => format!("No user sees {new}."),
+                (State::Paused, _) if copies => format!("{new} is held {place}; no user sees it."),
+                (State::Waiting, _) if copies => {
+                    format!("{new} waits {place} for a person; no user sees it.")
+                }
                 (State::Paused, _) => format!("{new} is held {place}."),
                 (State::Waiting, _) => format!("{new} waits {place} for a person."),
                 (_, Some(_)) if at == 0 && release.workload.kind == Kind::Deployment => {
@@ -178,12 +185,28 @@ fn headline(release: &Release, plan: &Plan, verdict: Option<&Verdict>) -> (Strin
             };
             (first, fails.or_else(|| Some(words(release, plan))))
         }
+        State::RollingBack if never_seen(release, plan) => {
+            (format!("Copying to {new} stops. Users stay on {old}."), release.reason.clone())
+        }
         State::RollingBack => (format!("Going back to {old}."), release.reason.clone()),
+        State::RolledBack | State::Cancelled if never_seen(release, plan) => {
+            (format!("Taken away: no user saw {new}. {old} carries all traffic."), release.reason.clone())
+        }
         State::RolledBack => (format!("Rolled back: {old} carries all traffic."), release.reason.clone()),
         State::Succeeded => (format!("{new} carries all traffic."), release.reason.clone()),
         State::Failed => (format!("{new} failed."), release.reason.clone()),
         State::Cancelled => (format!("Aborted: {old} carries all traffic."), release.reason.clone()),
     }
+}
+
+/// It was turned back while requests were copied to it: no user was ever sent there.
+fn never_seen(release: &Release, plan: &Plan) -> bool {
+    plan.shadow().is_some() && release.passed.is_empty()
+}
+
+/// Nothing was measured of the new version: the copies may not arrive at all.
+fn unanswered(verdict: Option<&Verdict>) -> bool {
+    verdict.is_none_or(|v| v.canary.requests < 1.0)
 }
 
 /// What comes by itself, and when.
@@ -211,9 +234,16 @@ fn next_gate(
         Some(i) => format!("Next gate, to {}: closed.", plan.step_leads_to(i)),
         None => "Last gate: closed.".to_owned(),
     };
+    let copied = release.step.and_then(|i| plan.copied_at(i));
     let mut parts = Vec::new();
     if release.step_since.is_none() {
         parts.push(match (plan.drives(), here.weight) {
+            (Strategy::Rolling, _) if let Some(percent) = copied => {
+                format!("Its pods must be ready, and the HTTPRoute must copy {percent} % of requests.")
+            }
+            (Strategy::Rolling, _) if plan.shadow().is_some() => {
+                "The Deployment must run it whole.".to_owned()
+            }
             (Strategy::BlueGreen, 0) => "All pods of the preview must be ready.".to_owned(),
             (Strategy::BlueGreen, _) if release.workload.kind == Kind::Deployment => {
                 "The Services in front must select the new version.".to_owned()
@@ -233,6 +263,9 @@ fn next_gate(
             Some(Class::Pass) => {}
             Some(Class::Fail) => parts.push("Analysis must pass; it fails.".to_owned()),
             Some(Class::Marginal) => parts.push("Analysis must pass; it is marginal.".to_owned()),
+            Some(Class::NoData) | None if copied.is_some() && unanswered(verdict) => {
+                parts.push("Analysis must pass; no copy has been answered yet.".to_owned());
+            }
             Some(Class::NoData) | None => parts.push("Analysis must pass; too little data yet.".to_owned()),
         }
     }
@@ -268,6 +301,7 @@ fn steps(release: &Release, plan: &Plan, verdict: Option<&Verdict>, now: DateTim
             (view.state, view.words) = (StepState::Passed, view.words.replace("skipped", "promoted"));
         }
         let stands = release.step == Some(i) && release.step_since.is_some();
+        view.gates.extend(plan.copied_at(i).map(|percent| copies(percent, view.state, stands)));
         view.gates
             .extend(plan.own_steps(i).map(|own| by_controller("Its own steps", own, view.state, stands)));
         view.gates
@@ -275,6 +309,18 @@ fn steps(release: &Release, plan: &Plan, verdict: Option<&Verdict>, now: DateTim
         view
     };
     plan.steps().iter().enumerate().map(view).collect()
+}
+
+/// Requests that are copied at a step, while it stands.
+fn copies(percent: u8, step: StepState, stands: bool) -> GateView {
+    let state = match step {
+        StepState::Here | StepState::Held if stands => GateState::Running,
+        StepState::Passed | StepState::Skipped => GateState::Passed,
+        StepState::Here | StepState::Held | StepState::Closed => GateState::Closed,
+    };
+    let (kind, name) = ("copies".to_owned(), "Copies".to_owned());
+    let note = (state == GateState::Running).then(|| "answers are thrown away".to_owned());
+    GateView { kind, name, state, figure: format!("{percent} % of requests"), note }
 }
 
 /// What the controller does on the way to a step, beside its weight.

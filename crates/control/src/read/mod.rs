@@ -148,6 +148,13 @@ pub(crate) fn words(release: &Release, plan: &Plan) -> String {
         {
             format!("Users are on {}; {} stands by.", release.version(), release.good_version())
         }
+        (_, Some(i)) if let (Some(percent), Some(_)) = (plan.copied_at(i), release.step_since) => format!(
+            "It gets a copy of {percent} % of requests; its answers are judged and thrown away. Users stay on {}.",
+            release.good_version()
+        ),
+        (_, Some(i)) if let Some(percent) = plan.copied_at(i) => {
+            format!("Its pods start; then it gets a copy of {percent} % of requests.")
+        }
         (_, Some(i)) if release.step_since.is_some() => match plan.steps().get(i).map(|s| s.weight) {
             Some(0) => format!("Users are on {}, and not on the preview.", release.good_version()),
             Some(weight @ 1..100) => format!("At {weight} %; {} carries the rest.", release.good_version()),

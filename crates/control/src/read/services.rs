@@ -329,6 +329,10 @@ pub(crate) fn preview(w: &Workload, good: &KnownGood, failed: Option<f64>) -> Ro
             }
             // Only where the switch alone does not do it.
             Call::PromoteFull if route.pace == Pace::Seconds => {}
+            Call::HandBack if w.copied() > 0 => steps.push(format!(
+                "Copies of {} % of requests stop. No user notices: all are on {to_version} and stay there.",
+                w.copied()
+            )),
             Call::HandBack if w.by_weight() && w.any_sent() => steps.push(format!(
                 "By {} nobody is sent to the new version any more, now {} %: {ready} of {desired} pods of {to_version} are \
                  ready.",

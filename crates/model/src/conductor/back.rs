@@ -165,6 +165,12 @@ fn waiting_for(r: &Release, w: &Workload) -> String {
             w.weight_place()
         );
     }
+    if w.copied() > 0 {
+        return format!(
+            "Users are on {good}. Waiting until no request is copied to {} any more.",
+            r.version()
+        );
+    }
     if w.by_weight() && w.any_sent() {
         return format!(
             "Going back to {good}: waiting until {} sends nobody to {}.",

@@ -9,7 +9,7 @@ use crate::release::{Course, KnownGood, Release, State, Tried};
 use crate::span::Span;
 use crate::verdict::{Class, Limits, Side, Verdict};
 use crate::workload::{
-    Front, Key, Kind, Phase, Revision, Split, Splitter, Strategy, Twin, Weights, Workload,
+    Front, Key, Kind, Mirror, Phase, Revision, Split, Splitter, Strategy, Twin, Weights, Workload,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -163,6 +163,7 @@ pub(crate) fn healthy() -> Workload {
         twin: None,
         fronts: Vec::new(),
         splitter: None,
+        mirror: None,
         recreates: false,
         revisions: vec![revision(GOOD, OLD_IMAGE, 41, 8)],
         created: at(-1000),
@@ -196,6 +197,7 @@ pub(crate) fn beside(pods: i32) -> Workload {
         attempt: Some("r318-1".into()),
         apart: false,
         split: None,
+        mirrored: false,
     }));
     w
 }
@@ -226,6 +228,23 @@ pub(crate) fn weighed(pods: i32, weight: Option<u8>) -> Workload {
     let attempt = weight.map(|_| "r318-2".to_owned());
     w.splitter = Some(Box::new(Splitter { weight, attempt, ..splitter(Split::Ingress("shop".into())) }));
     w
+}
+
+/// With so many pods of a second Deployment behind an HTTPRoute that copies so many percent of requests to them.
+pub(crate) fn copying(pods: i32, percent: u8) -> Workload {
+    let mut w = beside(pods);
+    if let Some(twin) = &mut w.twin {
+        (twin.apart, twin.mirrored, twin.split) = (true, true, Some(Split::HttpRoute("shop".into())));
+    }
+    w.fronts = vec![front(false)];
+    let attempt = Some("r318-2".to_owned());
+    w.splitter = Some(Box::new(Splitter { attempt, ..splitter(Split::HttpRoute("shop".into())) }));
+    w.mirror = Some(Box::new(mirror(percent)));
+    w
+}
+
+pub(crate) fn mirror(percent: u8) -> Mirror {
+    Mirror { route: "shop".into(), unfit: None, percent, refused: None }
 }
 
 pub(crate) fn front(switched: bool) -> Front {

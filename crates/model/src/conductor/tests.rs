@@ -11,6 +11,7 @@ mod looks;
 mod properties;
 mod referring;
 mod rolling;
+mod shadow;
 mod sim;
 mod switch;
 mod turning;

@@ -27,7 +27,7 @@ fn proving(plan: &Plan) -> usize {
     match plan.spec.strategy {
         // Before the take-over users are on the second one, for as long as both steps take.
         Strategy::BlueGreen(_) => plan.steps().len(),
-        Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_) => {
+        Strategy::Canary(_) | Strategy::Rolling(_) | Strategy::Follow(_) | Strategy::Shadow(_) => {
             plan.steps().len().saturating_sub(1)
         }
     }
@@ -61,7 +61,8 @@ pub(super) fn forward(i: &Input<'_>, w: &Workload) -> Decision {
         return decision;
     }
     match i.plan.steps().get(r.passed.len()) {
-        Some(step) if !at_last => match i.plan.spec.strategy {
+        Some(step) if !at_last => match &i.plan.spec.strategy {
+            Strategy::Shadow(shadow) => super::weight::copies(i, w, twin, step, shadow.percent()),
             Strategy::BlueGreen(_) => super::switch::step(i, w, twin, step),
             // How users get there was settled when it was made.
             Strategy::Canary(_) if twin.split.is_some() => super::weight::step(i, w, twin, step),
@@ -186,6 +187,9 @@ fn take_over(i: &Input<'_>, w: &Workload) -> Decision {
     if let Some(decision) = barred(i, w) {
         return decision;
     }
+    if i.plan.shadow().is_some() && super::switch::to_be_handed_back(i.release, w) {
+        return act(i, Effect::HandBack, "No request is copied any more: what follows is for users.");
+    }
     act(i, Effect::TakeOver, "The Deployment takes the new version over.")
 }
 
@@ -209,7 +213,11 @@ fn taking_over(i: &Input<'_>, w: &Workload, last: usize) -> Decision {
         return record(Record::CanaryNamed(hash.to_owned()));
     }
     if w.any_sent() {
-        return act(i, Effect::HandBack, "Users go to the Deployment itself again.");
+        return act(
+            i,
+            Effect::HandBack,
+            "Whoever was sent to the second Deployment goes to the Deployment itself again.",
+        );
     }
     if let Some(until) = super::switch::drains(r, i.now) {
         return stand(r, State::Running, Some(until), super::switch::DRAINING);

@@ -1,7 +1,7 @@
 //! The sentences the history shows for what the conductor does.
 
 use super::{Effect, Record};
-use crate::plan::{BlueGreen, Plan};
+use crate::plan::{BlueGreen, Plan, Shadow};
 use crate::release::{Course, Release, State};
 use crate::rollback::Proof;
 use crate::span::Span;
@@ -10,6 +10,9 @@ use crate::workload::{Kind, Strategy};
 /// What an effect is about to do, in one sentence.
 pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
     let (new, good) = (release.version(), release.good_version());
+    if let Some(words) = plan.shadow().and_then(|shadow| copies(effect, release, shadow)) {
+        return words;
+    }
     match effect {
         Effect::Deploy if plan.drives() == Strategy::Rolling => {
             format!("{new} rolls out: its pods replace those of {good} at the Deployment's own pace.")
@@ -92,6 +95,27 @@ pub fn announce(effect: &Effect, release: &Release, plan: &Plan) -> String {
     }
 }
 
+/// The same where requests are copied before any user is sent anywhere.
+fn copies(effect: &Effect, release: &Release, shadow: &Shadow) -> Option<String> {
+    let (new, good) = (release.version(), release.good_version());
+    let words = match effect {
+        Effect::Deploy => format!("A second Deployment is made for {new}, and no user is sent there."),
+        Effect::Weigh { to: 0, .. } | Effect::HandBack => {
+            format!("No request is copied to {new} any more; users stay on {good}.")
+        }
+        Effect::Weigh { to, .. } => {
+            format!("{to} % of requests are copied to {new}; users get the answers of {good}.")
+        }
+        Effect::TakeOver => format!(
+            "{} takes {new} over by its own rolling update, after copies of {} % of requests: users see it now.",
+            release.workload.name,
+            shadow.percent()
+        ),
+        _ => return None,
+    };
+    Some(words)
+}
+
 /// A record as an audit event: the action's dotted name and one sentence.
 pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, String) {
     match record {
@@ -113,7 +137,9 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
                 Some(s) if s.bake > Span::ZERO => ": the bake starts",
                 _ => "",
             };
-            let words = if plan.drives() == Strategy::BlueGreen {
+            let words = if let Some(percent) = plan.copied_at(*step) {
+                format!("{percent} % of requests are copied{starts}. No user is on it.")
+            } else if plan.drives() == Strategy::BlueGreen {
                 let what = if *step == BlueGreen::PREVIEW {
                     "The preview is up, and users are not on it"
                 } else {
@@ -130,6 +156,9 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
         Record::StepPassed { step, next } => {
             let weight = plan.steps().get(*step).map_or(0, |s| s.weight);
             let words = match next {
+                _ if plan.copied_at(*step).is_some() => {
+                    "All gates on the copies passed. The Deployment may take the version over.".into()
+                }
                 _ if plan.drives() == Strategy::BlueGreen && *step == BlueGreen::PREVIEW => {
                     "All gates at the preview passed. The switch is allowed.".into()
                 }
@@ -162,6 +191,9 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
             let words: Vec<_> = proofs
                 .iter()
                 .map(|p| match p {
+                    Proof::Traffic if plan.shadow().is_some() => {
+                        format!("Nothing is sent to {old}, neither users nor copies.")
+                    }
                     Proof::Traffic => format!("Nobody is sent to {old} any more."),
                     Proof::Wanted => format!("The controller has taken up {good}."),
                     Proof::Stable => format!("{good} is the stable version."),

@@ -133,6 +133,44 @@ pub(super) fn check_switch(w: &Workload, errors: &mut Vec<FieldError>, warnings:
     }
 }
 
+/// Whether requests to a Deployment can be copied to a second one beside it.
+pub(super) fn check_copies(
+    w: &Workload,
+    percent: u8,
+    errors: &mut Vec<FieldError>,
+    warnings: &mut Vec<FieldError>,
+) {
+    const FIELD: &str = "spec.strategy.shadow";
+    if let Err(words) = Twin::name_for(&w.key.name) {
+        errors.push(FieldError::new("spec.strategy", words));
+    }
+    if let Err(words) = w.copies() {
+        errors.push(FieldError::new(FIELD, words));
+    }
+    let already = w.copied();
+    if already > 0 && w.twin.is_none() {
+        let words = format!(
+            "HTTPRoute {} copies {already} % of requests to {}{}, which is not there. Take that filter out first.",
+            w.mirror.as_ref().map_or("", |m| &m.route),
+            w.key.name,
+            Twin::SUFFIX
+        );
+        errors.push(FieldError::new(FIELD, words));
+    }
+    if w.replicas <= 0 {
+        let words = "The workload has no replicas now: there is nothing to copy. Scale it up first.";
+        warnings.push(FieldError::new(FIELD, words));
+    } else {
+        let pods = pods_behind(percent, w.replicas);
+        let words = format!(
+            "{percent} % of requests are answered twice: by {} beside {}, and by whatever those call.",
+            super::reach::count(pods, "more pod"),
+            super::reach::count(w.replicas, "replica")
+        );
+        warnings.push(FieldError::new(format!("{FIELD}.percent"), words));
+    }
+}
+
 fn remedy(replicas: i32) -> String {
     let shown: Vec<_> = reachable(replicas).iter().take(3).map(ToString::to_string).collect();
     format!("Use {}.", shown.join(", "))

@@ -118,7 +118,7 @@ impl Plan {
     pub fn follows(&self) -> Option<&Follow> {
         match &self.spec.strategy {
             Strategy::Follow(follow) => Some(follow),
-            Strategy::Canary(_) | Strategy::BlueGreen(_) | Strategy::Rolling(_) => None,
+            Strategy::Canary(_) | Strategy::BlueGreen(_) | Strategy::Rolling(_) | Strategy::Shadow(_) => None,
         }
     }
 
@@ -130,7 +130,7 @@ impl Plan {
                 let strategy = Strategy::Follow(follow.along(own));
                 Self { spec: super::Spec { strategy, ..self.spec }, ..self }
             }
-            Strategy::Canary(_) | Strategy::BlueGreen(_) | Strategy::Rolling(_) => self,
+            Strategy::Canary(_) | Strategy::BlueGreen(_) | Strategy::Rolling(_) | Strategy::Shadow(_) => self,
         }
     }
 

@@ -25,6 +25,9 @@ pub fn check(plan: &Plan, workload: &Workload) -> (Vec<FieldError>, Vec<FieldErr
     if workload.strategy == Strategy::Rolling && plan.drives() == Strategy::BlueGreen {
         super::beside::check_switch(workload, &mut errors, &mut warnings);
     }
+    if let Some(shadow) = plan.shadow() {
+        super::beside::check_copies(workload, shadow.percent(), &mut errors, &mut warnings);
+    }
     if plan.follows().is_some() {
         if workload.router.is_none() {
             let words = "Without a traffic router pods make the weights: the share may be above what the Rollout's own steps \
@@ -193,6 +196,7 @@ pub fn strategies(w: &Workload) -> &'static [&'static str] {
         Strategy::Canary if w.step_count > 0 => &["canary", "follow"],
         Strategy::Canary => &["canary"],
         Strategy::BlueGreen => &["blueGreen"],
+        Strategy::Rolling if w.copies().is_ok() => &["rolling", "canary", "blueGreen", "shadow"],
         Strategy::Rolling => &["rolling", "canary", "blueGreen"],
     }
 }

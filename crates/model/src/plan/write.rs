@@ -57,6 +57,15 @@ pub(super) fn yaml(plan: &Plan) -> String {
         Strategy::Rolling(rolling) => {
             out.line(2, &format!("rolling: {{{}}}", waits(rolling.step()).join(", ")))
         }
+        Strategy::Shadow(shadow) => {
+            let mut parts = vec![format!("percent: {}", shadow.percent())];
+            parts.extend(waits(shadow.copies()));
+            let after = waits(shadow.after());
+            if !after.is_empty() {
+                parts.push(format!("after: {{{}}}", after.join(", ")));
+            }
+            out.line(2, &format!("shadow: {{{}}}", parts.join(", ")));
+        }
         Strategy::Follow(follow) => out.line(2, &format!("follow: {{{}}}", waits(follow.asked()).join(", "))),
     }
     let a = &s.analysis;

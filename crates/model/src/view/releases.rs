@@ -68,7 +68,7 @@ pub enum GateState {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GateView {
-    /// `analysis`, `approval` or `bake`.
+    /// `analysis`, `approval`, `bake`, `steps` or `copies`.
     pub kind: String,
     /// `Analysis`, `Approval, on-call`, `Bake`.
     pub name: String,

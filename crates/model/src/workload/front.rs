@@ -89,9 +89,13 @@ impl Workload {
     }
 
     /// Users can be handed back to its own pods: at least half of them are ready, or nobody else is there anyway. By a
-    /// weight they carry the rest of the users all the time: then one will do, or none where its owner wants none.
+    /// weight they carry the rest of the users all the time: then one will do, or none where its owner wants none. Where only
+    /// copies are sent elsewhere they carry all of them anyway.
     pub fn can_carry(&self) -> bool {
         let alone = self.twin.as_ref().is_none_or(|t| t.ready == 0);
+        if self.by_copies() {
+            return true;
+        }
         if self.by_weight() {
             return alone || self.ready > 0 || self.replicas == 0;
         }

@@ -106,9 +106,10 @@ impl Workload {
         self.splitter.as_ref().map_or_else(|| "the canary Ingress".to_owned(), |splitter| splitter.place())
     }
 
-    /// Some users are sent to the second Deployment, by a Service's selector or by a weight.
+    /// Some users, or copies of their requests, are sent to the second Deployment: by a Service's selector, a weight or a
+    /// filter.
     pub fn any_sent(&self) -> bool {
-        self.any_switched() || self.canary_weight().is_some_and(|weight| weight > 0)
+        self.any_switched() || self.canary_weight().is_some_and(|weight| weight > 0) || self.copied() > 0
     }
 
     /// Users are to be sent to the second Deployment by a weight, or were.
@@ -125,7 +126,7 @@ impl Workload {
 
     /// An HTTPRoute holds something of ours. Garbage collection does not take it away.
     pub fn route_marked(&self) -> bool {
-        let ours = |s: &Splitter| s.attempt.is_some() || s.weight.is_some();
+        let ours = |s: &Splitter| s.attempt.is_some() || s.weight.is_some() || self.copied() > 0;
         self.splitter.as_ref().is_some_and(|s| matches!(s.by, Split::HttpRoute(_)) && ours(s))
     }
 

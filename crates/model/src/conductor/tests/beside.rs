@@ -3,7 +3,8 @@
 
 use super::super::next::tried;
 use super::super::sample::{
-    CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, at, deployment, front, images, plan, queued, revision, splitter, step,
+    CANARY, GOOD, NEW_IMAGE, OLD_IMAGE, at, deployment, front, images, mirror, plan, queued, revision,
+    splitter, step,
 };
 use super::super::{Decision, Effect, Input, Record, apply, begin, leave, next, to_be_voided};
 use super::chaos::{Fate, Op, Outside, agree, cases, gates, judge, meddling, op};
@@ -93,6 +94,8 @@ struct Sim {
     front: Option<String>,
     by: By,
     route: Option<Route>,
+    /// The route's weight is that of a filter: copies of requests, and no user.
+    copying: bool,
 }
 
 impl Sim {
@@ -118,6 +121,7 @@ impl Sim {
             front: None,
             by: By::Pods,
             route: None,
+            copying: false,
         }
     }
 
@@ -134,6 +138,11 @@ impl Sim {
             }
             (_, route) => route.is_none(),
         }
+    }
+
+    /// Percent of requests that are copied.
+    fn copied(&self) -> u8 {
+        self.route.as_ref().filter(|_| self.copying).and_then(|route| route.weight).unwrap_or(0)
     }
 
     /// What is ours in the HTTPRoute.
@@ -215,6 +224,14 @@ impl Sim {
                 let as_decided = |route: &&mut Route| route.mark == *mark && route.weight == Some(*from);
                 let Some(route) = self.route.as_mut().filter(as_decided) else { return false };
                 (route.weight, route.mark) = (Some(*to), Some(id.to_owned()));
+                return true;
+            }
+            Request::Copy { owner, mark, from, to } => {
+                let as_decided = |route: &&mut Route| {
+                    mark.is_some() && route.mark == *mark && route.weight.unwrap_or(0) == *from
+                };
+                let Some(route) = self.route.as_mut().filter(as_decided) else { return false };
+                *route = Route { owner: *owner, weight: Some(*to), mark: Some(id.to_owned()) };
                 return true;
             }
             Request::Unweigh => {
@@ -365,7 +382,10 @@ impl Sim {
             By::HttpRoute => Some(Split::HttpRoute("shop".into())),
         };
         if let Some(by) = &split {
-            let route = self.route.clone().unwrap_or_default();
+            let mut route = self.route.clone().unwrap_or_default();
+            if self.copying {
+                w.mirror = Some(Box::new(mirror(route.weight.take().unwrap_or(0))));
+            }
             let severed = route.weight.is_some() && self.twin.as_ref().is_none_or(|t| t.uid != route.owner);
             w.weights = route.weight.map(|weight| Weights { canary: weight, stable: 100 - weight });
             w.splitter = Some(Box::new(Splitter {
@@ -398,6 +418,7 @@ impl Sim {
                 attempt: Some(twin.attempt.clone()),
                 apart: self.apart || split.is_some(),
                 split,
+                mirrored: self.copying,
             }));
         }
         w

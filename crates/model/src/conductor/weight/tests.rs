@@ -1,10 +1,11 @@
 use super::super::next;
-use super::super::sample::{at, deployment, plan, running, step, weighed};
+use super::super::sample::{at, copying, deployment, plan, running, step, weighed};
 use super::*;
 use crate::ids::AttemptId;
-use crate::plan::Plan;
+use crate::plan::{Gate, Plan, Shadow, Strategy};
 use crate::release::{Course, Release, Tried};
 use crate::rollback::{Call, Pace, Proof, proofs, route};
+use crate::span::Span;
 use crate::workload::Split;
 
 /// 5 % of eight pods are one, 30 % three.
@@ -161,4 +162,97 @@ fn the_share_counts_the_deployments_own_new_pods_while_it_takes_over() {
     w.revisions.insert(0, revision("own", NEW_IMAGE, 42, 4));
     w.revisions[1].ready = 4;
     assert_eq!(w.canary_share(), 75, "half by the Ingress, and half of the rest");
+}
+
+/// Copies of 20 % need two of eight pods.
+fn shadow() -> Plan {
+    let mut plan = plan(vec![]);
+    let copies = (Span(30), vec![Gate::Analysis]);
+    plan.spec.strategy = Strategy::Shadow(Shadow::new(20, copies, Default::default()));
+    plan
+}
+
+#[test]
+fn its_pods_come_first_then_the_copies_and_the_analysis_is_waited_for() {
+    let plan = shadow();
+    let mut r = started(&plan, 0);
+    assert_eq!(asked(&plan, &r, &copying(0, 0)), Decision::Act(Effect::Scale { from: 0, to: 2 }));
+    let mut starting = copying(2, 0);
+    starting.twin.as_mut().unwrap().ready = 1;
+    assert!(!matches!(asked(&plan, &r, &starting), Decision::Act(_)), "no copies before pods");
+    assert_eq!(asked(&plan, &r, &copying(2, 0)), Decision::Act(Effect::Weigh { from: 0, to: 20 }));
+    let reached = Record::StepReached { step: 0, weight: 0 };
+    assert_eq!(asked(&plan, &r, &copying(2, 20)), Decision::Record(reached), "no user is on it");
+    assert_eq!(copying(2, 20).canary_share(), 0);
+    r.step_since = Some(at(10));
+    let shut = "Waiting for the analysis on copies of 20 %.";
+    assert!(matches!(asked(&plan, &r, &copying(2, 20)), Decision::Wait { why, .. } if why == shut));
+}
+
+#[test]
+fn the_copying_stops_before_any_user_sees_the_version() {
+    let plan = shadow();
+    let mut r = started(&plan, 1);
+    r.tried.push(tried_at(20, Effect::Weigh { from: 0, to: 20 }, true));
+    assert_eq!(asked(&plan, &r, &copying(2, 20)), Decision::Act(Effect::HandBack));
+    assert_eq!(
+        asked(&plan, &r, &copying(2, 0)),
+        Decision::Act(Effect::HandBack),
+        "copies may be on their way"
+    );
+    r.tried.push(tried_at(90, Effect::HandBack, true));
+    assert_eq!(asked(&plan, &r, &copying(2, 0)), Decision::Act(Effect::TakeOver));
+}
+
+#[test]
+fn copies_that_somebody_changed_are_lowered_or_end_the_release() {
+    let plan = shadow();
+    let mut r = started(&plan, 0);
+    r.step_since = Some(at(50));
+    assert_eq!(asked(&plan, &r, &copying(2, 90)), Decision::Act(Effect::Weigh { from: 90, to: 20 }));
+    let d = asked(&plan, &r, &copying(2, 0));
+    assert!(
+        matches!(&d, Decision::Record(Record::TurnBack { why }) if why.contains("0 % of requests are copied")),
+        "{d:?}"
+    );
+    let mut deaf = copying(2, 20);
+    deaf.mirror.as_mut().unwrap().refused = Some("no filter RequestMirror (UnsupportedValue)".into());
+    let d = asked(&plan, &r, &deaf);
+    assert!(
+        matches!(&d, Decision::Record(Record::TurnBack { why }) if why.contains("does not copy")),
+        "{d:?}"
+    );
+    r.tried.push(tried_at(95, Effect::Weigh { from: 0, to: 20 }, true));
+    assert!(matches!(asked(&plan, &r, &deaf), Decision::Wait { .. }), "it may not know the Service yet");
+    r.tried.clear();
+    let mut more = copying(2, 20);
+    more.mirror.as_mut().unwrap().unfit = Some("HTTPRoute shop leads to checkout by several rules.".into());
+    let d = asked(&plan, &r, &more);
+    assert!(matches!(&d, Decision::Record(Record::Become { state: State::Paused, .. })), "{d:?}");
+}
+
+#[test]
+fn the_way_back_from_copies_takes_nothing_from_users() {
+    let plan = shadow();
+    let mut r = started(&plan, 0);
+    (r.course, r.state) = (Course::RollBack, State::RollingBack);
+    r.tried.push(tried_at(90, Effect::Weigh { from: 0, to: 20 }, true));
+    let mut w = copying(2, 20);
+    let way = route(&w, &r.known_good.hash);
+    assert_eq!((way.calls, way.pace), (vec![Call::HandBack], Pace::Seconds));
+    assert!(way.because.contains("all the time"));
+    assert!(!proofs(&r, &w).contains(&Proof::Traffic));
+    assert_eq!(asked(&plan, &r, &w), Decision::Act(Effect::HandBack));
+    w.ready = 0;
+    assert_eq!(asked(&plan, &r, &w), Decision::Act(Effect::HandBack), "whatever its own pods do");
+    r.tried.push(tried_at(95, Effect::HandBack, true));
+    let w = copying(2, 0);
+    assert!(proofs(&r, &w).contains(&Proof::Traffic));
+    assert!(
+        !matches!(asked(&plan, &r, &w), Decision::Act(_)),
+        "its Service stands until every Gateway has heard of it"
+    );
+    r.tried.last_mut().unwrap().at = at(85);
+    r.tried.iter_mut().find(|t| matches!(t.effect, Effect::Weigh { .. })).unwrap().at = at(80);
+    assert_eq!(asked(&plan, &r, &w), Decision::Act(Effect::Retire));
 }

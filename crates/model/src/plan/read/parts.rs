@@ -128,7 +128,8 @@ fn strategy_of(walk: &mut Walk, path: &str, node: &Node) -> Option<Strategy> {
                 walk.error(
                     p,
                     format!(
-                        "`{key}` is not available yet. Write `canary` with its steps, `blueGreen`, `rolling` or `follow`."
+                        "`{key}` is not available yet. Write `canary` with its steps, `blueGreen`, `rolling`, `follow` or \
+                         `shadow`."
                     ),
                 );
             }
@@ -138,7 +139,8 @@ fn strategy_of(walk: &mut Walk, path: &str, node: &Node) -> Option<Strategy> {
     };
     let given = |key: &str| s.entries.iter().find(|(k, _)| k == key).map(|(_, node)| (s.path(key), node));
     // Also where nothing follows it: `rolling:` alone is a rolling update without bake and gates.
-    let unweighted = ["follow", "rolling", "blueGreen"].into_iter().find_map(|key| Some((key, given(key)?)));
+    let unweighted =
+        ["follow", "rolling", "blueGreen", "shadow"].into_iter().find_map(|key| Some((key, given(key)?)));
     let Some((key, (path, node))) = unweighted else {
         let (path, node) = s.need(walk, "canary", "{steps: […]}")?;
         let canary = walk.map(&path, node, &["steps"])?;
@@ -167,15 +169,16 @@ fn strategy_of(walk: &mut Walk, path: &str, node: &Node) -> Option<Strategy> {
             let (bake, gates) = steps::unweighted(walk, &path, node)?;
             Some(Strategy::Follow(Follow::new(bake, gates)))
         }
+        "shadow" => steps::shadow(walk, &path, node).map(Strategy::Shadow),
         _ => steps::blue_green(walk, &path, node).map(Strategy::BlueGreen),
     }
 }
 
 /// Of which a plan names one.
-const STRATEGIES: [&str; 4] = ["canary", "blueGreen", "rolling", "follow"];
+const STRATEGIES: [&str; 5] = ["canary", "blueGreen", "rolling", "follow", "shadow"];
 
 fn later(strategy: &str) -> bool {
-    matches!(strategy, "shadow" | "recreate")
+    strategy == "recreate"
 }
 
 fn analysis(walk: &mut Walk, path: &str, node: &Node) -> Option<Analysis> {

@@ -3,7 +3,7 @@
 use super::parts::{sentence, span};
 use super::tree::Node;
 use super::walk::Walk;
-use crate::plan::{Analysis, BlueGreen, Gate, Header, Step};
+use crate::plan::{Analysis, BlueGreen, Gate, Header, Shadow, Step};
 use crate::role::Role;
 use crate::span::Span;
 
@@ -121,6 +121,25 @@ pub(super) fn about_switch(walk: &mut Walk, path: &str, both: &BlueGreen, analys
                      held against maxErrorPercent, latency against nothing. Set `maxP95Ms` under `analysis`.";
         walk.warn(format!("{path}.after.gates[{i}]"), words);
     }
+}
+
+/// Copies of requests, and what follows when the Deployment has taken the version over.
+pub(super) fn shadow(walk: &mut Walk, path: &str, node: &Node) -> Option<Shadow> {
+    let s = walk.map(path, node, &["percent", "bake", "gates", "after"])?;
+    let percent = s.need(walk, "percent", "20").and_then(|(p, n)| walk.whole(&p, n, 1, 100));
+    let bake = s.get("bake").map_or(Some(Span::ZERO), |(p, n)| span(walk, &p, n, 0, LONGEST_BAKE));
+    let gates = s.get("gates").map_or_else(Vec::new, |(p, n)| gates(walk, &p, n));
+    let after = s.get("after").map_or(Some(Default::default()), |(p, n)| unweighted(walk, &p, n));
+    if !gates.contains(&Gate::Analysis) {
+        let words =
+            "Nobody sees the answers to the copies, so only an analysis can judge them. Write `[analysis]`.";
+        walk.error(s.path("gates"), words);
+        return None;
+    }
+    let words = "A copied request is carried out like any other: a copied POST is done twice, unless the new version's \
+                 writes are kept apart. Users get none of its answers.";
+    walk.warn(s.path("percent"), words);
+    Some(Shadow::new(u8::try_from(percent?).ok()?, (bake?, gates), after?))
 }
 
 struct StepRead {

@@ -315,7 +315,7 @@ fn unknown_fields_are_named_with_the_nearest_known_one() {
 fn what_is_not_available_yet_says_what_to_write_instead() {
     assert!(fault(&with("[analysis]}", "[load-test]}")).1.contains("not available yet"));
     assert!(fault(&with("[analysis]}", "[{migration: x}]}")).1.contains("not available yet"));
-    assert!(fault(&with("    canary:", "    shadow: {}\n    canary:")).1.contains("Write `canary`"));
+    assert!(fault(&with("    canary:", "    recreate: {}\n    canary:")).1.contains("Write `canary`"));
 }
 
 #[test]

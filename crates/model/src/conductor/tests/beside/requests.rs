@@ -63,6 +63,13 @@ pub(super) enum Request {
         from: u8,
         to: u8,
     },
+    /// A filter of ours in the HTTPRoute that carries the mark under which that was decided.
+    Copy {
+        owner: u32,
+        mark: Option<String>,
+        from: u8,
+        to: u8,
+    },
     /// The canary Ingress to 0 %, without a condition.
     Unweigh,
     /// Our backendRef out of the HTTPRoute as it was read for that.
@@ -98,7 +105,9 @@ impl Sim {
                 if seen.by == By::Ingress && seen.route.is_none() {
                     all.push(Request::Route { owner: uid });
                 }
-                if seen.by == By::HttpRoute && seen.route.as_ref().is_none_or(|route| route.weight.is_none())
+                if seen.by == By::HttpRoute
+                    && !seen.copying
+                    && seen.route.as_ref().is_none_or(|route| route.weight.is_none())
                 {
                     all.push(Request::Insert { owner: uid, mark: mark_of(seen) });
                 }
@@ -120,6 +129,10 @@ impl Sim {
             Effect::Pause => vec![Request::Pause { after, paused: true }],
             Effect::Resume => vec![Request::Pause { after, paused: false }],
             Effect::Switch => vec![Request::Switch { mark: seen.front.clone() }],
+            Effect::Weigh { from, to } if seen.copying => {
+                let Some(twin) = &seen.twin else { return Vec::new() };
+                vec![Request::Copy { owner: twin.uid, mark: mark_of(seen), from: *from, to: *to }]
+            }
             Effect::Weigh { from, to } => {
                 vec![Request::Weigh { mark: mark_of(seen), from: *from, to: *to }]
             }

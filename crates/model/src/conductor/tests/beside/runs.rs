@@ -37,7 +37,8 @@ pub(in super::super) struct Drive {
 impl Drive {
     fn new(plan: Plan, by: By) -> Self {
         let apart = matches!(plan.spec.strategy, PlanStrategy::BlueGreen(_));
-        let sim = Sim { apart, by, ..Sim::new() };
+        let copying = plan.shadow().is_some();
+        let sim = Sim { apart, by, copying, ..Sim::new() };
         let mut release = queued(&plan);
         release.workload = deployment().key;
         Self {
@@ -74,6 +75,9 @@ impl Drive {
             let step = self.plan.steps().get(r.passed.len()).unwrap();
             let most = match () {
                 () if self.sim.apart => self.cache.replicas,
+                () if let Some(shadow) = self.plan.shadow() => {
+                    pods_behind(shadow.percent(), self.cache.replicas)
+                }
                 () if self.sim.by != By::Pods => pods_behind(step.weight, self.cache.replicas),
                 () => pods(step.weight, self.cache.replicas),
             };
@@ -81,7 +85,8 @@ impl Drive {
         }
         if let Effect::Weigh { from, to } = effect {
             let step = self.plan.steps().get(r.passed.len()).unwrap();
-            assert!(*to <= step.weight, "{from} % to {to} %, and {} % is allowed", step.weight);
+            let most = self.plan.copied_at(r.passed.len()).unwrap_or(step.weight);
+            assert!(*to <= most, "{from} % to {to} %, and {most} % is allowed");
             let twin = self.cache.twin.as_ref().unwrap();
             let carried = twin.ready >= pods_behind(*to, self.cache.replicas);
             assert!(to < from || carried, "users before their pods: {twin:?}");
@@ -89,6 +94,8 @@ impl Drive {
         assert!(*effect != Effect::Switch || !r.passed.is_empty(), "switched before the preview had passed");
         let last = self.plan.steps().len() - usize::from(!self.sim.apart);
         assert!(*effect != Effect::TakeOver || r.passed.len() >= last, "taken over before it was proven");
+        let copied = *effect == Effect::TakeOver && self.shown.copied() > 0;
+        assert!(!copied || self.meddled, "users before the copying has stopped");
         assert!(r.attempt.is_none(), "two attempts at once");
     }
 
@@ -240,6 +247,17 @@ impl Drive {
                 !self.sim.switched || allowed,
                 "users where the plan does not allow it: {:?}",
                 self.release
+            );
+            return;
+        }
+        if let Some(shadow) = self.plan.shadow() {
+            let copied = self.sim.copied();
+            assert!(copied <= shadow.percent(), "{copied} % copied: {:?}", self.sim);
+            assert!(copied == 0 || self.sim.twin.is_some(), "copies to nothing: {:?}", self.sim);
+            assert!(
+                copied == 0 || self.sim.takeovers == 0,
+                "users on what is still judged by copies: {:?}",
+                self.sim
             );
             return;
         }
