@@ -144,7 +144,7 @@ pub(crate) fn carry_out(
     release: &mut Release,
     actor: &Actor,
     ask: Ask,
-    steps: usize,
+    plan: &Plan,
     reason: Option<&str>,
     now: DateTime<Utc>,
 ) -> (&'static str, String) {
@@ -168,7 +168,7 @@ pub(crate) fn carry_out(
             ("release.step.skipped", format!("Rest of the step at {at} left out"))
         }
         Ask::PromoteFull => {
-            for step in release.step.unwrap_or(0)..steps {
+            for step in release.step.unwrap_or(0)..plan.steps().len() {
                 press::waive(release, step, &actor.name);
             }
             ("release.promoted.fully", format!("Promoted past {at} and all steps after it without waiting"))
@@ -176,7 +176,12 @@ pub(crate) fn carry_out(
         Ask::Abort => {
             let why = reason.map_or_else(|| format!("Aborted by {}.", actor.name), str::to_owned);
             press::leave(release, Course::Abort, Some(&why), now);
-            ("release.aborted", format!("Aborted at {at}: traffic goes back to {}", release.good_version()))
+            let good = release.good_version();
+            let words = match release.step.and_then(|step| plan.copied_at(step)) {
+                Some(_) => format!("Aborted at {at}: requests are copied no more, users stay on {good}"),
+                None => format!("Aborted at {at}: traffic goes back to {good}"),
+            };
+            ("release.aborted", words)
         }
         Ask::OpenGate => {
             if let Some(step) = release.step {

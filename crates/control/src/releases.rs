@@ -199,8 +199,7 @@ impl Control {
         let mut tx = self.store().begin().await.or_problem()?;
         let (mut release, _) = tx.lock_release(id).await.or_problem()?;
         may(actor, &release, &plan, ask, now)?;
-        let (action, summary) =
-            carry_out(&mut release, actor, ask, plan.steps().len(), reason.as_deref(), now);
+        let (action, summary) = carry_out(&mut release, actor, ask, &plan, reason.as_deref(), now);
         tx.put_release(&release, None).await.or_problem()?;
         let mut event = NewEvent::new(now, actor, action, summary);
         about(&mut event, &release);

@@ -301,7 +301,8 @@ fn steps(release: &Release, plan: &Plan, verdict: Option<&Verdict>, now: DateTim
             (view.state, view.words) = (StepState::Passed, view.words.replace("skipped", "promoted"));
         }
         let stands = release.step == Some(i) && release.step_since.is_some();
-        view.gates.extend(plan.copied_at(i).map(|percent| copies(percent, view.state, stands)));
+        let copied = stands && !release.state.ended();
+        view.gates.extend(plan.copied_at(i).map(|percent| copies(percent, view.state, copied)));
         view.gates
             .extend(plan.own_steps(i).map(|own| by_controller("Its own steps", own, view.state, stands)));
         view.gates

@@ -8,6 +8,7 @@ use crate::config::{put_back, warnings};
 use crate::error::OrProblem as _;
 use chrono::{DateTime, Utc};
 use model::audit::Event;
+use model::plan::Plan;
 use model::release::{Release, State};
 use model::verdict::Class;
 use model::view::{ReleaseDelta, ReleasePage, ReleasesPage, TimelineItem};
@@ -110,7 +111,7 @@ impl Control {
             analysed: analysed(&plan),
             live,
             samples,
-            marks: events.iter().filter_map(mark).collect(),
+            marks: events.iter().filter_map(|e| mark(e, &plan)).collect(),
             verdicts: self.verdicts(id, None).await,
             timeline: events
                 .iter()
@@ -176,7 +177,7 @@ impl Control {
             id,
             live,
             samples,
-            marks: events.iter().filter_map(mark).collect(),
+            marks: events.iter().filter_map(|e| mark(e, &plan)).collect(),
             verdicts: self.verdicts(id, samples_after).await,
             timeline: events.iter().rev().filter(told).map(item).collect(),
         })
@@ -192,10 +193,11 @@ impl Control {
 }
 
 /// Events that the chart marks on its time axis.
-fn mark(e: &Event) -> Option<(DateTime<Utc>, String)> {
+fn mark(e: &Event, plan: &Plan) -> Option<(DateTime<Utc>, String)> {
     let step = || {
         let reached = e.event.detail.get("step_reached")?;
         Some(match reached.get("weight")?.as_u64()? {
+            0 if plan.shadow().is_some() => "copies".to_owned(),
             0 => "preview".to_owned(),
             weight => format!("{weight} %"),
         })
