@@ -3,6 +3,10 @@
 use rustix::process::{Signal, getpid, kill_process};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a busy machine may take to stop a process.
+const STOPPED_WITHIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct Point {
@@ -32,6 +36,9 @@ pub(crate) fn reach(name: &str) {
         eprintln!("failpoint {name}: {:?}", point.signal);
         // It cannot fail for one's own process; if it did, the test that waits for it would say so.
         let _ = kill_process(getpid(), point.signal);
+        // The kernel stops a process by whichever of its threads runs next: until then this one must not go on. Time
+        // that passes while it is stopped counts, so that it goes on at once when it is woken.
+        std::thread::sleep(STOPPED_WITHIN);
     }
 }
 
