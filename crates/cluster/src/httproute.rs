@@ -227,15 +227,14 @@ pub(crate) fn the_one<'a>(w: &Workload, routes: &'a [Arc<Route>]) -> Option<Resu
     })
 }
 
-fn unfit(w: &Workload, all: &[Lead<'_>], lead: Lead<'_>) -> Option<String> {
-    let (workload, route, rule) = (&w.key.name, &lead.route.name, lead.rule());
+/// Why what leads to a Deployment is not the one rule of one accepted route of its namespace, in words. `several` says what
+/// cannot be done in several routes.
+pub(crate) fn not_the_one(w: &Workload, all: &[Lead<'_>], lead: Lead<'_>, several: &str) -> Option<String> {
+    let (workload, route) = (&w.key.name, &lead.route.name);
     let names: BTreeSet<_> = all.iter().map(|l| (&l.route.namespace, &l.route.name)).collect();
     if names.len() > 1 {
         let names: Vec<_> = names.iter().map(|(_, name)| name.as_str()).collect();
-        return Some(format!(
-            "The HTTPRoutes {} lead to {workload}: one weight cannot be set in all.",
-            names.join(", ")
-        ));
+        return Some(format!("The HTTPRoutes {} lead to {workload}: {several}.", names.join(", ")));
     }
     if lead.route.namespace != w.key.namespace {
         return Some(format!(
@@ -246,8 +245,14 @@ fn unfit(w: &Workload, all: &[Lead<'_>], lead: Lead<'_>) -> Option<String> {
     if all.len() > 1 {
         return Some(format!("HTTPRoute {route} leads to {workload} by several rules. Make it one."));
     }
-    if let Some(why) = &lead.route.refused {
-        return Some(format!("HTTPRoute {route} is accepted by none of its Gateways ({why})."));
+    let why = lead.route.refused.as_ref()?;
+    Some(format!("HTTPRoute {route} is accepted by none of its Gateways ({why})."))
+}
+
+fn unfit(w: &Workload, all: &[Lead<'_>], lead: Lead<'_>) -> Option<String> {
+    let (workload, route, rule) = (&w.key.name, &lead.route.name, lead.rule());
+    if let Some(why) = not_the_one(w, all, lead, "one weight cannot be set in all") {
+        return Some(why);
     }
     let beside = Twin::name_for(workload).ok();
     let ours = |b: &Backend| beside.as_ref().is_some_and(|name| b.is(&w.key.namespace, name));

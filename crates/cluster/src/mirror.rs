@@ -19,7 +19,6 @@ use http::Method;
 use model::AttemptId;
 use model::workload::{Key, Mirror, Split, Twin, Workload};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const KIND: &str = "RequestMirror";
@@ -89,25 +88,9 @@ fn unfit(w: &Workload, all: &[Lead<'_>], beside: &str) -> Option<String> {
         return Some(format!("The HTTPRoute leads to {workload} no more."));
     };
     let (route, rule) = (&lead.route.name, lead.rule());
-    let names: BTreeSet<_> = all.iter().map(|lead| (&lead.route.namespace, &lead.route.name)).collect();
-    if names.len() > 1 {
-        let names: Vec<_> = names.iter().map(|(_, name)| name.as_str()).collect();
-        return Some(format!(
-            "The HTTPRoutes {} lead to {workload}: requests are copied in one rule, not in several.",
-            names.join(", ")
-        ));
-    }
-    if lead.route.namespace != w.key.namespace {
-        return Some(format!(
-            "HTTPRoute {}/{route} leads to {workload} from another namespace: it is not changed from here.",
-            lead.route.namespace
-        ));
-    }
-    if all.len() > 1 {
-        return Some(format!("HTTPRoute {route} leads to {workload} by several rules. Make it one."));
-    }
-    if let Some(why) = &lead.route.refused {
-        return Some(format!("HTTPRoute {route} is accepted by none of its Gateways ({why})."));
+    let several = "requests are copied in one rule, not in several";
+    if let Some(why) = httproute::not_the_one(w, all, *lead, several) {
+        return Some(why);
     }
     if let Some(why) = lead.route.unresolved.as_ref().filter(|_| !copies_to(lead.route, beside)) {
         return Some(format!(

@@ -123,12 +123,8 @@ pub(super) fn step(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step, wanted
         return act(i, scale, "Fewer pods, so that the share stays what the plan allows.");
     }
     let stands = stands(twin, wanted);
-    if !stands && overdue(i, twin, wanted) {
-        let why = format!(
-            "{} of {wanted} pods of the second Deployment were ready {} after it was scaled.",
-            twin.ready, twin.deadline
-        );
-        return turn_back(why);
+    if !stands && let Some(decision) = overdue(i, twin, wanted) {
+        return decision;
     }
     // A fact: the analysis must watch it even while the release is held.
     if stands && r.step_since.is_none() {
@@ -141,13 +137,7 @@ pub(super) fn step(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step, wanted
         return act(i, scale, "Scaling the second Deployment.");
     }
     if wanted == 0 {
-        let why = format!(
-            "{} has {} replicas: there is no pod for {}. Scale it up, abort or roll back.",
-            w.key.name,
-            w.replicas,
-            i.plan.step_name(done)
-        );
-        return stand(r, State::Paused, None, why);
+        return no_pod(i, w);
     }
     if !stands {
         let why = format!(
@@ -166,8 +156,29 @@ pub(super) fn stands(twin: &Twin, wanted: i32) -> bool {
     twin.desired == wanted && twin.ready >= wanted && twin.phase == Phase::Healthy && wanted > 0
 }
 
+/// The second Deployment was scaled to what is wanted long ago, and not once complete since then.
+pub(super) fn overdue(i: &Input<'_>, twin: &Twin, wanted: i32) -> Option<Decision> {
+    is_overdue(i, twin, wanted).then(|| {
+        turn_back(format!(
+            "{} of {wanted} pods of the second Deployment were ready {} after it was scaled.",
+            twin.ready, twin.deadline
+        ))
+    })
+}
+
+/// Its owner wants so few pods that there is none for the step.
+pub(super) fn no_pod(i: &Input<'_>, w: &Workload) -> Decision {
+    let why = format!(
+        "{} has {} replicas: there is no pod for {}. Scale it up, abort or roll back.",
+        w.key.name,
+        w.replicas,
+        i.plan.step_aim(i.release.passed.len())
+    );
+    stand(i.release, State::Paused, None, why)
+}
+
 /// Scaled to what is wanted, long ago, and not once complete since then.
-pub(super) fn overdue(i: &Input<'_>, twin: &Twin, wanted: i32) -> bool {
+fn is_overdue(i: &Input<'_>, twin: &Twin, wanted: i32) -> bool {
     let r = i.release;
     let so = |effect: &Effect| matches!(effect, Effect::Scale { to, .. } if *to == wanted);
     let since = |at| r.step_since.is_none_or(|reached| at > reached);

@@ -7,7 +7,7 @@
 
 use super::forward::{barred, gates};
 use super::next::{after, passed, record, stand, tried, wait};
-use super::twin::{act, overdue, stands, turn_back};
+use super::twin::{act, no_pod, overdue, stands, turn_back};
 use super::{Decision, Effect, Input, Record};
 use crate::plan::Step;
 use crate::plan::beside::pods_behind;
@@ -81,12 +81,8 @@ fn share(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step, share: Share) ->
     }
     let wanted = pods_behind(share.most, w.replicas);
     let stands = stands(twin, wanted);
-    if !stands && overdue(i, twin, wanted) {
-        let why = format!(
-            "{} of {wanted} pods of the second Deployment were ready {} after it was scaled.",
-            twin.ready, twin.deadline
-        );
-        return turn_back(why);
+    if !stands && let Some(decision) = overdue(i, twin, wanted) {
+        return decision;
     }
     // A fact: the analysis must watch it even while the release is held.
     if reached && r.step_since.is_none() {
@@ -100,13 +96,7 @@ fn share(i: &Input<'_>, w: &Workload, twin: &Twin, step: &Step, share: Share) ->
         return stand(r, State::Paused, None, why);
     }
     if wanted == 0 {
-        let why = format!(
-            "{} has {} replicas: there is no pod for {}. Scale it up, abort or roll back.",
-            w.key.name,
-            w.replicas,
-            i.plan.step_aim(done)
-        );
-        return stand(r, State::Paused, None, why);
+        return no_pod(i, w);
     }
     let scale = Effect::Scale { from: twin.desired, to: wanted };
     // Whatever of it is missing is made with the same effect.

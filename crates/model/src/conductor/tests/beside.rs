@@ -20,12 +20,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
+mod odd;
 mod requests;
 mod runs;
 
 use requests::Request;
 
-pub(super) use runs::{Odd, crashes, crashes_of, odd, odd_meddling, run, run_of};
+pub(super) use odd::{Odd, odd, odd_meddling};
+pub(super) use runs::{crashes, crashes_of, run, run_of};
 
 const REPLICAS: i32 = 8;
 /// Pods replaced in one pass of the controller.
