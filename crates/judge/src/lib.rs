@@ -4,6 +4,7 @@
 //! alarm; latency by limits that must be broken several looks in a row. Missing data is its own answer and never a
 //! pass. A step that failed once stays failed: the verdict is that of the first look that failed.
 
+pub mod argo;
 mod errors;
 mod evidence;
 mod latency;
