@@ -1,15 +1,20 @@
 //! Analysis as Argo Rollouts does it, without Argo Rollouts: what a measurement's conditions say of a metric's answer
-//! ([`condition`]), and how a source's reply becomes that answer ([`source`]).
+//! ([`condition`]), how a source's reply becomes that answer ([`source`]), and what follows for the metric and the run
+//! ([`run`]).
 //!
 //! All of it is pure: answers and the time are handed in. The rules are those of argo-rollouts v1.10.1 with expr-lang
 //! v1.17; `crates/cluster/tests/analysis.rs` compares them with the real controller. Where the two differ, the
 //! controller is right.
 
+pub mod args;
+pub mod assess;
 pub mod condition;
 mod duration;
 mod expr;
 mod phase;
+pub mod run;
 pub mod source;
+pub mod template;
 
 pub use duration::parse as parse_duration;
 pub use phase::Phase;
