@@ -1,6 +1,8 @@
 //! How the reply of a metric's source becomes the answer that conditions are asked of.
 
-use super::condition::Answer;
+use super::condition::{Answer, moment};
+use super::duration;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 /// What Prometheus' `/api/v1/query` replied.
@@ -47,7 +49,8 @@ pub fn prometheus(status: u16, body: &str) -> Result<Answer, String> {
         Some("scalar") => sample(result).map(Answer::Scalar).ok_or_else(bad),
         Some("vector") => each("value").map(Answer::Numbers),
         Some("matrix") => each("values").map(Answer::Numbers),
-        _ => Err("Prometheus metric type not supported".into()),
+        Some(other) => Err(format!("unmarshalerDecoder: unexpected value type {other:?}")),
+        None => Err(bad()),
     }
 }
 
@@ -59,6 +62,32 @@ fn sample(point: &Value) -> Option<f64> {
         "-Inf" => Some(f64::NEG_INFINITY),
         text => text.parse().ok(),
     }
+}
+
+/// The times that a query is asked of, where it is asked of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first.
+    pub start: DateTime<Utc>,
+    /// The last.
+    pub end: DateTime<Utc>,
+    /// From one to the next.
+    pub step: TimeDelta,
+}
+
+/// A metric's `rangeQuery` as of `now`: what is written there are expressions, such as `now() - duration("5m")`.
+///
+/// # Errors
+/// In Argo Rollouts' words.
+pub fn range(query: &Value, now: DateTime<Utc>) -> Result<Range, String> {
+    let text = |field: &str| query.get(field).and_then(Value::as_str).unwrap_or_default();
+    let time = |field: &str| {
+        moment(text(field), now).map_err(|e| format!("failed to parse rangeQuery.{field} as time: {e}"))
+    };
+    let (start, end) = (time("start")?, time("end")?);
+    let step = duration::parse(text("step"))
+        .map_err(|e| format!("failed to parse rangeQuery.step as duration: {e}"))?;
+    Ok(Range { start, end, step: TimeDelta::nanoseconds(step) })
 }
 
 /// What a web endpoint replied, and the part of it that `path` names (`{$.data[0].ok}`; empty for all of it). A body

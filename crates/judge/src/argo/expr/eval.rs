@@ -281,7 +281,7 @@ impl<'v> Machine<'v> {
             }
             Binary::InTexts => {
                 // The original keeps such a list as a map of texts.
-                let key = if a.nil() { "" } else { a.as_text()? };
+                let key = key(a)?;
                 let Value::Array(_, list) = b else { return Ok(Value::Bool(false)) };
                 self.work(list.len())?;
                 Value::Bool(list.iter().any(|v| matches!(v, Value::Text(t) if &**t == key)))
@@ -321,7 +321,7 @@ impl<'v> Machine<'v> {
                 }
                 false
             }
-            Value::Map(map) => map.contains_key(if needle.nil() { "" } else { needle.as_text()? }),
+            Value::Map(map) => map.contains_key(key(&needle)?),
             Value::Groups(groups) => {
                 for (key, _) in groups.iter() {
                     if self.equal(key, &needle)? {
@@ -363,10 +363,7 @@ pub(super) fn fetch(of: &Value, property: &Value) -> Result<Value, Fault> {
     match of {
         Value::Array(_, list) => Ok(list[position(property, list.len())?].clone()),
         Value::Text(text) => Ok(Value::Int(i64::from(text.as_bytes()[position(property, text.len())?]))),
-        Value::Map(map) => {
-            let key = if property.nil() { "" } else { property.as_text().map_err(|_| cannot())? };
-            Ok(map.get(key).cloned().unwrap_or(Value::Nil))
-        }
+        Value::Map(map) => Ok(map.get(key(property)?).cloned().unwrap_or(Value::Nil)),
         Value::Groups(groups) => {
             for (key, group) in groups.iter() {
                 if compare::equal(key, property, &mut || Ok(()))? {
@@ -387,6 +384,20 @@ fn position(index: &Value, length: usize) -> Result<usize, Fault> {
     usize::try_from(at).ok().filter(|i| *i < length).ok_or_else(|| {
         Fault::new(fault::Kind::Index, format!("index out of range: {at} (array length is {length})"))
     })
+}
+
+/// What is looked up in a map.
+fn key(value: &Value) -> Result<&str, Fault> {
+    match value {
+        Value::Nil => Ok(""),
+        Value::Text(text) => Ok(text),
+        other => {
+            let is = other.type_name();
+            let words =
+                format!("reflect.Value.MapIndex: value of type {is} is not assignable to type string");
+            Err(Fault::types(words))
+        }
+    }
 }
 
 /// What was known to be an integer.
