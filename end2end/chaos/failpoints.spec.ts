@@ -3,16 +3,18 @@
  * template, the Rollout's own steps, the release's state, a whole audit chain; and no effect was applied twice, counted in
  * the API server's own audit log.
  *
+ * Releases that give a second Deployment a share are in `shares.spec.ts`.
+ *
  * What may be repeated, since repeating it changes nothing: `abort`, `revert` and `promote full` of a press that died
  * before its outcome was on disk.
  */
-import { BEFORE_AND_AFTER, Crash, crashing, kept, places, together } from '../lib/crash.ts';
+import { BEFORE_AND_AFTER, Crash, crashing, kept, places, press, together } from '../lib/crash.ts';
 import type { Obj } from '../lib/kube.ts';
 import { QUICK } from '../lib/plan.ts';
 import type { Service } from '../lib/service.ts';
 import { expect, test } from '../lib/test.ts';
 import { until } from '../lib/until.ts';
-import { behindRoute, blueGreen, deployment, MAILER, mailerOf, mailerPlan, routeOf, searchPlan } from '../lib/workloads.ts';
+import { blueGreen, deployment, MAILER, mailerOf, mailerPlan, searchPlan } from '../lib/workloads.ts';
 
 const TO_THE_END = QUICK.map((step) => (step.bake ? { ...step, bake: '1s' } : step));
 const STANDS = [{ weight: 20, bake: '10m' }, { weight: 60, bake: '10m' }, { weight: 100 }];
@@ -241,39 +243,6 @@ test('a canary Deployment beside a plain one', async ({ world, service }) => {
   });
 });
 
-test('a canary Deployment that gets its weight by an HTTPRoute', async ({ world, service }) => {
-  const weighed = async (name: string, where: string[], back: boolean) => {
-    const web = await service(name);
-    const before = await deployment(web, { replicas: 4, minReadySeconds: 0 });
-    const route = await behindRoute(web);
-    await crashing(world, web, async (crash) => {
-      const mailer = new Crash(world, crash.replica, { namespace: web.namespace, name: 'mailer' });
-      const steps = `[{weight: 5, bake: ${back ? '10m' : '1s'}}, {weight: 100}]`;
-      const all = back ? places(['hand_back', 'retire'], where) : places(['deploy', 'scale', 'weigh', 'take_over', 'hand_back', 'retire'], where);
-      if (!back) await mailer.arm(all[0]);
-      await mailer.begin(mailerPlan(web, `{canary: {steps: ${steps}}}`));
-      if (back) {
-        await until('5 % are sent to it', async () => (await mailer.api('viewer').release(1)).weight === 5, 60);
-        await mailer.arm(all[0]);
-        await mailer.api('on-call').ask('/api/v1/releases/1/abort', { body: { reason: 'enough' } }).catch(() => undefined);
-      }
-      await mailer.through(all, 90);
-      await mailer.ended(back ? 'cancelled' : 'succeeded', 120);
-      const after = await mailerOf(web);
-      expect(after.spec.template.spec.containers[0].image).toBe(web.image(back ? '1.0.0' : '2.0.0'));
-      expect(kept(after)).toEqual(kept(before));
-      expect((await web.kube.get(MAILER(web))).items.map((d: Obj) => d.metadata.name)).toEqual(['mailer']);
-      expect(await routeOf(web), 'as its owner wrote it').toEqual(route);
-      await mailer.recorded();
-    });
-  };
-  await together({
-    'killed before and after each effect': () => weighed('crash-weight', BEFORE_AND_AFTER, false),
-    'killed when each effect was settled': () => weighed('crash-weighed', ['settled'], false),
-    'back, killed before and after': () => weighed('crash-unweighed', BEFORE_AND_AFTER, true),
-  });
-});
-
 test('a blue-green Rollout that is switched', async ({ world, service }) => {
   const switched = async (name: string, where: string[]) => {
     const web = await service(name);
@@ -316,11 +285,6 @@ test('the recorder of known-good versions writes each down once', async ({ world
     await end();
   }
 });
-
-async function press(crash: Crash): Promise<void> {
-  const path = `/api/v1/releases/${crash.release}/rollback`;
-  await crash.api('on-call').ask(path, { body: { reason: 'the lights went out' } }).catch(() => undefined);
-}
 
 /** Its history has forgotten a version: what brings it back is a new ReplicaSet, and walks the steps. */
 async function withoutReplicaSet(web: Service, hash: string): Promise<void> {

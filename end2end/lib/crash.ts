@@ -19,13 +19,20 @@ export function places(effects: string[], where: string[]): string[] {
   return effects.flatMap((effect) => where.map((place) => `${place}:${effect}`));
 }
 
+/** What effects are counted on; `resource` where several kinds of objects have that name: `ingresses`. */
+export interface Target {
+  namespace: string;
+  name: string;
+  resource?: string;
+}
+
 export class Crash {
   readonly world: World;
   readonly replica: Replica;
-  readonly target: { namespace: string; name: string };
+  readonly target: Target;
   release = 0;
 
-  constructor(world: World, replica: Replica, target: { namespace: string; name: string }) {
+  constructor(world: World, replica: Replica, target: Target) {
     this.world = world;
     this.replica = replica;
     this.target = target;
@@ -64,8 +71,8 @@ export class Crash {
 
   /** What Tidegate has really done to the workload, in order. */
   effects(): string[] {
-    const { namespace, name } = this.target;
-    return writes(this.world.auditLog, { namespace, name, tidegate: true }).map(effectOf);
+    const { namespace, name, resource } = this.target;
+    return writes(this.world.auditLog, { namespace, name, resource, tidegate: true }).map(effectOf);
   }
 
   /** Effects without those that change nothing but a mark. */
@@ -95,6 +102,12 @@ export class Crash {
       expect(actions.filter((a) => a === once).length, `${once} in ${actions.join(', ')}`).toBeLessThanOrEqual(1);
     }
   }
+}
+
+/** ROLL BACK, on a process that may die of it. */
+export async function press(crash: Crash): Promise<void> {
+  const path = `/api/v1/releases/${crash.release}/rollback`;
+  await crash.api('on-call').ask(path, { body: { reason: 'the lights went out' } }).catch(() => undefined);
 }
 
 /** The spec of a Rollout without what a release brings. */

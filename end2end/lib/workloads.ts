@@ -32,28 +32,67 @@ export async function deployment(web: Service, { replicas, minReadySeconds } = {
 }
 
 const ROUTES = (web: Service) => `/apis/gateway.networking.k8s.io/v1/namespaces/${web.namespace}/httproutes`;
+const INGRESSES = (web: Service) => `/apis/networking.k8s.io/v1/namespaces/${web.namespace}/ingresses`;
+const SERVICES = (web: Service) => `/api/v1/namespaces/${web.namespace}/services`;
 
-/** What the owner of the HTTPRoute `mailer` has written. */
-export async function routeOf(web: Service): Promise<Obj> {
-  const route = await web.kube.get(`${ROUTES(web)}/mailer`);
-  return { annotations: route.metadata.annotations, spec: route.spec };
+/** What the owner of an object has written. */
+async function written(web: Service, path: string): Promise<Obj> {
+  const { metadata, spec } = await web.kube.get(path);
+  return { annotations: metadata.annotations, spec };
 }
 
-/** Users of the Deployment `mailer` come by a Service and one rule of an HTTPRoute. */
-export async function behindRoute(web: Service): Promise<Obj> {
-  await web.kube.create(`/api/v1/namespaces/${web.namespace}/services`, {
+async function serviceOf(web: Service): Promise<void> {
+  await web.kube.create(SERVICES(web), {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name: 'mailer' },
     spec: { selector: { app: 'mailer' }, ports: [{ port: 80 }] },
   });
+}
+
+/** Users of the Deployment `mailer` come by a Service. Gives how to read what its owner has written; a mark of ours stays there. */
+export async function behindService(web: Service): Promise<() => Promise<Obj>> {
+  await serviceOf(web);
+  return async () => (await written(web, `${SERVICES(web)}/mailer`)).spec;
+}
+
+/** Users of the Deployment `mailer` come by a Service and one rule of an HTTPRoute. Gives how to read that. */
+export async function behindRoute(web: Service): Promise<() => Promise<Obj>> {
+  await serviceOf(web);
   await web.kube.create(ROUTES(web), {
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'HTTPRoute',
     metadata: { name: 'mailer' },
     spec: { rules: [{ backendRefs: [{ name: 'mailer', port: 80 }] }] },
   });
-  return routeOf(web);
+  return () => written(web, `${ROUTES(web)}/mailer`);
+}
+
+/** Users of the Deployment `mailer` come by a Service and one path of an nginx Ingress. Gives how to read that. */
+export async function behindIngress(web: Service): Promise<() => Promise<Obj>> {
+  await serviceOf(web);
+  const backend = { service: { name: 'mailer', port: { number: 80 } } };
+  await web.kube.create(INGRESSES(web), {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'Ingress',
+    metadata: { name: 'mailer' },
+    spec: {
+      ingressClassName: 'nginx',
+      rules: [{ host: `mailer.${web.namespace}.example.com`, http: { paths: [{ path: '/', pathType: 'Prefix', backend }] } }],
+    },
+  });
+  return () => written(web, `${INGRESSES(web)}/mailer`);
+}
+
+/** What Tidegate has made in the namespace and not taken away: `deployments mailer-tidegate`. */
+export async function leftOf(web: Service): Promise<string[]> {
+  const lists = [MAILER(web), SERVICES(web), INGRESSES(web)];
+  const all = await Promise.all(lists.map(async (list) => {
+    const { items } = await web.kube.get(list);
+    const ours = items.filter((o: Obj) => o.metadata.name === 'mailer-tidegate');
+    return ours.map((o: Obj) => `${list.split('/').at(-1)} ${o.metadata.name}`);
+  }));
+  return all.flat();
 }
 
 /** A blue-green Rollout `search` with its two Services, Healthy on 1.0.0. */
@@ -81,14 +120,14 @@ export async function blueGreen(web: Service, settings: Obj = { autoPromotionEna
   return web.kube.healthy(web.namespace, 'search');
 }
 
-/** A plan to bring 2.0.0 to it. */
-export function mailerPlan(web: Service, strategy: string): string {
+/** A plan to bring a version to it. */
+export function mailerPlan(web: Service, strategy: string, tag = '2.0.0'): string {
   return [
     'apiVersion: tidegate.dev/v1',
     'kind: Plan',
-    `metadata: {name: mailer-2, service: mailer, environment: production}`,
+    `metadata: {name: mailer-${tag.replaceAll('.', '-')}, service: mailer, environment: production}`,
     'spec:',
-    `  change: {images: {app: "${web.image('2.0.0')}"}}`,
+    `  change: {images: {app: "${web.image(tag)}"}}`,
     `  strategy: ${strategy}`,
     `  workload: {namespace: ${web.namespace}, kind: Deployment, name: mailer}`,
     '  approvals: {required: 1, from: [approver], expire: 24h}',

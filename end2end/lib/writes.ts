@@ -57,6 +57,8 @@ export function writes(auditLog: string, wanted: Wanted): Write[] {
       body: event.requestObject,
     };
     if (write.code >= 300 || event.stage !== 'ResponseComplete') continue;
+    // A trial is stored nowhere.
+    if (/[?&]dryRun=/.test(event.requestURI ?? '')) continue;
     if (wanted.namespace && write.namespace !== wanted.namespace) continue;
     if (wanted.name && write.name !== wanted.name) continue;
     if (wanted.resource && write.resource !== wanted.resource) continue;
@@ -68,7 +70,9 @@ export function writes(auditLog: string, wanted: Wanted): Write[] {
 
 /**
  * What a write by Tidegate did to a workload, with what makes it one of a kind: `deploy`, `open pause 1`, `abort`,
- * `revert`, `restore steps`; to a canary Deployment `create`, `scale 2`, `delete`. `void` changes nothing but the mark. Applying the same one twice for one release is the fault that tests look for.
+ * `revert`, `restore steps`; to a canary Deployment `create`, `scale 2`, `delete`; to what sends users there `weight 5`, or `join`
+ * and `part` where that is a user's HTTPRoute, or `copy 40` and `part`; to a Service `select mailer`. `void` changes nothing but the mark. Applying the same one
+ * twice for one release is the fault that tests look for.
  */
 export function effectOf(write: Write): string {
   if (write.verb === 'create' || write.verb === 'delete') return write.verb;
@@ -84,9 +88,26 @@ export function effectOf(write: Write): string {
   if (at('/spec/template', 'replace')) return 'revert';
   if (ops.some((o) => o.op !== 'test' && /^\/spec\/strategy\/(canary\/steps|blueGreen\/)/.test(o.path))) return 'restore steps';
   if (at('/spec/paused')) return at('/spec/paused')?.value ? 'pause' : 'unpause';
+  const shared = share(ops.filter((o) => o.op !== 'test'));
+  if (shared) return shared;
   // Only a mark: an attempt that nobody saw can no longer happen.
   if (ops.every((o) => o.op === 'test' || o.path.startsWith('/metadata/annotations'))) return 'void';
   return `unknown: ${JSON.stringify(write.body)}`;
+}
+
+/** What happens to the share of the second Deployment: in a canary Ingress, in an HTTPRoute, or in a Service. */
+function share(ops: Obj[]): string | undefined {
+  const weight = ops.find((o) => o.path === '/metadata/annotations/nginx.ingress.kubernetes.io~1canary-weight');
+  if (weight) return `weight ${weight.value}`;
+  const selector = ops.find((o) => o.path.startsWith('/spec/selector/'));
+  if (selector) return `select ${selector.value}`;
+  const filter = ops.find((o) => /^\/spec\/rules\/\d+\/filters/.test(o.path));
+  if (filter) return filter.op === 'remove' ? 'part' : `copy ${[filter.value].flat()[0].requestMirror.percent}`;
+  const backends = ops.filter((o) => /^\/spec\/rules\/\d+\/backendRefs/.test(o.path));
+  if (backends.some((o) => o.op === 'remove' && /\d$/.test(o.path))) return 'part';
+  if (backends.some((o) => o.path.endsWith('/-'))) return 'join';
+  // The user's own first, then ours.
+  return backends.length > 0 ? `weight ${backends.at(-1)?.value}` : undefined;
 }
 
 /** The weights that the controller gave the router for a Rollout's canary, with the time, oldest first. */

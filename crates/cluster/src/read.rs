@@ -39,12 +39,14 @@ impl Cluster {
             self.read_ingresses(key),
             self.read_routes(key),
         )?;
-        let sets_uri = format!(
-            "/apis/apps/v1/namespaces/{}/replicasets?labelSelector={}",
-            key.namespace,
-            selector(&object)
-        );
-        let sets = self.sender.read(&sets_uri, "list ReplicaSets", None).await?;
+        // Those of one that Services tell apart carry other labels than the user's own.
+        let apart = twin.as_ref().filter(|twin| !selected_by(twin, &object));
+        let (sets, more) = tokio::try_join!(self.read_sets(key, &object), async {
+            match apart {
+                Some(twin) => self.read_sets(key, twin).await.map(Some),
+                None => Ok(None),
+            }
+        })?;
         let unreadable = |e: serde_json::Error| Error::Answer {
             cluster: self.name.clone(),
             action: format!("a read of {}", key.name),
@@ -70,8 +72,11 @@ impl Cluster {
             services.as_ref().map(raw::List::<raw::Service>::deserialize).transpose().map_err(unreadable)?;
         let twin = twin.as_ref().map(deployment).transpose()?;
         let twin = twin.filter(|twin| twin.twin_of.as_deref() == Some(facts.workload.uid.as_str()));
-        let list = raw::List::<raw::ReplicaSet>::deserialize(&sets).map_err(unreadable)?;
-        let sets: Vec<_> = list.items.into_iter().filter_map(observe::set).collect();
+        let mut all = raw::List::<raw::ReplicaSet>::deserialize(&sets).map_err(unreadable)?.items;
+        if let Some(more) = &more {
+            all.extend(raw::List::<raw::ReplicaSet>::deserialize(more).map_err(unreadable)?.items);
+        }
+        let sets: Vec<_> = all.into_iter().filter_map(observe::set).collect();
         let own = |facts: &Facts| {
             let uid = facts.workload.uid.clone();
             sets.iter().filter(move |s| s.owner == uid)
@@ -110,6 +115,16 @@ impl Cluster {
         let (workload, facts) = (Arc::new(workload), Arc::new(facts));
         let (twin, source) = (twin.map(Arc::new), source.map(Arc::new));
         Ok(Read { object, entry: Entry { workload, facts, twin, source, fronts: services, ingress, routes } })
+    }
+
+    /// The ReplicaSets that this object selects, and perhaps others'.
+    async fn read_sets(&self, key: &Key, object: &Value) -> Result<Value, Error> {
+        let uri = format!(
+            "/apis/apps/v1/namespaces/{}/replicasets?labelSelector={}",
+            key.namespace,
+            selector(object)
+        );
+        self.sender.read(&uri, "list ReplicaSets", None).await
     }
 
     /// The Deployment that it takes its template from.
@@ -176,6 +191,13 @@ pub(crate) struct Read {
     /// With its template, wherever that stands.
     pub object: Value,
     pub entry: Entry,
+}
+
+/// What selects the pods of `own` selects those of `twin` as well.
+fn selected_by(twin: &Value, own: &Value) -> bool {
+    let labels = |object: &Value| object.pointer("/spec/selector/matchLabels").cloned().unwrap_or_default();
+    let theirs = labels(twin);
+    labels(own).as_object().into_iter().flatten().all(|(label, value)| theirs[label] == *value)
 }
 
 /// The object's `matchLabels` as a query's value; narrows a list that is filtered by owner afterwards in any

@@ -48,6 +48,10 @@ impl World {
             })
             .await;
         assert!(!up.any_switched() && up.canary_share() == 0);
+        // Its pods carry other labels: whoever reads it past the cache must know them all the same.
+        let fresh = self.cluster.fresh(key).await.unwrap();
+        assert_eq!(fresh.twin, up.twin);
+        assert!(fresh.twin.is_some_and(|t| up.revisions.iter().any(|r| Some(&r.hash) == t.hash.as_ref())));
         (good, up)
     }
 

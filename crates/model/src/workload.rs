@@ -324,6 +324,12 @@ impl Workload {
         }
     }
 
+    /// Some of its pods are, or are to be, of this version: its own, or those of the second Deployment.
+    pub fn runs(&self, hash: &str) -> bool {
+        let beside = self.twin.as_ref().and_then(|twin| twin.hash.as_deref());
+        [self.current_hash.as_deref(), self.stable_hash.as_deref(), beside].contains(&Some(hash))
+    }
+
     /// Share of traffic on the newest version, in percent: the router's word, else the share of ready pods.
     pub fn canary_share(&self) -> u8 {
         if !self.in_flight() {
@@ -392,5 +398,20 @@ pub fn version_of(images: &BTreeMap<String, String>) -> String {
                 "latest".to_owned()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::conductor::sample::{CANARY, GOOD, beside, deployment};
+
+    /// By this a rollback whose process died knows that it is still due.
+    #[test]
+    fn what_a_second_deployment_runs_the_workload_runs() {
+        assert!(beside(2).runs(CANARY) && beside(2).runs(GOOD));
+        assert!(!deployment().runs(CANARY) && deployment().runs(GOOD));
+        let mut unnamed = beside(0);
+        unnamed.twin.as_mut().unwrap().hash = None;
+        assert!(!unnamed.runs(CANARY));
     }
 }

@@ -71,9 +71,8 @@ pub(crate) fn is_overtaken(intent: &Intent, w: &Workload) -> Option<String> {
     let of_release = |mark: &str| intent.release.is_some_and(|id| AttemptId::is_of(mark, id));
     let same = mark == intent.mark.as_deref() || mark.is_some_and(of_release);
     let voided = mark.is_some_and(|m| m.strip_prefix("void-").is_some_and(of_release));
-    let runs = |hash: &String| w.current_hash.as_ref() == Some(hash) || w.stable_hash.as_ref() == Some(hash);
     let name = &w.key.name;
-    let home = w.observed() && runs(&intent.good.hash) && !w.in_flight();
+    let home = w.observed() && w.runs(&intent.good.hash) && !w.in_flight();
     if own || home {
         return None;
     }
@@ -83,7 +82,7 @@ pub(crate) fn is_overtaken(intent: &Intent, w: &Workload) -> Option<String> {
         ));
     }
     match &intent.left {
-        Some(left) if !runs(left) && w.observed() => {
+        Some(left) if !w.runs(left) && w.observed() => {
             Some(format!("{name} no longer runs what this rollback was to leave: it was left alone."))
         }
         _ => None,
