@@ -152,54 +152,11 @@ impl Cluster {
     /// # Errors
     /// In words.
     pub(crate) async fn parted(&self, entry: &Entry, weighed: bool) -> Result<(), String> {
-        let w = &entry.workload;
-        let (name, label) = (&w.key.name, w.parting_label()?);
-        if w.any_switched() {
-            return Err(format!(
-                "A Service in front of {name} selects {label}={name}{}, which no pod of its own carries. Put its selector \
-                 right first.",
-                Twin::SUFFIX
-            ));
-        }
-        let workloads = self.view.workloads();
-        let others = workloads.iter().filter(|o| o.key != w.key && o.key.namespace == w.key.namespace);
-        // By a weight the Services stay as they are.
-        for other in others.filter(|_| !weighed) {
-            if let Some(front) = other.fronts.iter().find(|f| w.fronts.iter().any(|own| own.name == f.name)) {
-                return Err(format!(
-                    "Service {} selects pods of {} as well: a switch would take its users along. Write `rolling`.",
-                    front.name, other.key.name
-                ));
-            }
-        }
-        let policies = format!("/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies", w.key.namespace);
-        let scalers = format!("/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers", w.key.namespace);
-        let (policies, scalers) = tokio::join!(
-            self.sender.read(&policies, "list NetworkPolicies", None),
-            self.sender.read(&scalers, "list HorizontalPodAutoscalers", None)
-        );
-        let (policies, scalers) = (policies.map_err(|e| e.to_string())?, scalers.map_err(|e| e.to_string())?);
-        let items = |list: &Value| list["items"].as_array().cloned().unwrap_or_default();
-        if let Some(policy) = items(&policies).iter().find(|p| selects_by(p, label, &entry.facts.labels)) {
-            return Err(format!(
-                "NetworkPolicy {} goes by the label {label}, by which the second Deployment is told apart: its pods would \
-                 be let through otherwise than those of {name}. Select by another label there, or write `rolling`.",
-                policy["metadata"]["name"].as_str().unwrap_or_default()
-            ));
+        if let Some(why) = self.inseparable(entry, weighed).await.map_err(|e| e.to_string())? {
+            return Err(why);
         }
         if weighed {
             return Ok(());
-        }
-        let scales = |s: &&Value| {
-            let target = &s["spec"]["scaleTargetRef"];
-            target["kind"] == "Deployment" && target["name"] == name.as_str()
-        };
-        if let Some(scaler) = items(&scalers).iter().find(scales) {
-            return Err(format!(
-                "HorizontalPodAutoscaler {} would scale {name} down while its users are on the second Deployment, and \
-                 there would be no way back at once. Take it off for the release, or write `canary` or `rolling`.",
-                scaler["metadata"]["name"].as_str().unwrap_or_default()
-            ));
         }
         // The way back is tried before anything changes: without the right to it nobody is to be switched.
         for request in hand_back(&entry.seen(), &AttemptId("rehearsal".into()))? {
@@ -210,6 +167,72 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// What stands around this Deployment and keeps its users from being switched to a second one, in words. Known when a plan
+    /// is written, and asked again before anything changes.
+    ///
+    /// # Errors
+    /// When the cluster does not tell.
+    pub async fn keeps_from_switching(&self, key: &Key) -> Result<Option<String>, Error> {
+        let entry = self.entry(key).await?;
+        self.inseparable(&entry, false).await
+    }
+
+    async fn inseparable(&self, entry: &Entry, weighed: bool) -> Result<Option<String>, Error> {
+        let w = &entry.workload;
+        let name = &w.key.name;
+        let label = match w.parting_label() {
+            Ok(label) => label,
+            Err(why) => return Ok(Some(why)),
+        };
+        if w.any_switched() {
+            return Ok(Some(format!(
+                "A Service in front of {name} selects {label}={name}{}, which no pod of its own carries. Put its selector \
+                 right first.",
+                Twin::SUFFIX
+            )));
+        }
+        let workloads = self.view.workloads();
+        let others = workloads.iter().filter(|o| o.key != w.key && o.key.namespace == w.key.namespace);
+        // By a weight the Services stay as they are.
+        for other in others.filter(|_| !weighed) {
+            if let Some(front) = other.fronts.iter().find(|f| w.fronts.iter().any(|own| own.name == f.name)) {
+                return Ok(Some(format!(
+                    "Service {} selects pods of {} as well: a switch would take its users along. Write `rolling`.",
+                    front.name, other.key.name
+                )));
+            }
+        }
+        let policies = format!("/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies", w.key.namespace);
+        let scalers = format!("/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers", w.key.namespace);
+        let (policies, scalers) = tokio::join!(
+            self.sender.read(&policies, "list NetworkPolicies", None),
+            self.sender.read(&scalers, "list HorizontalPodAutoscalers", None)
+        );
+        let (policies, scalers) = (policies?, scalers?);
+        let items = |list: &Value| list["items"].as_array().cloned().unwrap_or_default();
+        if let Some(policy) = items(&policies).iter().find(|p| selects_by(p, label, &entry.facts.labels)) {
+            return Ok(Some(format!(
+                "NetworkPolicy {} goes by the label {label}, by which the second Deployment is told apart: its pods would \
+                 be let through otherwise than those of {name}. Select by another label there, or write `rolling`.",
+                policy["metadata"]["name"].as_str().unwrap_or_default()
+            )));
+        }
+        let scales = |s: &&Value| {
+            let target = &s["spec"]["scaleTargetRef"];
+            target["kind"] == "Deployment" && target["name"] == name.as_str()
+        };
+        // It stays the user's: to bound it, or to make a like one for the second Deployment, would be to size their workload.
+        let scaler = items(&scalers).into_iter().find(|s| !weighed && scales(&s));
+        Ok(scaler.map(|scaler| {
+            format!(
+                "HorizontalPodAutoscaler {} counts the load of {name} alone: once its users are on the second Deployment it \
+                 would take away the pods that they go back to, and give the second one none. Take it off for the release, \
+                 or write `canary` or `rolling`.",
+                scaler["metadata"]["name"].as_str().unwrap_or_default()
+            )
+        }))
     }
 }
 

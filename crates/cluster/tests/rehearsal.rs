@@ -201,7 +201,7 @@ async fn the_way_back_from_a_switch_is_tried_on_each_service() {
     world.sandbox.apply_yaml(&scaler.to_string()).await.unwrap();
     let r = rehearse().await;
     assert!(
-        check(&r, "Services back to the own pods").words.contains("by-load would scale mailer down"),
+        check(&r, "Services back to the own pods").words.contains("by-load counts the load of mailer alone"),
         "{r:#?}"
     );
 }

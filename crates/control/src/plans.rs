@@ -4,6 +4,7 @@ use crate::Control;
 use crate::error::OrProblem as _;
 use model::audit::NewEvent;
 use model::plan::{Plan, reach, read};
+use model::workload::{Kind, Strategy};
 use model::{Action, Actor, Digest, FieldError, PlanId, Problem, Role};
 use serde::{Deserialize, Serialize};
 use store::NewApproval;
@@ -51,6 +52,18 @@ impl Control {
             && let Err(why) = cluster.can_copy(&workload.key, shadow.percent()).await
         {
             return Err(Problem::invalid(vec![FieldError::new("spec.strategy.shadow", why)]));
+        }
+        if workload.key.kind == Kind::Deployment && read.plan.drives() == Strategy::BlueGreen {
+            match cluster.keeps_from_switching(&workload.key).await {
+                Ok(Some(why)) => {
+                    return Err(Problem::invalid(vec![FieldError::new("spec.strategy.blueGreen", why)]));
+                }
+                Ok(None) => {}
+                // It is asked again before anything changes.
+                Err(error) => {
+                    tracing::debug!(%error, key = %workload.key, "what keeps it from being switched is not told");
+                }
+            }
         }
         let ask = async {
             cluster.around(&workload.key).await.unwrap_or_else(|error| {

@@ -200,11 +200,7 @@ async fn what_cannot_be_copied_is_refused_at_the_plans_field() {
     let (key, _) = world.behind_a_route().await;
     let replica = world.replica("a");
     let people = people(&replica.control).await;
-    let text = world
-        .plan_by("1.1.0", "{shadow: {percent: 40, gates: [analysis]}}")
-        .replace("shop/web", "shop/mailer")
-        .replace("name: web}", "kind: Deployment, name: mailer}")
-        .replace("service: web", "service: mailer");
+    let text = world.mailer_plan("1.1.0", "{shadow: {percent: 40, gates: [analysis]}}");
     let checked = replica.control.check_plan(&people.manager, &text).await.unwrap();
     assert_eq!(checked.errors, []);
     let told = checked.warnings.iter().any(|w| w.message.contains("a copied POST is done twice"));

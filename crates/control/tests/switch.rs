@@ -7,7 +7,7 @@ mod common;
 mod mailer;
 
 use common::{People, Replica, World, people};
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use mailer::{OLD, did};
 use model::ReleaseId;
@@ -140,21 +140,49 @@ async fn who_puts_the_selector_back_past_tidegate_ends_the_release() {
     world.as_before(&key, OLD).await;
 }
 
-/// What would make the switch unsafe is told before anything changes.
+/// What would make the switch unsafe is told where the plan is written, and asked again before anything changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_network_policy_by_the_same_label_is_met_beforehand() {
+async fn an_autoscaler_or_a_network_policy_by_the_same_label_is_met_beforehand() {
     let world = World::new().await;
     let key = world.mailer().await;
+    let replica = world.replica("a");
+    let people = people(&replica.control).await;
+    let text = world.mailer_plan("1.1.0", "{blueGreen: {}}");
+    let control = &replica.control;
+    let plan = control.create_plan(&people.manager, &text).await.unwrap();
+    let refused = async |part: &str| {
+        let checked = control.check_plan(&people.manager, &text).await.unwrap();
+        assert_eq!(checked.errors[0].field, "spec.strategy.blueGreen");
+        assert!(checked.errors[0].message.contains(part), "{:?}", checked.errors);
+    };
+
     let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": {"name": "only-mailer", "namespace": world.namespace},
         "spec": {"podSelector": {}, "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "mailer"}}}]}]}});
     world.sandbox.apply_yaml(&policy.to_string()).await.unwrap();
-    let replica = world.replica("a");
-    let people = people(&replica.control).await;
-    let id = world.switch(&replica, &people, "1.1.0", "{}").await;
+    refused("NetworkPolicy only-mailer").await;
+    replica.approve(&people, plan.id, &plan.digest).await;
+    let id = control.start(&people.manager, plan.id, Some(plan.digest)).await.unwrap();
     let release = replica.wait(id, "refused", |r| !r.tried.is_empty()).await;
     assert!(release.tried[0].words.contains("NetworkPolicy only-mailer"), "{release:?}");
-    replica.control.abort(&people.on_call, id, None).await.unwrap();
+    control.abort(&people.on_call, id, None).await.unwrap();
     replica.wait(id, "ended", |r| r.state.ended()).await;
     world.as_before(&key, OLD).await;
+
+    let admin = world.sandbox.admin().await.unwrap();
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("networking.k8s.io", "v1", "NetworkPolicy"));
+    let policies: Api<DynamicObject> = Api::namespaced_with(admin, &world.namespace, &kind);
+    policies.delete("only-mailer", &DeleteParams::default()).await.unwrap();
+    assert_eq!(control.check_plan(&people.manager, &text).await.unwrap().errors, []);
+    let scaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "by-load", "namespace": world.namespace}, "spec": {"maxReplicas": 9,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "mailer"}}});
+    world.sandbox.apply_yaml(&scaler.to_string()).await.unwrap();
+    refused("by-load counts the load of mailer alone").await;
+    let canary = world.mailer_plan("1.1.0", "{canary: {steps: [{weight: 20}, {weight: 100}]}}");
+    assert_eq!(
+        control.check_plan(&people.manager, &canary).await.unwrap().errors,
+        [],
+        "its own pods stay in use"
+    );
 }

@@ -48,12 +48,15 @@ impl World {
         tag: &str,
         strategy: &str,
     ) -> ReleaseId {
+        replica.release(people, &self.mailer_plan(tag, strategy)).await
+    }
+
+    pub(crate) fn mailer_plan(&self, tag: &str, strategy: &str) -> String {
         let plan = self.plan_by(tag, strategy).replace("shop/web", "shop/mailer").replace(
             "workload: {namespace: ",
             "analysis: {minRequests: 50}\n  workload: {kind: Deployment, namespace: ",
         );
-        let plan = plan.replace("name: web}", "name: mailer}").replace("service: web", "service: mailer");
-        replica.release(people, &plan).await
+        plan.replace("name: web}", "name: mailer}").replace("service: web", "service: mailer")
     }
 
     pub(crate) async fn api(&self) -> Api<DynamicObject> {
