@@ -95,6 +95,12 @@ pub(crate) fn newer(steps: &[StepView]) -> &'static str {
     if steps.iter().all(|s| s.weight % 100 == 0) { "new" } else { "canary" }
 }
 
+/// What is judged at the present step: the copies of requests, where those are all that reaches the new version.
+pub(crate) fn judged(steps: &[StepView], here: Option<usize>) -> &'static str {
+    let copied = |i: usize| steps.get(i).is_some_and(|s| s.gates.iter().any(|g| g.kind == "copies"));
+    if here.is_some_and(copied) { "copies" } else { newer(steps) }
+}
+
 fn tide_label(weight: u8, ceiling: u8, steps: &[StepView], here: Option<usize>) -> String {
     let list: Vec<_> = steps.iter().map(|s| s.weight.to_string()).collect();
     let mut label = format!(

@@ -3,11 +3,12 @@
 use crate::Control;
 use crate::error::OrProblem as _;
 use crate::releases::about;
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use model::audit::NewEvent;
 use model::plan::Plan;
 use model::release::{Course, Release};
-use model::verdict::{Class, Verdict};
+use model::verdict::{Class, Sample, Verdict};
 use model::{Actor, Problem};
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ impl Control {
         // The newest ones: a step may be watched for longer than a verdict looks back.
         let mut samples = self.store().samples(release.id, None, LOOKS).await.or_problem()?;
         samples.retain(|s| s.at >= since);
-        let verdict = judge::verdict(&samples, step, &plan.spec.analysis.limits(), now);
+        let verdict = judged(&plan, &samples, step, now);
         let changed =
             release.verdict.as_ref().is_none_or(|v| v.class != verdict.class || v.step != verdict.step);
         if changed {
@@ -97,6 +98,15 @@ impl Control {
         self.remember(&release);
         self.inner.nudge.notify_one();
         Ok(())
+    }
+}
+
+/// The verdict on the samples of a step, in words about what the plan has judged there.
+pub(crate) fn judged(plan: &Plan, samples: &[Sample], step: usize, at: DateTime<Utc>) -> Verdict {
+    let verdict = judge::verdict(samples, step, &plan.spec.analysis.limits(), at);
+    match plan.judges(step) {
+        Some(whom) => verdict.about(whom),
+        None => verdict,
     }
 }
 

@@ -112,8 +112,8 @@ fn may_go_to_the_end(release: &Release, plan: &Plan) -> Result<(), Problem> {
         });
         if let Some(role) = gate {
             return Err(Problem::conflict(format!(
-                "Step {} has an approval gate, and nobody passes it over. It is opened by: {}. Promote step by step.",
-                i + 1,
+                "An approval gate stands {}, and nobody passes it over. It is opened by: {}. Promote step by step.",
+                plan.step_place(i),
                 role.words()
             )));
         }
@@ -148,38 +148,41 @@ pub(crate) fn carry_out(
     reason: Option<&str>,
     now: DateTime<Utc>,
 ) -> (&'static str, String) {
-    let at = place(release);
+    let (at, past) = place(release, plan);
     match ask {
         Ask::Pause => {
             press::hold(release, &actor.name, reason.map(ToOwned::to_owned), now);
-            ("release.paused", format!("Held at {at}"))
+            ("release.paused", format!("Held {at}"))
         }
         Ask::Resume => {
             press::resume(release, now);
-            ("release.resumed", format!("Resumed at {at}"))
+            ("release.resumed", format!("Resumed {at}"))
         }
         Ask::Promote | Ask::Skip => {
             if let Some(step) = release.step {
                 press::waive(release, step, &actor.name);
                 if ask == Ask::Promote {
-                    return ("release.promoted", format!("Promoted past {at} without waiting for the rest"));
+                    return (
+                        "release.promoted",
+                        format!("Promoted past {past} without waiting for the rest"),
+                    );
                 }
             }
-            ("release.step.skipped", format!("Rest of the step at {at} left out"))
+            ("release.step.skipped", format!("Rest of the step {at} left out"))
         }
         Ask::PromoteFull => {
             for step in release.step.unwrap_or(0)..plan.steps().len() {
                 press::waive(release, step, &actor.name);
             }
-            ("release.promoted.fully", format!("Promoted past {at} and all steps after it without waiting"))
+            ("release.promoted.fully", format!("Promoted past {past} and all steps after it without waiting"))
         }
         Ask::Abort => {
             let why = reason.map_or_else(|| format!("Aborted by {}.", actor.name), str::to_owned);
             press::leave(release, Course::Abort, Some(&why), now);
             let good = release.good_version();
             let words = match release.step.and_then(|step| plan.copied_at(step)) {
-                Some(_) => format!("Aborted at {at}: requests are copied no more, users stay on {good}"),
-                None => format!("Aborted at {at}: traffic goes back to {good}"),
+                Some(_) => format!("Aborted {at}: requests are copied no more, users stay on {good}"),
+                None => format!("Aborted {at}: traffic goes back to {good}"),
             };
             ("release.aborted", words)
         }
@@ -187,12 +190,16 @@ pub(crate) fn carry_out(
             if let Some(step) = release.step {
                 press::open_gate(release, step, &actor.name);
             }
-            ("release.gate.opened", format!("Gate at {at} opened by {}", actor.name))
+            ("release.gate.opened", format!("Gate {at} opened by {}", actor.name))
         }
     }
 }
 
-/// Where the release stands, as an event tells it.
-fn place(release: &Release) -> String {
-    release.step.map_or_else(|| "the start".to_owned(), |step| format!("step {}", step + 1))
+/// Where the release stands, as an event tells it, and what it has yet to get past: `at 25 %` and `25 %`, `at the preview` and
+/// `the preview`.
+fn place(release: &Release, plan: &Plan) -> (String, String) {
+    match release.step {
+        Some(step) => (plan.step_place(step), plan.step_aim(step)),
+        None => ("at the start".to_owned(), "the start".to_owned()),
+    }
 }

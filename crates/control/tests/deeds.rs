@@ -102,7 +102,7 @@ async fn promoted_fully_it_walks_every_weight_without_waiting() {
     assert_eq!((done.passed.len(), done.waived.len()), (4, 4));
     let page = replica.control.release(&people.viewer, id).await.unwrap();
     let told = page.timeline.iter().find(|t| t.action == "release.promoted.fully").unwrap();
-    assert!(told.summary.contains("Promoted past step 1 and all steps after it"), "{}", told.summary);
+    assert!(told.summary.contains("Promoted past 5 % and all steps after it"), "{}", told.summary);
     let raised = page.timeline.iter().filter(|t| t.action == "release.weight.raised").count();
     assert_eq!(raised, 4, "one weight after the other");
 }
@@ -118,7 +118,7 @@ async fn nobody_promotes_past_an_approval_gate_that_is_still_to_come() {
     replica.wait(id, "baking", |r| r.step_since.is_some()).await;
     let (status, words) = refused(replica.control.promote_full(&people.manager, id, None).await);
     assert_eq!(status, Status::Conflict);
-    assert!(words.contains("Step 2 has an approval gate, and nobody passes it over"), "{words}");
+    assert!(words.contains("An approval gate stands at 50 %, and nobody passes it over"), "{words}");
     let page = replica.control.release(&people.manager, id).await.unwrap();
     assert!(!page.live.promote_full.allowed && page.live.promote.allowed);
 

@@ -417,6 +417,15 @@ impl Plan {
         }
     }
 
+    /// What a step's analysis judges, where that is no canary beside an old version.
+    pub fn judges(&self, index: usize) -> Option<&'static str> {
+        match &self.spec.strategy {
+            Strategy::Canary(_) | Strategy::Follow(_) => None,
+            Strategy::Shadow(_) if self.copied_at(index).is_some() => Some("copies"),
+            Strategy::Shadow(_) | Strategy::BlueGreen(_) | Strategy::Rolling(_) => Some("the new version"),
+        }
+    }
+
     /// The strategy that the workload must have.
     pub fn drives(&self) -> crate::workload::Strategy {
         match self.spec.strategy {

@@ -110,3 +110,45 @@ pub struct Verdict {
     /// How long the step had been watched.
     pub watched: Span,
 }
+
+impl Verdict {
+    /// The same about something that is no canary: `copies`, `the new version`. What is judged is the first thing that a
+    /// sentence names.
+    #[must_use]
+    pub fn about(mut self, whom: &str) -> Self {
+        let bare = whom.strip_prefix("the ").unwrap_or(whom);
+        let mut first = bare.chars();
+        let title: String = first.next().into_iter().flat_map(char::to_uppercase).chain(first).collect();
+        let said = |words: &str| {
+            let words = match words.strip_prefix("Canary ") {
+                Some(rest) => format!("{title}: {rest}"),
+                None => words.to_owned(),
+            };
+            words.replace("the canary", whom)
+        };
+        self.words = said(&self.words);
+        self.chance = self.chance.as_deref().map(said);
+        for metric in &mut self.metrics {
+            metric.why = said(&metric.why);
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conductor::sample::{at, verdict};
+
+    #[test]
+    fn what_is_no_canary_is_not_called_one() {
+        let mut canary = verdict(Class::Fail, 0, at(1));
+        canary.chance = Some("less than 1 in 1,000 if the canary were as good".into());
+        let copies = canary.clone().about("copies");
+        assert_eq!(copies.words, "Copies: errors 4.1 % against 0.3 % on stable: 13 times as many.");
+        assert_eq!(copies.chance.as_deref(), Some("less than 1 in 1,000 if copies were as good"));
+        canary.words = "No requests on the canary yet. No data is never a pass.".into();
+        let newer = canary.about("the new version");
+        assert_eq!(newer.words, "No requests on the new version yet. No data is never a pass.");
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::Seen;
 use crate::components::common::{empty, fact_text, nothing, sect_in};
+use crate::components::gate;
 use crate::components::icon::icon;
 use crate::components::tone::{Tone, st};
 use crate::when;
@@ -21,11 +22,11 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
     };
     let content = move || {
         verdict.with(|v| match v {
-            Some(v) => judged(v),
+            Some(v) => judged(v, seen.live.with(|l| gate::judged(&l.steps, Some(v.step)))),
             None if analysed => empty(
                 "scale",
                 "No verdict yet".into(),
-                format!("The canary is judged from {least} requests on in a step."),
+                format!("The new version is judged from {least} requests on in a step."),
                 nothing(),
             ),
             None => empty(
@@ -48,7 +49,7 @@ fn word(class: Class) -> &'static str {
     }
 }
 
-fn judged(v: &Verdict) -> AnyView {
+fn judged(v: &Verdict, newer: &'static str) -> AnyView {
     let metrics = v
         .metrics
         .iter()
@@ -67,13 +68,18 @@ fn judged(v: &Verdict) -> AnyView {
         })
         .collect_view();
     let chance = v.chance.clone().map(|c| fact_text("Could it be chance?", c));
-    let mut seen = format!("{} canary requests (needs {})", figure(v.canary.requests), v.limits.min_requests);
+    let what = match newer {
+        "copies" => "copies of requests",
+        "canary" => "canary requests",
+        _ => "requests to the new version",
+    };
+    let mut seen = format!("{} {what} (needs {})", figure(v.canary.requests), v.limits.min_requests);
     if v.watched > Span::ZERO {
         seen = format!("{seen} in {}", v.watched.clock());
     }
     view! {
         <p class="big">{v.words.clone()}</p>
-        {bars(&v.canary, &v.stable)}
+        {bars(&v.canary, &v.stable, newer)}
         <dl class="facts">{chance}{fact_text("Seen", seen)}{fact_text("Limits", limits(&v.limits))}</dl>
         <ul class="gates" role="list">{metrics}</ul>
     }
@@ -81,7 +87,7 @@ fn judged(v: &Verdict) -> AnyView {
 }
 
 /// Failed of all, canary over stable, on one scale.
-fn bars(canary: &Side, stable: &Side) -> AnyView {
+fn bars(canary: &Side, stable: &Side, newer: &'static str) -> AnyView {
     let (c, s) = (canary.error_rate().unwrap_or(0.0), stable.error_rate().unwrap_or(0.0));
     let most = c.max(s);
     if most <= 0.0 {
@@ -91,7 +97,7 @@ fn bars(canary: &Side, stable: &Side) -> AnyView {
     let of = |side: &Side| format!("{} / {}", figure(side.errors), figure(side.requests));
     view! {
         <div class="vs">
-            <span>"canary"</span>
+            <span>{newer}</span>
             <svg aria-hidden="true">
                 <rect class="c" width=width(c) height="14"></rect><rect class="weave" width=width(c) height="14"></rect>
             </svg>

@@ -3,7 +3,7 @@
 use super::services::preview;
 use super::{weight, words};
 use crate::Control;
-use crate::analysis::analysed;
+use crate::analysis::{analysed, judged};
 use crate::ask::{Ask, may};
 use crate::config::{put_back, warnings};
 use crate::releases::deed;
@@ -114,7 +114,7 @@ fn current_verdict(
     let (Some(step), Some(since)) = (release.step, release.step_since) else { return stored };
     let here: Vec<Sample> = samples.iter().filter(|s| s.step == step && s.at >= since).cloned().collect();
     let at = here.last().map_or(now, |s| s.at);
-    Some(judge::verdict(&here, step, &plan.spec.analysis.limits(), at))
+    Some(judged(plan, &here, step, at))
 }
 
 fn step<'p>(release: &Release, plan: &'p Plan) -> Option<&'p Step> {

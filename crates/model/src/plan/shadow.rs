@@ -123,6 +123,7 @@ mod tests {
         );
         assert_eq!([plan.step_name(0), plan.step_name(1)], ["Copies of 20 %", "100 %"]);
         assert_eq!((plan.copied_at(0), plan.copied_at(1)), (Some(20), None));
+        assert_eq!((plan.judges(0), plan.judges(1)), (Some("copies"), Some("the new version")));
         assert_eq!(
             (plan.step_place(0), plan.step_leads_to(0)),
             ("on copies of 20 %".into(), "all users".into())
