@@ -198,6 +198,7 @@ pub(super) fn release() -> ReleasePage {
         steps: steps(),
         step: Some(1),
         verdict: Some(verdict()),
+        preview: None,
         rollback: Some(preview()),
         back: None,
         reminder: None,

@@ -86,6 +86,28 @@ fn a_failing_release_says_what_is_what_follows_and_how_to_go_back() {
 }
 
 #[test]
+fn a_preview_is_reached_and_copies_are_called_copies() {
+    let mut p = release();
+    p.live.preview = Some("http://checkout-tidegate.shop.svc".into());
+    assert!(
+        text(&release_html("release-preview", &p)).contains("Preview: http://checkout-tidegate.shop.svc")
+    );
+    p.live.preview = None;
+    for step in &mut p.live.steps {
+        step.gates.push(model::view::GateView {
+            kind: "copies".into(),
+            name: "Copies".into(),
+            state: model::view::GateState::Running,
+            figure: "40 % of requests".into(),
+            note: None,
+        });
+    }
+    let words = text(&release_html("release-copies", &p));
+    assert!(!words.contains("Preview:"));
+    assert!(words.contains("412 copies of requests (needs") && !words.contains("canary requests"), "{words}");
+}
+
+#[test]
 fn a_deed_that_is_not_possible_gives_its_reason_beside_it() {
     let mut p = release();
     p.live.roll_back = Deed::no("As viewer you may not roll back in production. Ask: on-call.");

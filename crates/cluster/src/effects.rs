@@ -44,6 +44,12 @@ impl Cluster {
         {
             return Ok(Outcome::Refused { why });
         }
+        if beside
+            && plan.drives() == Strategy::BlueGreen
+            && let Err(why) = self.may_preview(&entry).await
+        {
+            return Ok(Outcome::Refused { why });
+        }
         if let Some(shadow) = plan.shadow()
             && let Err(why) = self.may_copy(&entry, shadow.percent()).await
         {

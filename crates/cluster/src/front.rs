@@ -9,11 +9,11 @@
 use crate::driver::{Request, Requests, Seen, What};
 use crate::error::Error;
 use crate::fence::Voided;
-use crate::observe::{ATTEMPT, Facts};
+use crate::observe::{ATTEMPT, Facts, TWIN};
 use crate::patch::{Patch, annotation, escaped};
 use crate::raw;
 use crate::send::{Outcome, Part};
-use crate::{Cluster, Entry};
+use crate::{Cluster, Entry, splitter};
 use model::AttemptId;
 use model::workload::{Front, Key, Twin};
 use serde_json::Value;
@@ -63,6 +63,31 @@ pub(crate) fn of<'a>(
     let mut all: Vec<_> = services.filter_map(|s| Some((front(s)?, s.clone()))).collect();
     all.sort_by(|a, b| a.0.name.cmp(&b.0.name));
     all.into_iter().unzip()
+}
+
+impl Service {
+    /// Where the second Deployment of this name answers within the cluster, if this Service leads to it alone. By its first
+    /// port; a web address, as most are, whose scheme the port tells.
+    pub(crate) fn address_of(&self, twin: &str) -> Option<String> {
+        if self.selector.len() != 1 || self.selector.get(TWIN).map(String::as_str) != Some(twin) {
+            return None;
+        }
+        let port = self.ports.first()?;
+        let number = port["port"].as_u64()?;
+        let says = |field: &str| port[field].as_str().is_some_and(|said| said.starts_with("https"));
+        let tls = number == 443 || says("appProtocol") || says("name");
+        let (scheme, usual) = if tls { ("https", 443) } else { ("http", 80) };
+        let place = format!("{scheme}://{}.{}.svc", self.name, self.namespace);
+        Some(if number == usual { place } else { format!("{place}:{number}") })
+    }
+}
+
+/// The Service by which testers reach the second Deployment before the switch, like the first of those in front. It goes with
+/// its `owner`, that one. Nothing where nothing is in front.
+pub(crate) fn preview(seen: &Seen<'_>, owner: (&str, &str), attempt: &AttemptId) -> Option<Request> {
+    // One without an address of its own may name no port at all.
+    let like = seen.fronts.iter().find(|service| !service.headless).or_else(|| seen.fronts.first())?;
+    (!like.ports.is_empty()).then(|| splitter::behind(seen.workload, like, owner, attempt))
 }
 
 /// All users to the second Deployment, as long as each Service is as it was when that was `decided`.
@@ -167,6 +192,24 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// Why the Service for the preview cannot be made: somebody has one of that name, or the right to it is missing.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) async fn may_preview(&self, entry: &Entry) -> Result<(), String> {
+        let name = Twin::name_for(&entry.workload.key.name)?;
+        // A UID of nobody: what would be kept of it would go at once.
+        let Some(request) = preview(&entry.seen(), (&name, "rehearsal"), &AttemptId("rehearsal".into()))
+        else {
+            return Ok(());
+        };
+        match self.sender.dry_run(request).await {
+            Ok(Outcome::Applied { .. }) => Ok(()),
+            Ok(Outcome::Refused { why } | Outcome::Unsure { why }) => Err(why),
+            Err(e) => Err(e.to_string()),
+        }
     }
 
     /// What stands around this Deployment and keeps its users from being switched to a second one, in words. Known when a plan

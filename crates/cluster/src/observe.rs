@@ -484,6 +484,7 @@ pub(crate) fn stand_beside(w: &mut Workload, own: &Facts, facts: &Facts, twin: W
         apart,
         split: facts.split.as_deref().cloned(),
         mirrored: facts.mirrored,
+        address: None,
     }));
     w.revisions.extend(twin.revisions);
 }

@@ -93,6 +93,9 @@ impl Cluster {
         let services: Vec<_> =
             services.into_iter().flat_map(|list| list.items).map(|s| Arc::new(s.into())).collect();
         let names: BTreeSet<String> = services.iter().map(|s: &Arc<Service>| s.name.clone()).collect();
+        if let Some(twin) = &mut workload.twin {
+            twin.address = services.iter().find_map(|s: &Arc<Service>| s.address_of(&twin.name));
+        }
         let (fronts, services) = front::of(&facts, services.iter());
         workload.fronts = fronts;
         let ingresses =

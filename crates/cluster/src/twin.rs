@@ -100,6 +100,9 @@ impl Driver for Beside {
             all.push(mirror::service(seen, owner, attempt)?);
         } else if w.twin.as_ref().is_some_and(|t| t.split.is_some()) {
             all.extend(splitter::made(seen, twin, attempt)?);
+        } else if w.stands_apart() {
+            let owner = (twin.workload.key.name.as_str(), twin.workload.uid.as_str());
+            all.extend(front::preview(seen, owner, attempt));
         }
         all.push(Request::marked(&twin.workload.key, patch));
         Ok(all)

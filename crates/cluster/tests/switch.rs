@@ -102,6 +102,58 @@ async fn every_service_is_switched_once_and_the_way_back_is_the_selector() {
     world.seen(&key, "alone", |w| w.twin.is_none() && w.phase == Phase::Healthy).await;
 }
 
+/// Testers reach the new version by a Service of ours, which no user comes by, and which goes with it.
+#[tokio::test]
+async fn the_preview_has_a_service_like_the_users_own_until_it_goes() {
+    let world = World::new("switch").await;
+    let key = mailer(&world);
+    let (_, up) = world.previewed(&key).await;
+    let at = format!("http://mailer-tidegate.{}.svc", world.ns);
+    assert_eq!(up.twin.as_ref().unwrap().address.as_deref(), Some(at.as_str()));
+    let ours = world.services().await.get("mailer-tidegate").await.unwrap();
+    let owner = &ours.metadata.owner_references.as_ref().unwrap()[0];
+    assert_eq!((owner.kind.as_str(), owner.name.as_str()), ("Deployment", "mailer-tidegate"));
+    let (selector, mark) = world.service("mailer-tidegate").await;
+    assert_eq!(selector, json!({"tidegate.dev/beside": "mailer-tidegate"}));
+    assert_eq!(mark.as_deref(), Some("test-scale"));
+    assert_eq!(up.fronts.len(), 2, "no switch writes it");
+    let selects = kube::api::ListParams::default().labels("tidegate.dev/beside=mailer-tidegate");
+    let pods: Api<k8s_openapi::api::core::v1::Pod> =
+        Api::namespaced(world.sandbox.admin().await.unwrap(), &world.ns);
+    let images = pods.list(&selects).await.unwrap().items.into_iter().map(|p| p.spec.unwrap().containers);
+    assert_eq!(images.map(|c| c[0].image.clone().unwrap()).collect::<Vec<_>>(), [image(2), image(2)]);
+
+    assert!(world.cluster.retire(&key, &attempt("retire")).await.unwrap().is_applied());
+    world.seen(&key, "alone", |w| w.twin.is_none()).await;
+    let gone = kube::runtime::wait::await_condition(
+        world.services().await,
+        "mailer-tidegate",
+        |s: Option<&k8s_openapi::api::core::v1::Service>| s.is_none(),
+    );
+    tokio::time::timeout(std::time::Duration::from_secs(30), gone).await.unwrap().unwrap();
+    assert!(world.services().await.get_opt("mail").await.unwrap().is_some());
+}
+
+/// Somebody's own Service of that name is not taken for ours, and is found out before anything changes.
+#[tokio::test]
+async fn a_service_of_somebody_elses_in_the_previews_place_is_refused_before_anything_changes() {
+    let world = World::new("switch").await;
+    let key = mailer(&world);
+    for name in ["mail", "mailer-tidegate"] {
+        let service = json!({"apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": name, "namespace": world.ns},
+            "spec": {"selector": {"app": "mailer"}, "ports": [{"port": 80}]}});
+        world.sandbox.apply_yaml(&service.to_string()).await.unwrap();
+    }
+    let good = world.deployment(&key, 1).await;
+    world.seen(&key, "behind both", |w| w.fronts.len() == 2).await;
+    let plan = plan_by(json!({"blueGreen": {}}), 2);
+    let sent = world.cluster.deploy(&key, &attempt("deploy"), &plan, &good, RELEASE).await.unwrap();
+    let Outcome::Refused { why } = sent else { panic!("{sent:?}") };
+    assert!(why.contains("Service mailer-tidegate is there already"), "{why}");
+    assert_eq!(world.cluster.fresh(&key).await.unwrap().attempt, None);
+}
+
 /// The press at the preview: a switch that was decided on before it, and comes after it, finds another mark.
 #[tokio::test]
 async fn a_switch_that_comes_after_the_way_back_is_not_taken() {

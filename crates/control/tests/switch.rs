@@ -6,7 +6,7 @@ mod common;
 #[path = "common/mailer.rs"]
 mod mailer;
 
-use common::{People, Replica, World, people};
+use common::{DEADLINE, People, Replica, World, people};
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use mailer::{OLD, did};
@@ -17,6 +17,7 @@ use model::rollback::Pace;
 use model::workload::Key;
 use serde_json::{Value, json};
 
+const OURS: &str = "mailer-tidegate";
 const NEW: &str = "registry.example.com/shop/mailer:1.1.0";
 
 impl World {
@@ -38,6 +39,12 @@ impl World {
     async fn as_before(&self, key: &Key, image: &str) {
         assert_eq!(self.selector().await, json!({"app": "mailer"}));
         self.tidy(key, image).await;
+        // Garbage goes a moment later.
+        let gone =
+            kube::runtime::wait::await_condition(self.services().await, OURS, |s: Option<&DynamicObject>| {
+                s.is_none()
+            });
+        tokio::time::timeout(DEADLINE, gone).await.expect("the preview's Service goes").unwrap();
     }
 }
 
@@ -53,6 +60,9 @@ async fn users_are_switched_at_once_and_the_deployment_takes_the_version_over() 
     let w = world.until(&key, |w| w.twin.as_ref().is_some_and(|t| t.ready == 4)).await;
     assert_eq!((w.canary_share(), w.ready, w.images["app"].as_str()), (0, 4, OLD));
     assert_eq!(world.selector().await, json!({"app": "mailer"}), "nobody is sent to the preview");
+    let at = format!("http://{OURS}.{}.svc", world.namespace);
+    let page = replica.control.release(&people.viewer, id).await.unwrap();
+    assert_eq!(page.live.preview.as_deref(), Some(at.as_str()), "but testers may go there");
 
     replica.control.open_gate(&people.on_call, id, None).await.unwrap();
     let w = world.until(&key, model::workload::Workload::all_switched).await;
@@ -64,6 +74,8 @@ async fn users_are_switched_at_once_and_the_deployment_takes_the_version_over() 
         assert!(did(&release, &effect), "{effect:?}");
     }
     world.as_before(&key, NEW).await;
+    let page = replica.control.release(&people.viewer, id).await.unwrap();
+    assert_eq!(page.live.preview, None);
 
     let receipt = replica.control.roll_back(&people.on_call, id, None).await.unwrap();
     assert_eq!(receipt.to_version, "1.0.0");

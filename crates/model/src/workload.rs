@@ -149,6 +149,9 @@ pub struct Twin {
     /// By that one requests are copied to its pods, and nobody is sent there.
     #[serde(default)]
     pub mirrored: bool,
+    /// Where its pods alone answer within the cluster, by a Service of ours: `http://checkout-tidegate.shop.svc`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 impl Twin {

@@ -218,6 +218,10 @@ fn gate(seen: Seen) -> AnyView {
             let allowed = (!l.state.ended()).then(|| {
                 view! { <div class="fig"><span>"allowed now"<br/><strong>{allowed}</strong></span></div> }
             });
+            let preview = l.preview.clone().map(|at| {
+                let words = "the new version alone, from within the cluster";
+                view! { <p class="next"><strong>"Preview: "<span class="mono">{at}</span></strong><br/>{words}</p> }
+            });
             let next = l.next.clone().map(|(bold, words)| {
                 view! { <p class="next"><strong>{bold}</strong><br/>{words}</p> }
             });
@@ -228,6 +232,7 @@ fn gate(seen: Seen) -> AnyView {
                 </div>
                 {allowed}
                 {next}
+                {preview}
             }
             .into_any()
         })

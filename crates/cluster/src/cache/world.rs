@@ -275,6 +275,9 @@ impl World {
             let here = self.routes.get(&key.namespace).into_iter().flat_map(BTreeMap::values);
             routes = httproute::around(&workload, here);
             let services = self.services.get(&key.namespace);
+            if let (Some(twin), Some(services)) = (&mut workload.twin, services) {
+                twin.address = services.get(&twin.name).and_then(|service| service.address_of(&twin.name));
+            }
             let there = |name: &str| services.is_some_and(|all| all.contains_key(name));
             let by_route = httproute::weights::splitter(&workload, &routes, there);
             splitter::stand_before(&mut workload, by_ingress, by_route);

@@ -119,3 +119,36 @@ fn a_policy_that_goes_by_the_label_is_found_wherever_it_stands() {
     assert!(!found(json!({"podSelector": {"matchLabels": {"tier": "back"}}})));
     assert!(!found(json!({"podSelector": {}})));
 }
+
+#[test]
+fn a_preview_answers_where_its_first_port_says() {
+    let at = |selector: Value, port: Value| {
+        let mut object = service("web-tidegate", &selector, None);
+        object["spec"]["ports"] = json!([port, {"port": 9090}]);
+        Service::from(raw::Service::deserialize(&object).unwrap()).address_of("web-tidegate")
+    };
+    let ours = || json!({TWIN: "web-tidegate"});
+    let said = |port: Value| at(ours(), port).unwrap();
+    assert_eq!(said(json!({"port": 80})), "http://web-tidegate.shop.svc");
+    assert_eq!(said(json!({"port": 8080, "name": "http"})), "http://web-tidegate.shop.svc:8080");
+    assert_eq!(said(json!({"port": 443})), "https://web-tidegate.shop.svc");
+    assert_eq!(said(json!({"port": 8443, "appProtocol": "https"})), "https://web-tidegate.shop.svc:8443");
+    assert_eq!(at(json!({"app": "web"}), json!({"port": 80})), None, "somebody else's");
+    let none = Service::from(raw::Service::deserialize(&service("web-tidegate", &ours(), None)).unwrap());
+    assert_eq!(none.address_of("web-tidegate"), None, "without a port");
+}
+
+#[test]
+fn a_preview_has_the_ports_of_a_service_in_front_and_goes_with_its_owner() {
+    let selector = json!({"app.kubernetes.io/name": "web"});
+    let (mut direct, mut usual) = (service("a", &selector, None), service("b", &selector, None));
+    direct["spec"]["clusterIP"] = "None".into();
+    usual["spec"]["ports"] = json!([{"port": 80, "nodePort": 30080}]);
+    let world = World::new(vec![direct.clone(), usual]);
+    let made = preview(&world.seen(), ("web-tidegate", "t"), &id()).unwrap();
+    let What::Create(Part::Service, object) = &made.what else { panic!("{made:?}") };
+    assert_eq!(object["spec"]["ports"], json!([{"port": 80}]), "not those of one without an address");
+    assert_eq!(object["spec"]["selector"], json!({TWIN: "web-tidegate"}));
+    assert_eq!(object["metadata"]["ownerReferences"][0]["uid"], "t");
+    assert_eq!(preview(&World::new(vec![direct]).seen(), ("web-tidegate", "t"), &id()), None, "no port");
+}

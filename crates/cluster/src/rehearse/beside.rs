@@ -114,6 +114,11 @@ impl Cluster {
                 Ok(()) => Check::passed(SERVICES, "The API server would take each patch of a selector."),
                 Err(why) => Check::failed(SERVICES, why),
             });
+            const PREVIEW: &str = "Creation of the Service for the preview";
+            all.push(match self.may_preview(entry).await {
+                Ok(()) => Check::passed(PREVIEW, "The API server would take it."),
+                Err(why) => Check::failed(PREVIEW, why),
+            });
         }
         all
     }

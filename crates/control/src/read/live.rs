@@ -64,6 +64,7 @@ impl Control {
             next: next_gate(release, plan, verdict.as_ref(), now),
             steps: steps(release, plan, verdict.as_ref(), now),
             step: release.step,
+            preview: seen.filter(|_| !release.state.ended()).and_then(|w| w.twin.as_ref()?.address.clone()),
             rollback,
             back: super::back::back(
                 release,

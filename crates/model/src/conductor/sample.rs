@@ -198,6 +198,7 @@ pub(crate) fn beside(pods: i32) -> Workload {
         apart: false,
         split: None,
         mirrored: false,
+        address: None,
     }));
     w
 }

@@ -143,6 +143,8 @@ pub struct ReleaseLive {
     pub steps: Vec<StepView>,
     pub step: Option<usize>,
     pub verdict: Option<Verdict>,
+    /// Where the new version's pods alone answer within the cluster, by a Service of ours.
+    pub preview: Option<String>,
     pub rollback: Option<RollbackPreview>,
     /// On the way back, or back: how far.
     pub back: Option<BackView>,

@@ -421,6 +421,7 @@ impl Sim {
                 apart: self.apart || split.is_some(),
                 split,
                 mirrored: self.copying,
+                address: None,
             }));
         }
         w
