@@ -1,6 +1,6 @@
 //! Analysis as Argo Rollouts does it, without Argo Rollouts: what a measurement's conditions say of a metric's answer
-//! ([`condition`]), how a source's reply becomes that answer ([`source`]), and what follows for the metric and the run
-//! ([`run`]).
+//! ([`condition`]), how a source's reply becomes that answer ([`source`]), what follows for the metric and the run
+//! ([`run`]), and what in a template will surprise its author ([`diagnose`]).
 //!
 //! All of it is pure: answers and the time are handed in. The rules are those of argo-rollouts v1.10.1 with expr-lang
 //! v1.17; `crates/cluster/tests/analysis.rs` compares them with the real controller. Where the two differ, the
@@ -9,9 +9,11 @@
 pub mod args;
 pub mod assess;
 pub mod condition;
+pub mod diagnose;
 mod duration;
 mod expr;
 mod phase;
+mod promql;
 pub mod run;
 pub mod source;
 pub mod template;

@@ -53,4 +53,66 @@ impl Program {
         let node = rewrite::rewrite(node)?;
         eval::Machine::new(result, now).eval(&node)
     }
+
+    /// Whether anything in it is `test`.
+    pub(super) fn any(&self, test: impl Fn(&ast::Node) -> bool) -> bool {
+        self.0.any(&test)
+    }
+}
+
+/// What a condition names, for [`super::diagnose`].
+pub(super) mod shape {
+    use super::ast::{Binary, Kind, Node};
+
+    /// `result[0]`, `result[1]`, …
+    pub(in super::super) fn indexes_result(node: &Node) -> bool {
+        matches!(&node.kind, Kind::Member { of, property, .. }
+            if matches!(&of.kind, Kind::Name(n) if n == "result") && matches!(property.kind, Kind::Int(_)))
+    }
+
+    /// `len(result)`
+    pub(in super::super) fn measures_result(node: &Node) -> bool {
+        matches!(&node.kind, Kind::Builtin { name: "len" | "count", args }
+            if args.first().is_some_and(|a| matches!(&a.kind, Kind::Name(n) if n == "result")))
+    }
+
+    /// A call of `isNil` or `default` on something else than the whole result.
+    pub(in super::super) fn asks_part(node: &Node) -> bool {
+        matches!(&node.kind, Kind::Call { of, args }
+            if matches!(&of.kind, Kind::Name(n) if n == "isNil" || n == "default")
+                && args.first().is_some_and(|a| !matches!(&a.kind, Kind::Name(n) if n == "result")))
+    }
+
+    /// A number that is written out.
+    pub(in super::super) fn number(node: &Node) -> Option<f64> {
+        match node.kind {
+            #[expect(clippy::cast_precision_loss, reason = "a limit that a person wrote")]
+            Kind::Int(i) => Some(i as f64),
+            Kind::Float(f) => Some(f),
+            _ => None,
+        }
+    }
+
+    /// Anything but comparisons of what is there with what is written out.
+    pub(in super::super) fn computes(node: &Node) -> bool {
+        match &node.kind {
+            Kind::Binary(op, ..) => matches!(
+                op,
+                Binary::Add
+                    | Binary::Subtract
+                    | Binary::Multiply
+                    | Binary::Divide
+                    | Binary::Modulo
+                    | Binary::Power
+            ),
+            Kind::Call { of, .. } => !matches!(&of.kind, Kind::Name(n) if n == "isNaN" || n == "isInf"),
+            Kind::Builtin { name, .. } => !matches!(*name, "len" | "all" | "any" | "none"),
+            _ => false,
+        }
+    }
+
+    /// A call of this function.
+    pub(in super::super) fn calls(node: &Node, function: &str) -> bool {
+        matches!(&node.kind, Kind::Call { of, .. } if matches!(&of.kind, Kind::Name(n) if n == function))
+    }
 }

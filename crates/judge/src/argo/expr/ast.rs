@@ -138,6 +138,13 @@ impl Node {
         });
         Self { kind, depth: depth + 1, size }
     }
+
+    /// Whether it or a part of it is `test`.
+    pub(super) fn any(&self, test: &impl Fn(&Self) -> bool) -> bool {
+        let mut yes = test(self);
+        self.kind.each(&mut |child| yes = yes || child.any(test));
+        yes
+    }
 }
 
 impl Kind {
