@@ -7,6 +7,7 @@
 pub mod argo;
 mod errors;
 mod evidence;
+pub mod kayenta;
 mod latency;
 mod recovery;
 mod words;
