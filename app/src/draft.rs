@@ -20,6 +20,8 @@ pub struct PlanForm {
     pub steps: Vec<StepForm>,
     pub min_requests: String,
     pub max_error_percent: String,
+    #[serde(default)]
+    pub max_error_ratio: String,
     pub max_p95_ratio: String,
     pub required: String,
     pub expire: String,

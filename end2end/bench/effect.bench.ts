@@ -13,7 +13,7 @@ import type { Api } from '../lib/api.ts';
 import { planYaml } from '../lib/plan.ts';
 import { expect, test } from '../lib/test.ts';
 import { until } from '../lib/until.ts';
-import { blueGreen, deployment, MAILER, mailerOf } from '../lib/workloads.ts';
+import { behindRoute, blueGreen, deployment, MAILER, mailerOf } from '../lib/workloads.ts';
 import type { World } from '../lib/world.ts';
 
 const N = Number(process.env.BENCH_EFFECTS ?? 5);
@@ -39,6 +39,8 @@ interface Arranged {
   over?: boolean;
   /** Of a release that Tidegate drives: no tool beside it knows how to leave that. */
   release?: number;
+  /** Its weights stand in an HTTPRoute. */
+  routed?: boolean;
 }
 
 type Ask = (role: 'release-manager' | 'approver') => Api;
@@ -61,7 +63,8 @@ const ROUTES: Record<string, Route> = {
   'blue-green, old pods standing by': { arrange: (world) => switched(world, false), other: plugin('undo') },
   'blue-green, old pods gone': { arrange: (world) => switched(world, true), other: plugin('undo') },
   'Deployment, rolled out': { arrange: rolled, other: ({ name }) => ['kubectl', ['rollout', 'undo', `deployment/${name}`]] },
-  'canary Deployment at 50 %': { arrange: beside },
+  'canary Deployment at 50 %': { arrange: (world, api) => beside(world, api, false) },
+  'canary Deployment at 50 %, by an HTTPRoute': { arrange: (world, api) => beside(world, api, true) },
 };
 
 async function inFlight(world: World, then?: 'paused' | 'aborted'): Promise<Arranged> {
@@ -136,10 +139,11 @@ async function rolled(world: World): Promise<Arranged> {
   return { ...made, seen: onBad };
 }
 
-/** By a release of Tidegate's: as many pods beside it as it has itself. */
-async function beside(world: World, api: Ask): Promise<Arranged> {
+/** By a release of Tidegate's: as many pods beside it as it has itself, or half of an HTTPRoute's weight. */
+async function beside(world: World, api: Ask, routed: boolean): Promise<Arranged> {
   const made = await mailer(world);
   const { web } = made;
+  if (routed) await behindRoute(web);
   const manager = api('release-manager');
   const steps = [{ weight: 50, bake: '10m' }, { weight: 100 }];
   const workload = { namespace: web.namespace, name: 'mailer' };
@@ -151,11 +155,11 @@ async function beside(world: World, api: Ask): Promise<Arranged> {
   await api('approver').must(`/api/v1/plans/${id}/approvals`, { body: { digest, decision: 'approve' } });
   const started = await manager.must(`/api/v1/plans/${id}/releases`, { body: { digest } });
   await until('it stands at 50 %', async () => (await manager.release(started.id)).weight === 50);
-  return { ...made, seen: () => true, release: started.id };
+  return { ...made, seen: () => true, release: started.id, routed };
 }
 
 /** Calls `arrived` with each share of the traffic on the good version, in percent, by whatever sends it. */
-async function watchShare({ web, target, good }: Arranged, arrived: (share: number) => void): Promise<() => void> {
+async function watchShare({ web, target, good, routed }: Arranged, arrived: (share: number) => void): Promise<() => void> {
   const { kube, namespace } = web;
   if (target.kind === 'Rollout') {
     return kube.watchRollout(namespace, target.name, (rollout) => {
@@ -166,12 +170,25 @@ async function watchShare({ web, target, good }: Arranged, arrived: (share: numb
       else arrived(currentPodHash === good ? weight : 0);
     });
   }
+  if (routed) {
+    return kube.watch(`/apis/gateway.networking.k8s.io/v1/namespaces/${namespace}/httproutes?watch=1`, (route) => {
+      const refs: Obj[] = route.spec.rules[0].backendRefs;
+      const weights = (of: Obj[]) => of.reduce((sum, ref) => sum + (ref.weight ?? 1), 0);
+      arrived((100 * weights(refs.filter((ref) => ref.name === target.name))) / weights(refs));
+    });
+  }
   const ready = new Map<string, number>();
-  return kube.watch(`/apis/apps/v1/namespaces/${namespace}/replicasets?watch=1&labelSelector=app%3Dmailer`, (set) => {
-    ready.set(hashOf(set), set.status?.readyReplicas ?? 0);
+  const count = (set: Obj, pods: number) => {
+    ready.set(hashOf(set), pods);
     const all = [...ready.values()].reduce((sum, pods) => sum + pods, 0);
     arrived(all === 0 ? 0 : (100 * (ready.get(good) ?? 0)) / all);
-  });
+  };
+  const sets = `/apis/apps/v1/namespaces/${namespace}/replicasets?watch=1&labelSelector=app%3Dmailer`;
+  return kube.watch(
+    sets,
+    (set) => count(set, set.status?.readyReplicas ?? 0),
+    (set) => count(set, 0),
+  );
 }
 
 /** Requests that found no pod, as the simulated users count them. */
@@ -193,6 +210,8 @@ test('from the press to the known-good version', async ({ world, api }) => {
     const tools = other ? (['tidegate', 'other'] as const) : (['tidegate'] as const);
     const effects = { tidegate: [] as number[], other: [] as number[] };
     const calls = { tidegate: [] as number[], other: [] as number[] };
+    /** Of Tidegate's call: until the API server had taken its last request; the rest is the record in Postgres. */
+    const taken: number[] = [];
     let [never, its] = [0, ''];
     for (let i = 0; i < N * tools.length; i++) {
       const who = tools[i % tools.length];
@@ -222,7 +241,8 @@ test('from the press to the known-good version', async ({ world, api }) => {
       });
       await until('its traffic is watched', () => (over ? last >= 95 : last < 95));
       pressed = performance.now();
-      await press();
+      const answer = await press();
+      if (who === 'tidegate') taken.push((answer as Obj).took_ms);
       calls[who].push(performance.now() - pressed);
       const timer = setTimeout(() => arrived(Number.NaN), MOST);
       const took = over ? 0 : await there;
@@ -239,6 +259,7 @@ test('from the press to the known-good version', async ({ world, api }) => {
     for (const who of tools) {
       const name = who === 'other' ? its : 'Tidegate, over REST';
       lines.push(row(`${route}; ${name}: the call`, figures(calls[who])));
+      if (who === 'tidegate') lines.push(row(`${route}; ${name}: the cluster has taken it`, figures(taken)));
       if (effects[who].length) lines.push(row(`${route}; ${name}: 95 % on the good version`, figures(effects[who])));
     }
     if (never) lines.push(`| ${route}; ${its}: not within ${MOST / 1000} s, it stands at a step | ${never} | | | | |`);

@@ -96,13 +96,18 @@ export class Kube {
     return this.watch(`${ROLLOUTS(ns)}?watch=1&fieldSelector=metadata.name=${name}`, seen);
   }
 
-  async watch(path: string, seen: (object: Obj) => void): Promise<() => void> {
+  /** Calls `seen` with each object as it is now; `gone` with those that are deleted. */
+  async watch(path: string, seen: (object: Obj) => void, gone = (_: Obj) => {}): Promise<() => void> {
     const { request } = this.#open('GET', path);
     await new Promise<void>((resolve, reject) => {
       request.once('error', reject);
       request.once('response', (response) => {
         response.on('error', () => {}); // ended by us
-        createInterface({ input: response }).on('error', () => {}).on('line', (line) => seen(JSON.parse(line).object));
+        const lines = createInterface({ input: response }).on('error', () => {});
+        lines.on('line', (line) => {
+          const { type, object } = JSON.parse(line);
+          (type === 'DELETED' ? gone : seen)(object);
+        });
         resolve();
       });
       request.end();

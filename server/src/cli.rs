@@ -1,5 +1,7 @@
 //! The command line.
 
+mod judging;
+
 use crate::config::{Database, Settings};
 use crate::serve;
 use anyhow::{Context as _, Result, bail};
@@ -41,6 +43,11 @@ enum Command {
     /// Bearer tokens for programs
     #[command(subcommand)]
     Token(Token),
+    /// Judge a file of metrics, and print each one's class, the scores and the verdict as JSON (docs/JUDGE.md)
+    Judge(judging::Judge),
+    /// Verdicts of the analysis
+    #[command(subcommand)]
+    Verdict(judging::Verdict),
     /// Ask a running server whether it is well; for containers without curl
     Healthcheck(Healthcheck),
 }
@@ -170,6 +177,8 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Person(Person::Add(add)) => add_person(add).await,
         Command::Person(Person::List(database)) => list_people(&database).await,
         Command::Token(Token::Issue(issue)) => issue_token(issue).await,
+        Command::Judge(judge) => judging::judge(&judge),
+        Command::Verdict(judging::Verdict::Replay(replay)) => judging::replay(&replay).await,
         Command::Healthcheck(check) => healthcheck(&check),
     }
 }

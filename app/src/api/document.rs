@@ -175,6 +175,7 @@ fn form_of(document: &Value) -> PlanForm {
         steps,
         min_requests: text(&["spec", "analysis", "minRequests"]),
         max_error_percent: text(&["spec", "analysis", "maxErrorPercent"]),
+        max_error_ratio: text(&["spec", "analysis", "maxErrorRatio"]),
         max_p95_ratio: text(&["spec", "analysis", "maxP95Ratio"]),
         required: text(&["spec", "approvals", "required"]),
         expire: text(&["spec", "approvals", "expire"]),
@@ -296,6 +297,7 @@ fn write(form: &PlanForm, document: &mut Value) {
     let limits = [
         ("minRequests", &form.min_requests),
         ("maxErrorPercent", &form.max_error_percent),
+        ("maxErrorRatio", &form.max_error_ratio),
         ("maxP95Ratio", &form.max_p95_ratio),
     ];
     if spec.contains_key("analysis") || limits.iter().any(|(_, v)| !v.trim().is_empty()) {

@@ -19,6 +19,8 @@ fn sample(second: i64, canary_errors: f64, seen: f64) -> Sample {
         canary: side(seen, canary_errors, 190.0),
         stable_recent: side(300.0, 1.0, 180.0),
         canary_recent: side(100.0, canary_errors, 190.0),
+        latency: None,
+        asked: None,
         error: None,
     }
 }
@@ -28,7 +30,13 @@ fn window() -> Window {
 }
 
 fn limits() -> Limits {
-    Limits { min_requests: 100, max_error_percent: 1.0, max_p95_ms: Some(250.0), max_p95_ratio: 1.5 }
+    Limits {
+        min_requests: 100,
+        max_error_percent: 1.0,
+        max_error_ratio: 1.2,
+        max_p95_ms: Some(250.0),
+        max_p95_ratio: 1.5,
+    }
 }
 
 fn polylines(svg: &str, class: &str) -> usize {

@@ -143,6 +143,8 @@ fn samples() -> Vec<Sample> {
                 canary: side(seen, errors, 191.0),
                 stable_recent: side(530.0, 0.2 + f64::from(i % 4) * 0.06, 180.0 + f64::from(i % 5)),
                 canary_recent: side(170.0, errors, 188.0 + f64::from(i % 7)),
+                latency: None,
+                asked: None,
                 error: None,
             }
         })
@@ -169,11 +171,13 @@ pub(super) fn verdict() -> Verdict {
                 why: "Under 1.5 times stable.".into(),
             },
         ],
+        rule: 2,
         chance: Some("At most 1 in 9,851.".into()),
         limits: Limits {
             min_requests: 100,
             max_error_percent: 1.0,
             max_p95_ms: Some(250.0),
+            max_error_ratio: 1.2,
             max_p95_ratio: 1.5,
         },
         canary: Side { requests: 412.0, errors: 17.0, p95_ms: Some(191.0) },

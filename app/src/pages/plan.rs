@@ -287,8 +287,8 @@ fn contents(p: &PlanPage) -> AnyView {
         .then(|| fact_text("Migrations", spec.change.migrations.join(", ")));
     let l = spec.analysis.limits();
     let mut limits = format!(
-        "from {} requests: errors to {}\u{a0}%, p95 to {} times stable",
-        l.min_requests, l.max_error_percent, l.max_p95_ratio
+        "from {} requests: errors to {}\u{a0}% and {} times stable, p95 to {} times stable",
+        l.min_requests, l.max_error_percent, l.max_error_ratio, l.max_p95_ratio
     );
     if let Some(ms) = l.max_p95_ms {
         limits = format!("{limits} and {ms}\u{a0}ms");

@@ -19,6 +19,7 @@ mod error;
 mod escort;
 mod fence;
 mod front;
+mod histogram;
 mod httproute;
 mod ingress;
 mod mirror;

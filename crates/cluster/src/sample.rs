@@ -4,9 +4,10 @@
 //! namespace, code, rollouts_pod_template_hash}` and the histogram `http_request_duration_seconds`. Both
 //! sides come from one query each, so that they are of the same moment.
 
+use crate::histogram;
 use crate::prometheus::{Prometheus, Series, escape};
 use chrono::{DateTime, Utc};
-use model::verdict::{Sample, Side};
+use model::verdict::{Latency, Sample, Side};
 use model::workload::Workload;
 
 const HASH: &str = "rollouts_pod_template_hash";
@@ -34,6 +35,14 @@ pub(crate) fn errors(w: &Workload, hashes: [&str; 2], seconds: i64) -> String {
     format!("sum by ({HASH}) (increase(http_requests_total{{{failed}}}[{seconds}s]))")
 }
 
+/// Requests of each revision within each bound of the histogram, in the last `seconds`.
+pub(crate) fn buckets(w: &Workload, hashes: [&str; 2], seconds: i64) -> String {
+    format!(
+        "sum by ({HASH}, le) (increase(http_request_duration_seconds_bucket{{{}}}[{seconds}s]))",
+        selector(w, hashes, "")
+    )
+}
+
 /// 95th percentile of latency, in seconds.
 pub(crate) fn p95(w: &Workload, hashes: [&str; 2], seconds: i64) -> String {
     format!(
@@ -46,7 +55,7 @@ pub(crate) fn p95(w: &Workload, hashes: [&str; 2], seconds: i64) -> String {
 /// Takes a sample. What goes wrong is said in [`Sample::error`], with the sides left empty: a sample is never
 /// lost, and "no data" is never a pass.
 ///
-/// `since` is when the step's weight was confirmed; `step` and `weight` are recorded as given.
+/// `since` is when the step's weight was confirmed; `step`, `weight` and `asked` are recorded as given.
 #[expect(clippy::too_many_arguments, reason = "one call site; each is a fact of the sample")]
 pub async fn sample(
     prometheus: &Prometheus,
@@ -55,6 +64,7 @@ pub async fn sample(
     stable_hash: &str,
     step: usize,
     weight: u8,
+    asked: Option<f64>,
     since: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Sample {
@@ -66,13 +76,22 @@ pub async fn sample(
         let (all, failed, slow, all_recent, failed_recent, slow_recent) = tokio::try_join!(
             ask(requests(w, hashes, whole)),
             ask(errors(w, hashes, whole)),
-            ask(p95(w, hashes, whole)),
+            ask(buckets(w, hashes, whole)),
             ask(requests(w, hashes, RECENT)),
             ask(errors(w, hashes, RECENT)),
             ask(p95(w, hashes, RECENT)),
         )?;
-        let pair = |all: &[Series], failed: &[Series], slow: &[Series]| {
-            Ok::<_, String>((side(all, failed, slow, stable_hash)?, side(all, failed, slow, canary_hash)?))
+        let latency = histogram::latency(&slow, HASH, canary_hash, stable_hash);
+        let p95 = |of: fn(&Latency) -> &[f64]| {
+            latency.as_ref().and_then(|l| histogram::p95(&l.bounds_ms, of(l))).filter(|ms| ms.is_finite())
+        };
+        let whole = (
+            side(&all, &failed, p95(|l| &l.stable), stable_hash)?,
+            side(&all, &failed, p95(|l| &l.canary), canary_hash)?,
+        );
+        let recent = |hash: &str| {
+            let p95 = one(&slow_recent, hash)?.flatten().map(|seconds| seconds * 1000.0);
+            side(&all_recent, &failed_recent, p95, hash)
         };
         if all.is_empty() && all_recent.is_empty() {
             return Err(format!(
@@ -81,13 +100,13 @@ pub async fn sample(
                 w.service, w.key.namespace, w.service
             ));
         }
-        Ok((pair(&all, &failed, &slow)?, pair(&all_recent, &failed_recent, &slow_recent)?))
+        Ok((whole, (recent(stable_hash)?, recent(canary_hash)?), latency))
     };
-    let (((stable, canary), (stable_recent, canary_recent)), error) = match sides.await {
+    let (((stable, canary), (stable_recent, canary_recent), latency), error) = match sides.await {
         Ok(sides) => (sides, None),
         Err(why) => (Default::default(), Some(why)),
     };
-    Sample { at: now, step, weight, stable, canary, stable_recent, canary_recent, error }
+    Sample { at: now, step, weight, stable, canary, stable_recent, canary_recent, latency, asked, error }
 }
 
 /// What all revisions of a workload answered, since `since` and lately: requests and those that failed.
@@ -125,13 +144,13 @@ fn of_all(w: &Workload, more: &str, seconds: i64) -> String {
 }
 
 /// One revision's figures. Without a series it had no requests; without an error series, no errors.
-fn side(all: &[Series], failed: &[Series], slow: &[Series], hash: &str) -> Result<Side, String> {
+fn side(all: &[Series], failed: &[Series], p95_ms: Option<f64>, hash: &str) -> Result<Side, String> {
     let requests = one(all, hash)?.flatten().unwrap_or(0.0).max(0.0);
     Ok(Side {
         requests,
         // Extrapolated separately, errors could come out a hair above the requests.
         errors: one(failed, hash)?.flatten().unwrap_or(0.0).clamp(0.0, requests),
-        p95_ms: one(slow, hash)?.flatten().map(|seconds| seconds * 1000.0).filter(|_| requests > 0.0),
+        p95_ms: p95_ms.filter(|_| requests > 0.0),
     })
 }
 
@@ -206,21 +225,21 @@ mod tests {
     #[test]
     fn a_revision_without_series_had_no_requests_and_no_errors() {
         let all = series(&[("aaa", Some(120.0))]);
-        let stable = side(&all, &[], &series(&[("aaa", Some(0.25))]), "aaa").unwrap();
+        let stable = side(&all, &[], Some(250.0), "aaa").unwrap();
         assert_eq!((stable.requests, stable.errors, stable.p95_ms), (120.0, 0.0, Some(250.0)));
-        assert_eq!(side(&all, &[], &[], "bbb").unwrap(), Side::default());
+        assert_eq!(side(&all, &[], Some(1.0), "bbb").unwrap(), Side::default());
     }
 
     #[test]
-    fn nan_is_no_latency_and_errors_never_exceed_requests() {
+    fn errors_never_exceed_requests() {
         let all = series(&[("aaa", Some(10.0))]);
-        let side = side(&all, &series(&[("aaa", Some(10.4))]), &series(&[("aaa", None)]), "aaa").unwrap();
+        let side = side(&all, &series(&[("aaa", Some(10.4))]), None, "aaa").unwrap();
         assert_eq!((side.errors, side.p95_ms), (10.0, None));
     }
 
     #[test]
     fn several_series_for_one_revision_are_said() {
         let twice = series(&[("aaa", Some(1.0)), ("aaa", Some(2.0))]);
-        assert!(side(&twice, &[], &[], "aaa").unwrap_err().contains("several series for revision aaa"));
+        assert!(side(&twice, &[], None, "aaa").unwrap_err().contains("several series for revision aaa"));
     }
 }

@@ -21,7 +21,7 @@ async fn both_sides_are_read_while_a_canary_stands() {
     let deadline = Instant::now() + SOON;
     // Two scrapes are needed for a rate; there is no event for them.
     let sample = loop {
-        let sample = sample(&prometheus, &w, &canary, &good.hash, 0, 20, since, Utc::now()).await;
+        let sample = sample(&prometheus, &w, &canary, &good.hash, 0, 20, Some(0.2), since, Utc::now()).await;
         if sample.canary.requests > 5.0 && sample.stable.p95_ms.is_some() && sample.canary.p95_ms.is_some() {
             break sample;
         }
@@ -32,6 +32,10 @@ async fn both_sides_are_read_while_a_canary_stands() {
     assert!(sample.stable.requests > sample.canary.requests, "{sample:?}");
     assert!(sample.stable.errors <= sample.stable.requests);
     assert!(sample.stable_recent.requests > 0.0 && sample.canary_recent.requests > 0.0, "{sample:?}");
+    let latency = sample.latency.unwrap();
+    assert_eq!(latency.stable.len(), latency.bounds_ms.len() + 1);
+    let all = latency.stable.last().unwrap();
+    assert!((all / sample.stable.requests - 1.0).abs() < 0.2, "{latency:?} of {:?}", sample.stable);
     let p95 = sample.stable.p95_ms.unwrap();
     assert!((1.0..10_000.0).contains(&p95), "milliseconds: {p95}");
 }
@@ -44,14 +48,14 @@ async fn no_data_is_said_and_never_a_number() {
     w.service = "nobody-calls-this".into();
     let prometheus = Prometheus::new(&world.sandbox.info.prometheus_url).unwrap();
     let now = Utc::now();
-    let empty = sample(&prometheus, &w, "bbb", "aaa", 1, 25, now, now).await;
+    let empty = sample(&prometheus, &w, "bbb", "aaa", 1, 25, None, now, now).await;
     assert!(
         empty.error.unwrap().contains("no series http_requests_total with service=\"nobody-calls-this\"")
     );
     assert_eq!((empty.canary.requests, empty.stable.requests), (0.0, 0.0));
 
     let nobody = Prometheus::new("http://127.0.0.1:1").unwrap();
-    let unread = sample(&nobody, &w, "bbb", "aaa", 1, 25, now, now).await;
+    let unread = sample(&nobody, &w, "bbb", "aaa", 1, 25, None, now, now).await;
     let words = unread.error.unwrap();
     assert!(words.starts_with("Prometheus at http://127.0.0.1:1/ does not answer"), "{words}");
 

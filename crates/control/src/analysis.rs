@@ -6,7 +6,7 @@ use crate::releases::about;
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use model::audit::NewEvent;
-use model::plan::Plan;
+use model::plan::{Plan, Strategy};
 use model::release::{Course, Release};
 use model::verdict::{Class, Sample, Verdict};
 use model::{Actor, Problem};
@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// Time between two looks at the metrics.
 const EVERY: Duration = Duration::from_secs(3);
-/// Samples of a step that a verdict looks back on at most: one hour of looks.
-const LOOKS: i64 = 1200;
+/// What a verdict looks back on, as Postgres counts.
+const LOOKS: i64 = judge::LOOKS as i64;
 
 impl Control {
     pub(crate) async fn run_sampler(&self) {
@@ -57,7 +57,9 @@ impl Control {
         let stable = release.known_good.hash.as_str();
         let now = self.now_utc();
         let weight = crate::read::weight(release, Some(&workload));
-        let sample = cluster::sample(prometheus, &workload, canary, stable, step, weight, since, now).await;
+        let asked = asked(&plan, step, weight);
+        let sample =
+            cluster::sample(prometheus, &workload, canary, stable, step, weight, asked, since, now).await;
         self.store().insert_sample(release.id, &sample).await.or_problem()?;
         // The newest ones: a step may be watched for longer than a verdict looks back.
         let mut samples = self.store().samples(release.id, None, LOOKS).await.or_problem()?;
@@ -108,6 +110,14 @@ pub(crate) fn judged(plan: &Plan, samples: &[Sample], step: usize, at: DateTime<
         Some(whom) => verdict.about(whom),
         None => verdict,
     }
+}
+
+/// The share that the canary's requests must have been of all since the step began. None of copies, nor where a header brings users
+/// as well, nor where the controller raises weights within a step.
+fn asked(plan: &Plan, step: usize, weight: u8) -> Option<f64> {
+    let plain = plan.steps().get(step).is_some_and(|step| step.header.is_none());
+    let held = matches!(plan.spec.strategy, Strategy::Canary(_));
+    (held && plain && (1..100).contains(&weight)).then(|| f64::from(weight) / 100.0)
 }
 
 /// A plan with an analysis gate anywhere is watched at every step.

@@ -1,14 +1,14 @@
 //! Failed requests: more than the limit allows, and surely more than on stable.
 
 use crate::Finding;
-use crate::evidence::{ALARM, OVERWHELMING, against};
+use crate::evidence::{ERRORS_ALARM, against};
 use crate::words::{percent, thousands, times};
 use model::verdict::{Class, Limits, Sample, Side};
 
-/// Fewer errors never make an alarm before enough requests were seen.
-const LEAST_ERRORS: f64 = 5.0;
-/// Surely worse, but below this part of the limit: a difference that counts can prove and nobody feels.
-const NEAR: f64 = 0.5;
+/// Fewer errors never make an alarm; before enough requests were seen, one more is asked for.
+const LEAST_ERRORS: f64 = 3.0;
+/// Surely worse, but fewer than this percentage of requests: a difference that counts can prove and nobody feels.
+const FELT: f64 = 0.1;
 /// Evidence below this says nothing.
 const NOTHING: f64 = 2.0;
 /// A stable side with less than this share of the requests is too small to compare with: the limit itself is then
@@ -21,17 +21,15 @@ pub(crate) fn find(s: &Sample, limits: &Limits) -> Finding {
     let enough = s.canary.requests >= f64::from(limits.min_requests);
     let above = rate > limits.max_error_percent;
     let figures = figures(s);
-    let class = if enough {
-        match (above, evidence >= ALARM) {
-            (true, true) => Class::Fail,
-            (true, false) => Class::Marginal,
-            (false, true) if rate > limits.max_error_percent * NEAR => Class::Marginal,
-            (false, true | false) => Class::Pass,
-        }
-    } else if above && evidence >= OVERWHELMING && s.canary.errors >= LEAST_ERRORS {
-        Class::Fail
-    } else {
-        Class::NoData
+    let felt = rate >= FELT.min(limits.max_error_percent);
+    let least = if enough { LEAST_ERRORS } else { LEAST_ERRORS + 1.0 };
+    let worse = evidence >= ERRORS_ALARM && s.canary.errors >= least;
+    let class = match (worse, enough) {
+        (true, _) if felt => Class::Fail,
+        (_, false) => Class::NoData,
+        (true, true) => Class::Marginal,
+        (false, true) if above => Class::Marginal,
+        (false, true) => Class::Pass,
     };
     Finding { class, figures, why: why(class, s, limits, above) }
 }
@@ -58,12 +56,12 @@ fn evidence(s: &Sample, limits: &Limits) -> f64 {
         return 1.0;
     }
     let fair = canary.requests / all;
-    let compared = against(bad, bad + stable.errors.ceil(), fair);
+    let compared = against(bad, bad + stable.errors.ceil(), fair, limits.max_error_ratio);
     if fair <= 1.0 - LEAST_STABLE {
         return compared;
     }
     let limit = (limits.max_error_percent / 100.0).clamp(0.0001, 0.5);
-    compared.max(against(bad, canary.requests.max(bad), limit))
+    compared.max(against(bad, canary.requests.max(bad), limit, 1.0))
 }
 
 fn figures(s: &Sample) -> String {
@@ -94,7 +92,7 @@ fn why(class: Class, s: &Sample, limits: &Limits, above: bool) -> String {
         Class::Marginal if above => {
             format!("{compared}; above the limit of {limit} %, but {seen} requests are too few to decide.")
         }
-        Class::Marginal => format!("{compared}{}; still within the limit of {limit} %.", multiple(s)),
+        Class::Marginal => format!("{compared}{}; too few for anybody to notice.", multiple(s)),
         Class::Pass => format!("{compared}; {seen} requests seen; the guard stays on."),
     }
 }

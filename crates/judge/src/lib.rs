@@ -1,8 +1,8 @@
 //! Is the canary worse? A pure function of stored samples: recomputed offline it gives the same answer.
 //!
-//! Errors are decided by counts, with a test that may be asked at every look without growing the chance of a false
-//! alarm; latency by limits that must be broken several looks in a row. Missing data is its own answer and never a
-//! pass. A step that failed once stays failed: the verdict is that of the first look that failed.
+//! Errors and slow requests are decided by counts, with a test that may be asked at every look without growing the chance of a
+//! false alarm. Missing data is its own answer and never a pass, and neither is a split of the traffic that was not asked for. A
+//! step that failed once stays failed: the verdict is that of the first look that failed.
 
 pub mod argo;
 mod errors;
@@ -10,14 +10,22 @@ mod evidence;
 pub mod kayenta;
 mod latency;
 mod recovery;
+mod replay;
+mod split;
 mod words;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use model::Span;
 use model::verdict::{Class, Limits, MetricVerdict, Sample, Side, Verdict};
 
-pub use evidence::ALARM;
+pub use evidence::{BUDGET, ERRORS_ALARM, LATENCY_ALARM};
 pub use recovery::{Recovery, rate_of, recovery};
+pub use replay::{Replayed, replay};
+
+/// Number of the rules below; a verdict carries it. It changes whenever the same samples can give another verdict.
+pub const RULE: u16 = 2;
+/// Samples of a step that a verdict looks back on at most: one hour of looks.
+pub const LOOKS: usize = 1200;
 
 /// A newest readable sample older than this says nothing about now.
 const STALE: TimeDelta = TimeDelta::seconds(10);
@@ -37,15 +45,11 @@ pub fn verdict(samples: &[Sample], step: usize, limits: &Limits, now: DateTime<U
     let mut of_step: Vec<&Sample> = samples.iter().filter(|s| s.step == step && s.at <= now).collect();
     of_step.sort_by_key(|s| s.at);
     let good: Vec<&Sample> = of_step.iter().copied().filter(|s| readable(s)).collect();
-    let failed = (0..good.len()).find(|i| at(&good[..=*i], limits).is_some_and(|l| l.class() == Class::Fail));
-    let upto = failed.map_or(good.len(), |i| i + 1);
-    let Some(look) = at(&good[..upto], limits) else {
+    let failed = good.iter().map(|s| look(s, limits)).find(|look| look.class() == Class::Fail);
+    let fresh = |s: &&&Sample| now.signed_duration_since(s.at) <= STALE;
+    let Some(look) = failed.or_else(|| good.last().filter(fresh).map(|s| look(s, limits))) else {
         return without(of_step.last().copied(), step, limits, now);
     };
-    let stale = now.signed_duration_since(look.sample.at) > STALE;
-    if stale && failed.is_none() {
-        return without(of_step.last().copied(), step, limits, now);
-    }
     let first = good.first().map_or(look.sample.at, |s| s.at);
     let class = look.class();
     Verdict {
@@ -53,7 +57,8 @@ pub fn verdict(samples: &[Sample], step: usize, limits: &Limits, now: DateTime<U
         step,
         class,
         words: look.words(class).to_owned(),
-        metrics: vec![metric("Errors, 5xx", &look.errors), metric("Latency p95", &look.latency)],
+        rule: RULE,
+        metrics: look.metrics(),
         chance: errors::chance(look.sample, limits),
         limits: *limits,
         canary: look.sample.canary,
@@ -62,34 +67,42 @@ pub fn verdict(samples: &[Sample], step: usize, limits: &Limits, now: DateTime<U
     }
 }
 
-/// What both metrics say at the last of `good`.
+/// What the metrics say of a sample.
 struct Look<'s> {
     sample: &'s Sample,
     errors: Finding,
     latency: Finding,
+    /// Where a share was asked for.
+    split: Option<Finding>,
 }
 
-fn at<'s>(good: &[&'s Sample], limits: &Limits) -> Option<Look<'s>> {
-    let sample = good.last()?;
-    Some(Look { sample, errors: errors::find(sample, limits), latency: latency::find(good, limits) })
+fn look<'s>(sample: &'s Sample, limits: &Limits) -> Look<'s> {
+    let (errors, latency) = (errors::find(sample, limits), latency::find(sample, limits));
+    Look { sample, errors, latency, split: split::find(sample) }
 }
 
 impl Look<'_> {
-    /// The worse of the two. Missing data outranks everything but a fail.
+    fn findings(&self) -> impl Iterator<Item = &Finding> {
+        [&self.errors, &self.latency].into_iter().chain(&self.split)
+    }
+
+    /// The worst of them. Missing data outranks everything but a fail.
     fn class(&self) -> Class {
-        let both = [self.errors.class, self.latency.class];
         [Class::Fail, Class::NoData, Class::Marginal]
             .into_iter()
-            .find(|c| both.contains(c))
+            .find(|class| self.findings().any(|f| f.class == *class))
             .unwrap_or(Class::Pass)
     }
 
+    /// Of the first that is what the whole is.
     fn words(&self, class: Class) -> &str {
-        if self.errors.class == class || self.latency.class != class {
-            &self.errors.why
-        } else {
-            &self.latency.why
-        }
+        self.findings().find(|f| f.class == class).map_or(&self.errors.why, |f| &f.why)
+    }
+
+    fn metrics(&self) -> Vec<MetricVerdict> {
+        let mut all = vec![metric("Errors, 5xx", &self.errors), metric("Latency p95", &self.latency)];
+        all.extend(self.split.as_ref().map(|split| metric("Traffic split", split)));
+        all
     }
 }
 
@@ -113,6 +126,7 @@ fn without(newest: Option<&Sample>, step: usize, limits: &Limits, now: DateTime<
         step,
         class: Class::NoData,
         words: why,
+        rule: RULE,
         metrics: vec![metric("Errors, 5xx", &none), metric("Latency p95", &none)],
         chance: None,
         limits: *limits,

@@ -263,6 +263,8 @@ pub struct Analysis {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_error_percent: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_error_ratio: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_p95_ms: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_p95_ratio: Option<f64>,
@@ -274,6 +276,7 @@ impl Analysis {
         Limits {
             min_requests: self.min_requests.unwrap_or(d.min_requests),
             max_error_percent: self.max_error_percent.unwrap_or(d.max_error_percent),
+            max_error_ratio: self.max_error_ratio.unwrap_or(d.max_error_ratio),
             max_p95_ms: self.max_p95_ms.or(d.max_p95_ms),
             max_p95_ratio: self.max_p95_ratio.unwrap_or(d.max_p95_ratio),
         }

@@ -22,6 +22,17 @@ impl Side {
     }
 }
 
+/// How many requests were answered within each bound, since the step's weight was confirmed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Bounds of the histogram in milliseconds, rising; the one without end is left out.
+    pub bounds_ms: Vec<f64>,
+    /// Requests to stable within each bound, and all of them at the end: one more than the bounds.
+    pub stable: Vec<f64>,
+    /// The canary's.
+    pub canary: Vec<f64>,
+}
+
 /// Both sides at one moment. A verdict is a function of these alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
@@ -36,6 +47,13 @@ pub struct Sample {
     /// Over the last 30 s: what the chart draws.
     pub stable_recent: Side,
     pub canary_recent: Side,
+    /// The histograms behind the percentiles, where they could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+    /// The share of requests that the canary should get, 0 to 1, where the counts must show it: not of copies, nor where a header
+    /// chooses as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<f64>,
     /// Why the metrics could not be read, when they could not: the sides are then empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -48,6 +66,9 @@ pub struct Limits {
     pub min_requests: u32,
     /// Highest share of failed requests on the canary, in percent.
     pub max_error_percent: f64,
+    /// The canary may fail at most this multiple as often as stable.
+    #[serde(default = "tolerated")]
+    pub max_error_ratio: f64,
     /// Highest 95th percentile of latency on the canary, in milliseconds, if limited absolutely.
     pub max_p95_ms: Option<f64>,
     /// The canary's p95 may be at most this multiple of stable's.
@@ -56,8 +77,19 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { min_requests: 50, max_error_percent: 2.0, max_p95_ms: None, max_p95_ratio: 1.5 }
+        Self {
+            min_requests: 50,
+            max_error_percent: 2.0,
+            max_error_ratio: tolerated(),
+            max_p95_ms: None,
+            max_p95_ratio: 1.5,
+        }
     }
+}
+
+/// A fifth more than stable: sides that are equally good wander that far apart for minutes.
+fn tolerated() -> f64 {
+    1.2
 }
 
 /// What is concluded. `NoData` is its own answer and never a pass.
@@ -99,6 +131,9 @@ pub struct Verdict {
     pub at: DateTime<Utc>,
     pub step: usize,
     pub class: Class,
+    /// Number of the rules it was reached by; 0 from before they had one.
+    #[serde(default)]
+    pub rule: u16,
     /// One sentence with the numbers: "Canary errors 4.1 % against 0.3 % on stable: 13 times as many."
     pub words: String,
     pub metrics: Vec<MetricVerdict>,

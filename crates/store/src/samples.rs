@@ -4,7 +4,7 @@ use crate::document::{self, number};
 use crate::{Error, Result, Store};
 use chrono::{DateTime, Utc};
 use model::ReleaseId;
-use model::verdict::{Sample, Side, Verdict};
+use model::verdict::{Latency, Sample, Side, Verdict};
 use sqlx::FromRow;
 use sqlx::types::Json;
 
@@ -28,12 +28,20 @@ struct Row {
     canary_recent_requests: f64,
     canary_recent_errors: f64,
     canary_recent_p95_ms: Option<f64>,
+    latency_bounds_ms: Option<Vec<f64>>,
+    stable_within: Option<Vec<f64>>,
+    canary_within: Option<Vec<f64>>,
+    asked: Option<f64>,
     error: Option<String>,
 }
 
 impl Row {
     fn sample(self) -> Result<Sample> {
         let side = |requests, errors, p95_ms| Side { requests, errors, p95_ms };
+        let latency = match (self.latency_bounds_ms, self.stable_within, self.canary_within) {
+            (Some(bounds_ms), Some(stable), Some(canary)) => Some(Latency { bounds_ms, stable, canary }),
+            _ => None,
+        };
         Ok(Sample {
             at: self.at,
             step: number("step", self.step)?,
@@ -50,6 +58,8 @@ impl Row {
                 self.canary_recent_errors,
                 self.canary_recent_p95_ms,
             ),
+            latency,
+            asked: self.asked,
             error: self.error,
         })
     }
@@ -57,7 +67,8 @@ impl Row {
 
 const COLUMNS: &str = "at, step, weight, stable_requests, stable_errors, stable_p95_ms, canary_requests, \
      canary_errors, canary_p95_ms, stable_recent_requests, stable_recent_errors, stable_recent_p95_ms, \
-     canary_recent_requests, canary_recent_errors, canary_recent_p95_ms, error";
+     canary_recent_requests, canary_recent_errors, canary_recent_p95_ms, latency_bounds_ms, stable_within, \
+     canary_within, asked, error";
 
 impl Store {
     /// Keeps a sample.
@@ -68,12 +79,16 @@ impl Store {
         let step = i64::try_from(s.step).map_err(|e| Error::Corrupt(format!("Step: {e}.")))?;
         let sql = format!(
             "insert into samples (release, {COLUMNS})
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
+             $19, $20, $21)"
         );
         let mut sql = sqlx::query(&sql).bind(release.0).bind(s.at).bind(step).bind(i64::from(s.weight));
         for side in [&s.stable, &s.canary, &s.stable_recent, &s.canary_recent] {
             sql = sql.bind(side.requests).bind(side.errors).bind(side.p95_ms);
         }
+        let latency = s.latency.as_ref();
+        sql = sql.bind(latency.map(|l| &l.bounds_ms)).bind(latency.map(|l| &l.stable));
+        sql = sql.bind(latency.map(|l| &l.canary)).bind(s.asked);
         self.link().await?.run(sql.bind(&s.error)).await.map(drop)
     }
 

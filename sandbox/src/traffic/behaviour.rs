@@ -2,8 +2,9 @@
 //!
 //! By annotation of the pod template, `sandbox.tidegate.dev/behaviour: "errors=5%,latency=+300ms"`, and by
 //! the image tag, so that a release that changes only the image can bring a bad version:
-//! `1.43.0-errors-20pct` fails every fifth request, `1.43.0-slow-300ms` takes 300 ms longer; both may follow
-//! each other. The annotation wins.
+//! `1.43.0-errors-20pct` fails every fifth request, `1.43.0-slow-300ms` takes 300 ms longer, and how fast
+//! `1.43.0-noisy-20pct` answers wanders by a fifth to either side, with nothing wrong. They may follow each other. The
+//! annotation wins.
 
 use std::time::Duration;
 
@@ -20,11 +21,13 @@ pub(crate) struct Behaviour {
     pub(crate) errors: f64,
     /// Added to each request's duration.
     pub(crate) extra: Duration,
+    /// By how much its durations wander from one quarter of a minute to the next: standard deviation of their logarithm.
+    pub(crate) noise: f64,
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { errors: BASELINE_ERRORS, extra: Duration::ZERO }
+        Self { errors: BASELINE_ERRORS, extra: Duration::ZERO, noise: 0.0 }
     }
 }
 
@@ -49,6 +52,7 @@ impl Behaviour {
         while let Some(word) = words.next() {
             match word {
                 "errors" => self.set_errors(words.next().and_then(|w| w.strip_suffix("pct"))),
+                "noisy" => self.set_noise(words.next().and_then(|w| w.strip_suffix("pct"))),
                 "slow" => self.set_extra(words.next().unwrap_or_default()),
                 _ => {}
             }
@@ -56,10 +60,14 @@ impl Behaviour {
     }
 
     fn set_errors(&mut self, percent: Option<&str>) {
-        if let Some(percent) =
-            percent.and_then(|p| p.parse::<f64>().ok()).filter(|p| (0.0..=100.0).contains(p))
-        {
-            self.errors = percent / 100.0;
+        if let Some(part) = part(percent) {
+            self.errors = part;
+        }
+    }
+
+    fn set_noise(&mut self, percent: Option<&str>) {
+        if let Some(part) = part(percent) {
+            self.noise = part;
         }
     }
 
@@ -73,6 +81,11 @@ impl Behaviour {
             self.extra = Duration::from_secs_f64(millis / 1000.0);
         }
     }
+}
+
+/// 0 to 1, of a percentage.
+fn part(percent: Option<&str>) -> Option<f64> {
+    percent?.parse::<f64>().ok().filter(|p| (0.0..=100.0).contains(p)).map(|p| p / 100.0)
 }
 
 /// The tag of an image reference, or its whole last part where there is none.
@@ -109,6 +122,13 @@ mod tests {
         assert_eq!(of("a:1.43.0-slow-300ms", ""), (BASELINE_ERRORS, 300));
         assert_eq!(of("a:1.43.0-errors-2.5pct-slow-1s", ""), (0.025, 1000));
         assert_eq!(of("a:1.43.0-errors-20pct-slow-1s", "errors=1%"), (0.01, 1000));
+    }
+
+    #[test]
+    fn the_tag_sets_noise() {
+        assert_eq!(Behaviour::of("a:1.43.0-noisy-20pct", None).noise, 0.2);
+        assert_eq!(of("a:1.43.0-noisy-20pct-errors-5pct", ""), (0.05, 0));
+        assert_eq!(Behaviour::of("a:1.43.0-noisy-very", None).noise, 0.0);
     }
 
     #[test]

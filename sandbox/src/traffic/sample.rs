@@ -17,6 +17,9 @@ const MEDIAN: f64 = 0.115;
 /// Its shape: p95 is then about 174 ms, p99 about 206 ms.
 const SIGMA: f64 = 0.25;
 
+/// Ticks from one level of a noisy version to the next.
+const NOISE_TICKS: u64 = 30;
+
 /// More than this many requests a tick are not drawn one by one for any service.
 const MOST: f64 = 2000.0;
 
@@ -55,17 +58,30 @@ pub(crate) fn requests(
     expected: f64,
     behaviour: Behaviour,
 ) -> (Requests, Requests) {
-    let mut hash = Sha256::new();
-    for part in
-        [&seed.to_le_bytes()[..], service.as_bytes(), &[0], version.as_bytes(), &[0], &tick.to_le_bytes()]
-    {
-        hash.update(part);
-    }
-    let mut rng = StdRng::from_seed(hash.finalize().into());
+    let dice = |what: &[u8], at: u64| {
+        let mut hash = Sha256::new();
+        let parts = [
+            what,
+            &seed.to_le_bytes(),
+            service.as_bytes(),
+            &[0],
+            version.as_bytes(),
+            &[0],
+            &at.to_le_bytes(),
+        ];
+        parts.iter().for_each(|part| hash.update(part));
+        StdRng::from_seed(hash.finalize().into())
+    };
+    // Between the levels of two quarters of a minute.
+    let level = |at: u64| normal(&mut dice(b"noise", at));
+    let (at, along) = (tick / NOISE_TICKS, (tick % NOISE_TICKS) as f64 / NOISE_TICKS as f64);
+    let wander = if behaviour.noise > 0.0 { level(at) * (1.0 - along) + level(at + 1) * along } else { 0.0 };
+    let median = MEDIAN * (behaviour.noise * wander).exp();
+    let mut rng = dice(b"", tick);
     let (mut good, mut failed) = (Requests::default(), Requests::default());
     for _ in 0..poisson(&mut rng, expected.clamp(0.0, MOST)) {
         let side = if rng.random::<f64>() < behaviour.errors { &mut failed } else { &mut good };
-        side.record(MEDIAN * (SIGMA * normal(&mut rng)).exp() + behaviour.extra.as_secs_f64());
+        side.record(median * (SIGMA * normal(&mut rng)).exp() + behaviour.extra.as_secs_f64());
     }
     (good, failed)
 }
@@ -131,7 +147,7 @@ mod tests {
 
     #[test]
     fn rates_errors_and_durations_come_out_as_asked() {
-        let (good, failed) = many(Behaviour { errors: 0.2, extra: Duration::ZERO }, 20.0);
+        let (good, failed) = many(Behaviour { errors: 0.2, ..Behaviour::default() }, 20.0);
         let all = good.count + failed.count;
         assert!((7600..8400).contains(&all), "{all} of 8000");
         assert!((0.18..0.22).contains(&share(failed.count, all)));
@@ -146,7 +162,7 @@ mod tests {
 
     #[test]
     fn extra_latency_moves_every_request() {
-        let (good, _) = many(Behaviour { errors: 0.0, extra: Duration::from_millis(300) }, 20.0);
+        let (good, _) = many(Behaviour { errors: 0.0, extra: Duration::from_millis(300), noise: 0.0 }, 20.0);
         assert_eq!(good.buckets[..8].iter().sum::<u64>(), 0);
     }
 
@@ -155,5 +171,20 @@ mod tests {
         let (good, failed) = many(Behaviour::default(), 500.0);
         assert!((195_000..205_000).contains(&(good.count + failed.count)));
         assert_eq!(requests(1, "a", "1", 1, 0.0, Behaviour::default()).0.count, 0);
+    }
+
+    #[test]
+    fn a_noisy_version_is_slower_and_faster_for_a_while_and_no_worse_on_the_whole() {
+        let mean = |noise: f64, ticks: std::ops::Range<u64>| {
+            let behaviour = Behaviour { noise, ..Behaviour::default() };
+            let all = ticks.map(|tick| requests(7, "shop", "1.0", tick, 20.0, behaviour).0);
+            let (count, seconds) = all.fold((0, 0.0), |(n, s), r| (n + r.count, s + r.seconds));
+            seconds / count as f64
+        };
+        let quarters: Vec<_> = (0..40).map(|q| mean(0.2, q * 30..(q + 1) * 30)).collect();
+        let most = quarters.iter().copied().fold(0.0, f64::max);
+        let least = quarters.iter().copied().fold(f64::INFINITY, f64::min);
+        assert!(most / least > 1.3, "{most} {least}");
+        assert!((mean(0.2, 0..6000) / mean(0.0, 0..6000) - 1.0).abs() < 0.1);
     }
 }

@@ -185,6 +185,8 @@ pub struct AnalysisSchema {
     pub min_requests: Option<u32>,
     pub max_error_percent: Option<f64>,
     pub max_p95_ms: Option<f64>,
+    /// How many times as often as stable the canary may fail; 1.2 without it.
+    pub max_error_ratio: Option<f64>,
     pub max_p95_ratio: Option<f64>,
 }
 

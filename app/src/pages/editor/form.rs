@@ -74,6 +74,8 @@ pub(super) fn form_half(p: &EditorPage, path: &str) -> AnyView {
                 Extra { placeholder: Some("50"), ..NUMBER })}
             {field(p, "Errors, at most %", "form[max_error_percent]", "spec.analysis.maxErrorPercent",
                 &f.max_error_percent, Extra { placeholder: Some("2"), ..NUMBER })}
+            {field(p, "Errors, times stable", "form[max_error_ratio]", "spec.analysis.maxErrorRatio",
+                &f.max_error_ratio, Extra { placeholder: Some("1.2"), ..NUMBER })}
             {field(p, "p95, times stable", "form[max_p95_ratio]", "spec.analysis.maxP95Ratio", &f.max_p95_ratio,
                 Extra { placeholder: Some("1.5"), ..NUMBER })}
         </div>

@@ -118,7 +118,10 @@ pub(super) fn figure(n: f64) -> String {
 }
 
 fn limits(l: &Limits) -> String {
-    let mut out = format!("errors {}\u{a0}%, p95 {} times stable", l.max_error_percent, l.max_p95_ratio);
+    let mut out = format!(
+        "errors {}\u{a0}% and {} times stable, p95 {} times stable",
+        l.max_error_percent, l.max_error_ratio, l.max_p95_ratio
+    );
     if let Some(ms) = l.max_p95_ms {
         out = format!("{out} and {ms}\u{a0}ms");
     }

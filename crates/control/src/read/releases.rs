@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use model::audit::Event;
 use model::plan::Plan;
 use model::release::{Release, State};
-use model::verdict::Class;
+use model::verdict::{Class, Sample};
 use model::view::{ReleaseDelta, ReleasePage, ReleasesPage, TimelineItem};
 use model::{Actor, Problem, ReleaseId, Seq};
 
@@ -88,6 +88,7 @@ impl Control {
             None => Vec::new(),
         };
         let live = self.live(actor, &release, &plan, &samples).await;
+        let samples = samples.into_iter().map(drawn).collect();
         Ok(ReleasePage {
             id,
             service: release.service.clone(),
@@ -169,8 +170,8 @@ impl Control {
         let all = self.store().samples(id, None, SAMPLES).await.unwrap_or_default();
         let live = self.live(actor, &release, &plan, &all).await;
         let samples = match samples_after {
-            Some(after) => all.into_iter().filter(|s| s.at > after).collect(),
-            None => all,
+            Some(after) => all.into_iter().filter(|s| s.at > after).map(drawn).collect(),
+            None => all.into_iter().map(drawn).collect(),
         };
         let events = self.store().release_events(id, events_after, EVENTS).await.unwrap_or_default();
         Ok(ReleaseDelta {
@@ -227,4 +228,9 @@ fn item(e: &Event) -> TimelineItem {
         summary: e.event.summary.clone(),
         reason: e.event.reason.clone(),
     }
+}
+
+/// What a page draws of a sample: histograms are for verdicts.
+fn drawn(sample: Sample) -> Sample {
+    Sample { latency: None, ..sample }
 }

@@ -1,8 +1,13 @@
 //! One metric of the report: from two samples to pass, high, low or no data.
 
-use super::config::{Direction, Effect, Measure, Metric, Nan};
+use super::config::{Counts, Direction, Effect, Measure, Metric, Nan, Values};
 use super::mann_whitney::{Z_98, common_language, shift};
 use super::report::{Label, MetricReport, Summary};
+use crate::evidence::{ERRORS_ALARM, against};
+use crate::words::{percent, thousands};
+
+/// Multiple of the control's rate up to which counts say nothing, where none is given.
+const TOLERATED: f64 = 1.2;
 
 /// How sure a difference must be.
 #[derive(Clone, Copy, Debug)]
@@ -18,9 +23,20 @@ pub(super) const KAYENTA: Sensitivity = Sensitivity { tolerance: 0.25, z: Z_98 }
 
 /// What a metric's two samples say.
 pub(super) fn classify(metric: &Metric, sensitivity: Sensitivity) -> MetricReport {
-    let prepare = |values: &[Option<f64>]| prepared(values, metric);
-    let (control, canary) = (prepare(&metric.control), prepare(&metric.experiment));
-    let finding = find(metric, &canary, &control, sensitivity);
+    let (finding, control, canary) = match (&metric.control, &metric.experiment) {
+        (Values::Counts(control), Values::Counts(canary)) => {
+            (count(metric, *canary, *control), summary(*control), summary(*canary))
+        }
+        (control, canary) => {
+            let prepare = |values: &Values| match values {
+                Values::Points(points) => prepared(points, metric),
+                Values::Counts(_) => Vec::new(),
+            };
+            let (control, canary) = (prepare(control), prepare(canary));
+            let finding = find(metric, &canary, &control, sensitivity);
+            (finding, Summary::of(&control), Summary::of(&canary))
+        }
+    };
     MetricReport {
         name: metric.name.clone(),
         groups: metric.groups(),
@@ -29,8 +45,9 @@ pub(super) fn classify(metric: &Metric, sensitivity: Sensitivity) -> MetricRepor
         critical: finding.critical,
         muted: metric.muted,
         ratio: finding.ratio,
-        control: Summary::of(&control),
-        experiment: Summary::of(&canary),
+        evidence: finding.evidence,
+        control,
+        experiment: canary,
     }
 }
 
@@ -39,26 +56,79 @@ struct Finding {
     reason: String,
     critical: bool,
     ratio: Option<f64>,
+    evidence: Option<f64>,
+}
+
+/// A rate's summary: as many events, of which so many parts were bad.
+fn summary(counts: Counts) -> Summary {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count, checked where it entered"
+    )]
+    let count = counts.of as usize;
+    let mean = if counts.of > 0.0 { counts.bad / counts.of } else { 0.0 };
+    Summary {
+        count,
+        min: 0.0,
+        max: if counts.bad > 0.0 { 1.0 } else { 0.0 },
+        mean,
+        std: (mean * (1.0 - mean)).sqrt(),
+    }
+}
+
+/// By the guard's test: more bad ones than the tolerated multiple of its share. `allowedIncrease` is that multiple.
+fn count(metric: &Metric, canary: Counts, control: Counts) -> Finding {
+    let all = canary.of + control.of;
+    if canary.of <= 0.0 || control.of <= 0.0 {
+        let side = if canary.of <= 0.0 { "the experiment" } else { "the control" };
+        return missing(metric, side);
+    }
+    let tolerated = metric.effect_size.allowed_increase.unwrap_or(TOLERATED);
+    let evidence =
+        against(canary.bad.floor(), canary.bad.floor() + control.bad.ceil(), canary.of / all, tolerated);
+    let rates = [canary, control].map(|c| c.bad / c.of);
+    let ratio = (rates[1] > 0.0).then(|| rates[0] / rates[1]);
+    let sides = format!("{} % against {} %", percent(rates[0] * 100.0), percent(rates[1] * 100.0));
+    let enough = ratio.zip(metric.effect_size.critical_increase).is_none_or(|(ratio, least)| ratio >= least);
+    if evidence >= ERRORS_ALARM && metric.direction != Direction::Decrease {
+        let odds = thousands(evidence.floor());
+        let reason = format!("{sides}: by chance at most once in {odds}, however often one looks.");
+        let critical = metric.critical && enough;
+        return Finding { label: Label::High, reason, critical, ratio, evidence: Some(evidence) };
+    }
+    let reason = format!("{sides}: nothing that chance does not bring.");
+    Finding { label: Label::Pass, reason, critical: false, ratio, evidence: Some(evidence) }
+}
+
+fn missing(metric: &Metric, side: &str) -> Finding {
+    let plain = |label, reason| Finding { label, reason, critical: false, ratio: Some(1.0), evidence: None };
+    let reason = format!("No values of {side}.");
+    if metric.must_have_data && !metric.critical {
+        return plain(Label::NodataFailMetric, reason);
+    }
+    Finding { critical: metric.critical, ..plain(Label::Nodata, reason) }
 }
 
 fn find(metric: &Metric, canary: &[f64], control: &[f64], sensitivity: Sensitivity) -> Finding {
-    let plain = |label, reason: String| Finding { label, reason, critical: false, ratio: Some(1.0) };
+    let pass = |reason: &str| Finding {
+        label: Label::Pass,
+        reason: reason.to_owned(),
+        critical: false,
+        ratio: Some(1.0),
+        evidence: None,
+    };
     if canary.is_empty() || control.is_empty() {
         if metric.nan_strategy == Nan::Replace {
-            return plain(Label::Pass, "No values on one side, and missing ones count as 0.".to_owned());
+            return pass("No values on one side, and missing ones count as 0.");
         }
-        let side = if canary.is_empty() { "the experiment" } else { "the control" };
-        let reason = format!("No values of {side}.");
-        if metric.must_have_data && !metric.critical {
-            return plain(Label::NodataFailMetric, reason);
-        }
-        return Finding { critical: metric.critical, ..plain(Label::Nodata, reason) };
+        return missing(metric, if canary.is_empty() { "the experiment" } else { "the control" });
     }
     if same(canary, control) {
-        return plain(Label::Pass, "Both sides have the same values.".to_owned());
+        return pass("Both sides have the same values.");
     }
     if canary.iter().chain(control).all(|x| *x == control[0]) {
-        return plain(Label::Pass, "Both sides have one value, the same.".to_owned());
+        return pass("Both sides have one value, the same.");
     }
     compare(metric, canary, control, sensitivity)
 }
@@ -93,7 +163,7 @@ fn compare(metric: &Metric, canary: &[f64], control: &[f64], sensitivity: Sensit
         (Label::Pass, false)
     };
     let reason = explain(label, (low, high), bound, ratio);
-    Finding { label, reason, critical, ratio }
+    Finding { label, reason, critical, ratio, evidence: None }
 }
 
 fn explain(label: Label, (low, high): (f64, f64), bound: f64, ratio: Option<f64>) -> String {

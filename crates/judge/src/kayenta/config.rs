@@ -126,8 +126,39 @@ pub struct Metric {
     pub outliers: OutlierRule,
     #[serde(default)]
     pub effect_size: EffectRule,
-    pub control: Vec<Option<f64>>,
-    pub experiment: Vec<Option<f64>>,
+    pub control: Values,
+    pub experiment: Values,
+}
+
+/// One side of a metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a list of numbers and nulls, or {bad, of}")]
+pub enum Values {
+    /// A number for each point in time; `null` is a missing one.
+    Points(Vec<Option<f64>>),
+    /// Events counted since the beginning, and how many of them were bad: judged as the guard judges, so that it may be asked at
+    /// every look.
+    Counts(Counts),
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self::Points(Vec::new())
+    }
+}
+
+/// Bad events, of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    pub bad: f64,
+    pub of: f64,
+}
+
+impl Counts {
+    fn possible(self) -> bool {
+        self.bad.is_finite() && self.of.is_finite() && self.bad >= 0.0 && self.bad <= self.of
+    }
 }
 
 impl Metric {
@@ -151,11 +182,15 @@ impl Default for Thresholds {
     }
 }
 
-/// Metrics, the groups' weights in percent (those without one share what is left), and thresholds.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// All that a report is made of: what `tidegate judge` reads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     pub metrics: Vec<Metric>,
+    /// In percent; groups without one share what is left.
+    #[serde(default)]
     pub group_weights: BTreeMap<String, f64>,
+    #[serde(default, rename = "scoreThresholds")]
     pub thresholds: Thresholds,
 }
 
@@ -171,6 +206,20 @@ impl Config {
             }
             if self.metrics[..i].iter().any(|m| m.name == metric.name) {
                 fault(at("name"), "Another metric has this name.");
+            }
+            match (&metric.control, &metric.experiment) {
+                (Values::Points(_), Values::Points(_)) => {}
+                (Values::Counts(control), Values::Counts(experiment)) => {
+                    for (field, counts) in [("control", control), ("experiment", experiment)] {
+                        if !counts.possible() {
+                            fault(
+                                at(field),
+                                "Counts are numbers from 0, and no more are bad than there are.",
+                            );
+                        }
+                    }
+                }
+                _ => fault(at("experiment"), "Write points on both sides, or counts on both."),
             }
             let factor = metric.outliers.outlier_factor;
             if !(factor.is_finite() && factor > 0.0) {

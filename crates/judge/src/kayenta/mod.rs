@@ -14,6 +14,8 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Direction, EffectRule, Measure, Metric, Nan, OutlierRule, Outliers, Thresholds};
+pub use config::{
+    Config, Counts, Direction, EffectRule, Measure, Metric, Nan, OutlierRule, Outliers, Thresholds, Values,
+};
 pub use mann_whitney::{Shift, Z_98, common_language, shift};
 pub use report::{GroupScore, Label, MetricReport, Report, Summary, Verdict, report};

@@ -69,6 +69,9 @@ pub struct MetricReport {
     pub muted: bool,
     /// Mean of the experiment over that of the control; `null` where one is 0.
     pub ratio: Option<f64>,
+    /// Of counts: how many to one the counts speak against "no worse than tolerated".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<f64>,
     pub control: Summary,
     pub experiment: Summary,
 }

@@ -76,8 +76,8 @@ fn kayentas_classes_are_ours() {
                 critical_increase: given(critical_increase),
                 critical_decrease: given(critical_decrease),
             },
-            control: case.control,
-            experiment: case.experiment,
+            control: Values::Points(case.control),
+            experiment: Values::Points(case.experiment),
             ..Metric::default()
         };
         let sensitivity = Sensitivity { tolerance: case.tolerance, z: z(case.confidence) };
@@ -111,6 +111,7 @@ fn metric(name: &str, groups: &[&str], label: Label) -> Metric {
         Label::Low => (around(20.0), around(10.0)),
         Label::Nodata | Label::NodataFailMetric => (around(10.0), vec![None]),
     };
+    let (control, experiment) = (Values::Points(control), Values::Points(experiment));
     let groups = groups.iter().map(|g| (*g).to_owned()).collect();
     let must_have_data = label == Label::NodataFailMetric;
     Metric { name: name.into(), groups, must_have_data, control, experiment, ..Metric::default() }
@@ -179,17 +180,49 @@ fn missing_values_and_outliers_are_taken_out_as_asked() {
 }
 
 #[test]
+fn counts_are_judged_by_the_guard() {
+    let of = |text: &str| {
+        let config: Config = serde_json::from_str(text).unwrap();
+        assert_eq!(config.faults(), []);
+        report(&config).metrics.remove(0)
+    };
+    let bad = of(
+        r#"{"metrics": [{"name": "errors", "critical": true, "control": {"bad": 4, "of": 1236}, "experiment": {"bad": 17, "of": 412}}]}"#,
+    );
+    assert_eq!((bad.classification, bad.critical), (Label::High, true));
+    assert_eq!(bad.reason, "4.1 % against 0.3 %: by chance at most once in 66,229, however often one looks.");
+    let good = of(
+        r#"{"metrics": [{"name": "e", "control": {"bad": 19, "of": 6420}, "experiment": {"bad": 6, "of": 2140}}]}"#,
+    );
+    assert_eq!((good.classification, good.experiment.count), (Label::Pass, 2140));
+    let none = of(
+        r#"{"metrics": [{"name": "e", "control": {"bad": 19, "of": 6420}, "experiment": {"bad": 0, "of": 0}}]}"#,
+    );
+    assert_eq!(none.classification, Label::Nodata, "no requests are no pass");
+}
+
+#[test]
 fn faults_of_a_configuration_name_their_fields() {
     let mut config = Config { metrics: vec![metric("a", &[], Label::Pass); 2], ..Config::default() };
     config.metrics[0].outliers.outlier_factor = -1.0;
     config.metrics.push(Metric::default());
     config.group_weights = BTreeMap::from([("x".to_owned(), 120.0)]);
     config.thresholds = Thresholds { pass: 60.0, marginal: 80.0 };
+    let (bad, of) = (7.0, 5.0);
+    let counts = |name: &str| Metric {
+        name: name.into(),
+        control: Values::Counts(Counts { bad, of }),
+        ..Metric::default()
+    };
+    config.metrics.push(counts("mixed"));
+    config.metrics.push(Metric { experiment: Values::Counts(Counts::default()), ..counts("many") });
     let paths: Vec<_> = config.faults().into_iter().map(|(path, _)| path).collect();
     let expected = [
         "metrics[0].outliers.outlierFactor",
         "metrics[1].name",
         "metrics[2].name",
+        "metrics[3].experiment",
+        "metrics[4].control",
         "groupWeights.x",
         "groupWeights",
         "scoreThresholds.marginal",

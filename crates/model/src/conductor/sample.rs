@@ -307,6 +307,7 @@ pub(crate) fn verdict(class: Class, step: usize, t: DateTime<Utc>) -> Verdict {
         class,
         words: "Canary errors 4.1 % against 0.3 % on stable: 13 times as many.".into(),
         metrics: Vec::new(),
+        rule: 0,
         chance: None,
         limits: Limits::default(),
         canary: Side::default(),

@@ -76,6 +76,7 @@ pub(super) fn yaml(plan: &Plan) -> String {
         out.maybe(2, "guard", a.guard.as_deref());
         out.figure(2, "minRequests", a.min_requests);
         out.figure(2, "maxErrorPercent", a.max_error_percent);
+        out.figure(2, "maxErrorRatio", a.max_error_ratio);
         out.figure(2, "maxP95Ms", a.max_p95_ms);
         out.figure(2, "maxP95Ratio", a.max_p95_ratio);
     }

@@ -2,7 +2,7 @@ use crate::fixture::{as_owner, event, key, now, owner, planned, release, started
 use chrono::TimeDelta;
 use model::conductor::Effect;
 use model::release::{Course, Release, State};
-use model::verdict::{Sample, Side, Verdict};
+use model::verdict::{Latency, Sample, Side, Verdict};
 use model::{Actor, AttemptId, PlanId, ReleaseId};
 use serde_json::json;
 use store::test_support::database;
@@ -217,6 +217,12 @@ fn sample(second: i64) -> Sample {
         canary: side(7.0),
         stable_recent: Side { p95_ms: None, ..side(2.0) },
         canary_recent: Side::default(),
+        latency: (second == 2).then(|| Latency {
+            bounds_ms: vec![0.1 + 0.2, 250.0],
+            stable: vec![1.0 / 3.0, 9.0, 1e9],
+            canary: vec![0.0, f64::MIN_POSITIVE, 7.0],
+        }),
+        asked: (second > 1).then_some(0.05),
         error: (second == 3).then(|| "no answer".to_owned()),
     }
 }

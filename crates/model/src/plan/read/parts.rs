@@ -182,8 +182,8 @@ fn later(strategy: &str) -> bool {
 }
 
 fn analysis(walk: &mut Walk, path: &str, node: &Node) -> Option<Analysis> {
-    const KNOWN: [&str; 6] =
-        ["templates", "guard", "minRequests", "maxErrorPercent", "maxP95Ms", "maxP95Ratio"];
+    const KNOWN: [&str; 7] =
+        ["templates", "guard", "minRequests", "maxErrorPercent", "maxErrorRatio", "maxP95Ms", "maxP95Ratio"];
     let a = walk.map(path, node, &KNOWN)?;
     let templates = a.get("templates").map_or_else(Vec::new, |(p, n)| {
         let all = names(walk, &p, n);
@@ -205,6 +205,7 @@ fn analysis(walk: &mut Walk, path: &str, node: &Node) -> Option<Analysis> {
         guard,
         min_requests: min_requests.and_then(|n| u32::try_from(n).ok()),
         max_error_percent: a.get("maxErrorPercent").and_then(|(p, n)| walk.number(&p, n, 0.0, 100.0)),
+        max_error_ratio: a.get("maxErrorRatio").and_then(|(p, n)| walk.number(&p, n, 1.0, 100.0)),
         max_p95_ms: a.get("maxP95Ms").and_then(|(p, n)| walk.number(&p, n, 1.0, 600_000.0)),
         max_p95_ratio: a.get("maxP95Ratio").and_then(|(p, n)| walk.number(&p, n, 1.0, 100.0)),
     }))
@@ -212,12 +213,13 @@ fn analysis(walk: &mut Walk, path: &str, node: &Node) -> Option<Analysis> {
 
 /// Today's defaults, written down.
 fn complete(a: Analysis) -> Analysis {
-    let Limits { min_requests, max_error_percent, max_p95_ms, max_p95_ratio } = a.limits();
+    let Limits { min_requests, max_error_percent, max_error_ratio, max_p95_ms, max_p95_ratio } = a.limits();
     Analysis {
         templates: a.templates,
         guard: a.guard.or_else(|| Some("standard".into())),
         min_requests: Some(min_requests),
         max_error_percent: Some(max_error_percent),
+        max_error_ratio: Some(max_error_ratio),
         max_p95_ms,
         max_p95_ratio: Some(max_p95_ratio),
     }

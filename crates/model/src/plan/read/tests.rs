@@ -68,8 +68,10 @@ fn defaults_are_part_of_what_is_approved() {
     let read = from_yaml(EXAMPLE).unwrap().plan;
     let a = &read.spec.analysis;
     assert_eq!((a.min_requests, a.max_error_percent, a.max_p95_ratio), (Some(50), Some(2.0), Some(1.5)));
-    let said =
-        with("guard: standard}", "guard: standard, minRequests: 50, maxErrorPercent: 2, maxP95Ratio: 1.5}");
+    let said = with(
+        "guard: standard}",
+        "guard: standard, minRequests: 50, maxErrorPercent: 2, maxErrorRatio: 1.2, maxP95Ratio: 1.5}",
+    );
     assert_eq!(from_yaml(&said).unwrap().plan.digest(), read.digest());
     let other = with("guard: standard}", "guard: standard, minRequests: 51}");
     assert_ne!(from_yaml(&other).unwrap().plan.digest(), read.digest());
@@ -111,6 +113,7 @@ fn the_written_document_reads_as_people_think() {
             guard: standard
             minRequests: 50
             maxErrorPercent: 2
+            maxErrorRatio: 1.2
             maxP95Ratio: 1.5
           rollback:
             policy: production-default
@@ -407,7 +410,7 @@ prop_compose! {
                 strategy,
                 analysis: Analysis {
                     templates: vec![], guard: Some("standard".into()), min_requests: Some(min),
-                    max_error_percent: Some(f64::from(percent) / 1000.0), max_p95_ms: p95.map(|n| f64::from(n) / 1000.0), max_p95_ratio: Some(f64::from(ratio) / 1000.0),
+                    max_error_percent: Some(f64::from(percent) / 1000.0), max_error_ratio: Some(f64::from(ratio) / 1000.0), max_p95_ms: p95.map(|n| f64::from(n) / 1000.0), max_p95_ratio: Some(f64::from(ratio) / 1000.0),
                 },
                 rollback: Rollback { policy: None, rehearsed: Some("optional".into()), config: Some("keep".into()) },
                 approvals: Approvals { required, from: vec![Role::Approver], expire: Span(expire) },

@@ -1,0 +1,31 @@
+//! Verdicts again, from what is stored: each must come out as it was.
+
+use crate::{LOOKS, RULE, verdict};
+use model::verdict::{Sample, Verdict};
+
+/// How a stored verdict came out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Replayed {
+    /// As it was, in every figure and word.
+    Same,
+    /// Not as it was: this is what the samples say.
+    Other(Box<Verdict>),
+    /// It was reached by the rule of another version, which is not kept.
+    OtherRule,
+}
+
+/// Each of `verdicts` recomputed from the release's `samples`, in their order.
+pub fn replay(samples: &[Sample], verdicts: &[Verdict]) -> Vec<Replayed> {
+    let again = |stored: &Verdict| {
+        if stored.rule != RULE {
+            return Replayed::OtherRule;
+        }
+        let mut then: Vec<Sample> =
+            samples.iter().filter(|s| s.step == stored.step && s.at <= stored.at).cloned().collect();
+        then.sort_by_key(|s| s.at);
+        then.drain(..then.len().saturating_sub(LOOKS));
+        let found = verdict(&then, stored.step, &stored.limits, stored.at);
+        if found == *stored { Replayed::Same } else { Replayed::Other(Box::new(found)) }
+    };
+    verdicts.iter().map(again).collect()
+}

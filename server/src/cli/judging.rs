@@ -1,0 +1,124 @@
+//! Judging without a server, and judging again.
+
+use super::connect;
+use crate::config::Database;
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use judge::Replayed;
+use judge::kayenta::{self, Config, Report};
+use model::ReleaseId;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Exit code of `--strict` for whatever does not pass.
+const NOT_PASSED: u8 = 2;
+/// Samples read of a release: a day of looks, three seconds apart.
+const SAMPLES: i64 = 30_000;
+
+#[derive(Debug, Args)]
+pub(super) struct Judge {
+    /// JSON or YAML; - for standard input
+    file: PathBuf,
+    /// Exit with 2 where the verdict is not Pass
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verdict {
+    /// Recompute every verdict of a release from its stored samples; fails when one comes out differently
+    Replay(Replay),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    #[command(flatten)]
+    database: Database,
+    /// Number of the release
+    release: i64,
+}
+
+pub(super) fn judge(judge: &Judge) -> Result<ExitCode> {
+    let name = judge.file.display();
+    let text = if judge.file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text).context("standard input cannot be read")?;
+        text
+    } else {
+        std::fs::read_to_string(&judge.file).with_context(|| format!("{name} cannot be read"))?
+    };
+    let report = judged(&text).with_context(|| name.to_string())?;
+    println!("{}", serde_json::to_string_pretty(&report).context("the report cannot be written")?);
+    let passed = report.verdict == kayenta::Verdict::Pass;
+    Ok(if judge.strict && !passed { ExitCode::from(NOT_PASSED) } else { ExitCode::SUCCESS })
+}
+
+/// JSON is YAML, too: one reader for both.
+fn judged(text: &str) -> Result<Report> {
+    let config: Config = serde_path_to_error::deserialize(serde_yaml_ng::Deserializer::from_str(text))?;
+    let faults = config.faults();
+    if !faults.is_empty() {
+        let all: Vec<_> = faults.into_iter().map(|(path, what)| format!("{path}: {what}")).collect();
+        bail!("{}", all.join(" "));
+    }
+    Ok(kayenta::report(&config))
+}
+
+pub(super) async fn replay(replay: &Replay) -> Result<ExitCode> {
+    let store = connect(&replay.database).await?;
+    let id = ReleaseId(replay.release);
+    store.release(id).await.with_context(|| format!("release {id} cannot be read"))?;
+    let samples = store.samples(id, None, SAMPLES).await.context("its samples cannot be read")?;
+    let verdicts = store.verdicts(id).await.context("its verdicts cannot be read")?;
+    let mut other = 0;
+    for (stored, found) in verdicts.iter().zip(judge::replay(&samples, &verdicts)) {
+        let at = stored.at.format("%Y-%m-%d %H:%M:%S");
+        let step = stored.step + 1;
+        match found {
+            Replayed::Same => println!("same   {at}  step {step}  {}", stored.class.key()),
+            Replayed::OtherRule => {
+                println!("older  {at}  step {step}  {}  by the rules of another version", stored.class.key());
+            }
+            Replayed::Other(found) => {
+                other += 1;
+                println!("OTHER  {at}  step {step}  stored: {}  {}", stored.class.key(), stored.words);
+                println!("{:>35}  {}  {}", "again:", found.class.key(), found.words);
+            }
+        }
+    }
+    println!("{} samples, {} verdicts, {other} of them differ", samples.len(), verdicts.len());
+    Ok(if other == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_and_yaml_are_read_alike() {
+        let json =
+            r#"{"metrics": [{"name": "p95", "control": [1, 2, null, 3], "experiment": [1, 2, 3, 3]}]}"#;
+        let yaml = "metrics:\n- name: p95\n  control: [1, 2, null, 3]\n  experiment: [1, 2, 3, 3]\n";
+        let both = [json, yaml].map(|text| judged(text).expect("judged"));
+        assert_eq!(both[0], both[1]);
+        assert_eq!(both[0].verdict, kayenta::Verdict::Pass);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let said = |text: &str| format!("{:#}", judged(text).expect_err("refused"));
+        assert!(
+            said("metrics: [{name: a, control: [1], experiment: [1], weight: 3}]").contains("metrics[0]")
+        );
+        assert!(
+            said("metrics: [{name: a, control: [one], experiment: [1]}]")
+                .contains("list of numbers and nulls")
+        );
+        assert!(
+            said("metrics: [{name: a, control: {bad: 9, of: 1}, experiment: {bad: 0, of: 1}}]")
+                .starts_with("metrics[0].control: ")
+        );
+        assert!(said("metrics: [").contains("line"), "{}", said("metrics: ["));
+    }
+}
