@@ -105,11 +105,7 @@ impl Control {
 
 /// The verdict on the samples of a step, in words about what the plan has judged there.
 pub(crate) fn judged(plan: &Plan, samples: &[Sample], step: usize, at: DateTime<Utc>) -> Verdict {
-    let verdict = judge::verdict(samples, step, &plan.spec.analysis.limits(), at);
-    match plan.judges(step) {
-        Some(whom) => verdict.about(whom),
-        None => verdict,
-    }
+    plan.in_words(judge::verdict(samples, step, &plan.spec.analysis.limits(), at))
 }
 
 /// The share that the canary's requests must have been of all since the step began. None of copies, nor where a header brings users

@@ -112,6 +112,11 @@ async fn a_failing_canary_goes_back_by_itself_and_its_weight_never_rose_after_th
     let page = replica.control.release(&people.viewer, id).await.unwrap();
     assert!(page.timeline.iter().any(|e| e.action == "release.verdict"), "the history says why");
     assert!(page.samples.len() >= 2, "the samples it was decided on are kept");
+    assert!(page.samples.iter().all(|s| s.latency.is_none()), "histograms are not sent to pages");
+    let stored =
+        (world.db.store.samples(id, None, 1000).await.unwrap(), world.db.store.verdicts(id).await.unwrap());
+    let again = judge::replay(&stored.0, &stored.1, |verdict| verdict);
+    assert!(!again.is_empty() && again.iter().all(|found| *found == judge::Replayed::Same), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

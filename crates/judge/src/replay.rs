@@ -14,8 +14,8 @@ pub enum Replayed {
     OtherRule,
 }
 
-/// Each of `verdicts` recomputed from the release's `samples`, in their order.
-pub fn replay(samples: &[Sample], verdicts: &[Verdict]) -> Vec<Replayed> {
+/// Each of `verdicts` recomputed from the release's `samples`, in their order. `told` is what the plan makes of a verdict's words.
+pub fn replay(samples: &[Sample], verdicts: &[Verdict], told: impl Fn(Verdict) -> Verdict) -> Vec<Replayed> {
     let again = |stored: &Verdict| {
         if stored.rule != RULE {
             return Replayed::OtherRule;
@@ -24,7 +24,7 @@ pub fn replay(samples: &[Sample], verdicts: &[Verdict]) -> Vec<Replayed> {
             samples.iter().filter(|s| s.step == stored.step && s.at <= stored.at).cloned().collect();
         then.sort_by_key(|s| s.at);
         then.drain(..then.len().saturating_sub(LOOKS));
-        let found = verdict(&then, stored.step, &stored.limits, stored.at);
+        let found = told(verdict(&then, stored.step, &stored.limits, stored.at));
         if found == *stored { Replayed::Same } else { Replayed::Other(Box::new(found)) }
     };
     verdicts.iter().map(again).collect()

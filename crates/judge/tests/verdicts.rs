@@ -234,14 +234,14 @@ fn stored_verdicts_are_replayed_from_stored_samples() {
     let look = |second| verdict(&samples, 1, &Limits::default(), at(second));
     let stored: Vec<Verdict> =
         serde_json::from_str(&serde_json::to_string(&[look(1), look(4)]).unwrap()).unwrap();
-    assert_eq!(judge::replay(&samples, &stored), [Replayed::Same, Replayed::Same]);
+    assert_eq!(judge::replay(&samples, &stored, |v| v), [Replayed::Same, Replayed::Same]);
     let mut forged = stored.clone();
     forged[1].class = Class::Pass;
     forged[0].rule = 1;
-    let found = judge::replay(&samples, &forged);
+    let found = judge::replay(&samples, &forged, |v| v);
     assert_eq!(found[0], Replayed::OtherRule);
     assert_eq!(found[1], Replayed::Other(Box::new(stored[1].clone())));
-    let without = judge::replay(&[good], &stored);
+    let without = judge::replay(&[good], &stored, |v| v);
     assert!(matches!(&without[1], Replayed::Other(v) if v.class == Class::Pass), "{without:?}");
 }
 

@@ -17,7 +17,7 @@ use crate::canonical;
 use crate::ids::Digest;
 use crate::role::Role;
 use crate::span::Span;
-use crate::verdict::Limits;
+use crate::verdict::{Limits, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -421,11 +421,19 @@ impl Plan {
     }
 
     /// What a step's analysis judges, where that is no canary beside an old version.
-    pub fn judges(&self, index: usize) -> Option<&'static str> {
+    fn judges(&self, index: usize) -> Option<&'static str> {
         match &self.spec.strategy {
             Strategy::Canary(_) | Strategy::Follow(_) => None,
             Strategy::Shadow(_) if self.copied_at(index).is_some() => Some("copies"),
             Strategy::Shadow(_) | Strategy::BlueGreen(_) | Strategy::Rolling(_) => Some("the new version"),
+        }
+    }
+
+    /// A verdict in words about what its step's analysis judges.
+    pub fn in_words(&self, verdict: Verdict) -> Verdict {
+        match self.judges(verdict.step) {
+            Some(whom) => verdict.about(whom),
+            None => verdict,
         }
     }
 

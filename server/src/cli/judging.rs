@@ -68,11 +68,14 @@ fn judged(text: &str) -> Result<Report> {
 pub(super) async fn replay(replay: &Replay) -> Result<ExitCode> {
     let store = connect(&replay.database).await?;
     let id = ReleaseId(replay.release);
-    store.release(id).await.with_context(|| format!("release {id} cannot be read"))?;
+    let release = store.release(id).await.with_context(|| format!("release {id} cannot be read"))?;
+    let record =
+        store.plan_version(release.plan, release.plan_version).await.context("its plan cannot be read")?;
     let samples = store.samples(id, None, SAMPLES).await.context("its samples cannot be read")?;
     let verdicts = store.verdicts(id).await.context("its verdicts cannot be read")?;
     let mut other = 0;
-    for (stored, found) in verdicts.iter().zip(judge::replay(&samples, &verdicts)) {
+    let replayed = judge::replay(&samples, &verdicts, |verdict| record.plan.in_words(verdict));
+    for (stored, found) in verdicts.iter().zip(replayed) {
         let at = stored.at.format("%Y-%m-%d %H:%M:%S");
         let step = stored.step + 1;
         match found {
