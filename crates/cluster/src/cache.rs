@@ -109,6 +109,12 @@ impl View {
         self.changes.subscribe()
     }
 
+    /// Something that belongs to this workload changed, and is kept elsewhere.
+    pub(crate) fn tell(&self, key: Key) {
+        // Without listeners a send fails, and that is fine.
+        let _ = self.changes.send(Change::Workload(key));
+    }
+
     /// Waits until what is seen of a workload satisfies `is`; `None` after `at_most`.
     pub(crate) async fn wait_for(
         &self,

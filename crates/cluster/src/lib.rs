@@ -4,6 +4,7 @@
 //! What is guaranteed: no object's content reaches a log or a message; an effect is sent once, and what
 //! became of it is an [`Outcome`]; after any gap in a watch the cache equals a fresh list.
 
+mod analyses;
 mod application;
 mod back;
 mod blue_green;
@@ -37,6 +38,7 @@ mod splitter;
 mod twin;
 mod watch;
 
+pub use analyses::{AnalysisRun, Stage};
 pub use application::Application;
 pub use back::RolledBack;
 pub use cache::Change;
@@ -49,6 +51,7 @@ pub use rollout::steps;
 pub use sample::{of_service, sample};
 pub use send::Outcome;
 
+use analyses::Analyses;
 use cache::{Entry, View};
 use chrono::{DateTime, Utc};
 use http::Method;
@@ -75,6 +78,7 @@ pub struct Cluster {
     name: String,
     sender: Sender,
     view: Arc<View>,
+    analyses: Arc<Analyses>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -100,9 +104,12 @@ impl Cluster {
         let config = connect::config(kubeconfig, context).await?;
         let client = connect::client(&config)?;
         let (view, mut tasks) = cache::start(&client, name);
+        let told = view.clone();
+        let (analyses, watching) = analyses::start(&client, name, move |key| told.tell(key));
+        tasks.extend(watching);
         let sender = Sender { client, cluster: name.to_owned() };
         tasks.push(tokio::spawn(probe(sender.clone(), view.clone())));
-        Ok(Arc::new(Self { name: name.to_owned(), sender, view, tasks }))
+        Ok(Arc::new(Self { name: name.to_owned(), sender, view, analyses, tasks }))
     }
 
     pub fn name(&self) -> &str {
@@ -142,6 +149,12 @@ impl Cluster {
     /// All workloads as last seen, sorted by key. Cheap: made once for each state of the cache.
     pub fn workloads(&self) -> Arc<Vec<Arc<Workload>>> {
         self.view.workloads()
+    }
+
+    /// The analyses that Argo Rollouts runs, or lately ran, about a Rollout, oldest first. [`Cluster::changes`] tells of
+    /// each measurement. None where the cluster has no such kind, or Tidegate may not list it.
+    pub fn analyses(&self, key: &Key) -> Vec<Arc<AnalysisRun>> {
+        self.analyses.of(key)
     }
 
     /// A workload as the API server has it now, past the cache.

@@ -54,6 +54,8 @@ pub(crate) struct Owner {
     #[serde(deserialize_with = "nil")]
     pub kind: String,
     #[serde(deserialize_with = "nil")]
+    pub name: String,
+    #[serde(deserialize_with = "nil")]
     pub uid: String,
     #[serde(deserialize_with = "nil")]
     pub controller: bool,
