@@ -49,6 +49,8 @@ pub struct StepForm {
     pub analysis: bool,
     pub on_call: bool,
     pub approver: bool,
+    /// What no field shows, as JSON (pods and a header apart from the weight): it goes with its step wherever that is moved.
+    pub rest: String,
 }
 
 /// What the editor sends: both halves, and the document as it was when they were last the same.

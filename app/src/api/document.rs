@@ -236,7 +236,17 @@ fn step_of(step: &Value) -> StepForm {
         analysis: gates.iter().any(|g| g.as_str() == Some("analysis")),
         on_call: asks("on-call"),
         approver: asks("approver"),
+        rest: rest_of(step),
     }
+}
+
+/// What no field of the form shows of a step, in one line; nothing where there is nothing.
+fn rest_of(step: &Value) -> String {
+    let mut rest = step.as_mapping().cloned().unwrap_or_default();
+    for shown in ["weight", "bake", "gates"] {
+        rest.shift_remove(shown);
+    }
+    if rest.is_empty() { String::new() } else { serde_json::to_string(&rest).unwrap_or_default() }
 }
 
 fn scalar(value: &Value) -> String {
@@ -330,9 +340,14 @@ fn ticked(spec: &mut Mapping, key: &str, word: &str, ticked: bool) {
     }
 }
 
+/// `before`: the step that stands in its place. It keeps its order where it is the same one.
 fn write_step(step: &StepForm, before: Option<&Value>) -> Value {
-    let mut out = before.and_then(Value::as_mapping).cloned().unwrap_or_default();
+    let same = before.filter(|before| rest_of(before) == step.rest).and_then(Value::as_mapping);
+    let mut out = same.cloned().unwrap_or_default();
     out.insert("weight".into(), typed(&step.weight));
+    if same.is_none() {
+        out.extend(parse(&step.rest).as_mapping().cloned().unwrap_or_default());
+    }
     if step.bake.trim().is_empty() {
         out.shift_remove("bake");
     } else {

@@ -207,3 +207,26 @@ fn a_draft_survives_the_address_and_back() {
     assert!(Asked::read("service=checkout&from=7").draft.is_none());
     assert_eq!(Asked::read("?service=checkout").service.as_deref(), Some("checkout"));
 }
+
+#[test]
+fn what_no_field_shows_of_a_step_goes_with_it() {
+    let asks = "scale: 2\n        header: {name: X-Canary, value: always}\n        bake: 2m";
+    let document = PLAN.replacen("bake: 2m", asks, 1);
+    let (form, yaml) = begin(&document);
+    let draft =
+        |op: &str| Draft { base: yaml.clone(), yaml: yaml.clone(), form: form.clone(), op: Some(op.into()) };
+    assert_eq!(settle(draft("nonsense")).1.matches("X-Canary").count(), 1);
+    let place = |yaml: &str| {
+        let read = parse(yaml);
+        let steps = read["spec"]["strategy"]["canary"]["steps"].as_sequence().cloned().unwrap();
+        let has = |s: &Value| s.get("scale").is_some() && s["header"]["value"] == "always";
+        let found: Vec<_> = steps.iter().filter(|s| has(s)).map(|s| s["weight"].as_u64().unwrap()).collect();
+        found
+    };
+    assert_eq!(place(&document), [5]);
+    assert_eq!(place(&settle(draft("up-1")).1), [5], "moved with it");
+    assert_eq!(place(&settle(draft("remove-0")).1), [0; 0], "gone with it");
+    let mut changed = draft("nonsense");
+    changed.form.steps[0].weight = "7".into();
+    assert_eq!(place(&settle(changed).1), [7]);
+}

@@ -231,9 +231,13 @@ fn step(p: &EditorPage, i: usize, path: &str) -> AnyView {
         .find(|e| e.field.starts_with(&base) && e.field != weight && e.field != bake)
         .map(|e| view! { <span class="err" id=slug(&e.field)>{icon("warn")}{e.message.clone()}</span> });
     let label = format!("{}", i + 1);
+    let asks = asks(&s.rest).map(|asks| {
+        view! { <p class="xs ink2 asks">{format!("Beside the weight: {asks}. It stands in the document.")}</p> }
+    });
     view! {
         <li class="step">
             <b class="num">{label}</b>
+            <input type="hidden" name=format!("form[steps][{i}][rest]") value=s.rest.clone()/>
             {field(p, "Weight, %", format!("form[steps][{i}][weight]"), &weight, &s.weight, NUMBER)}
             {field(p, "Bake", format!("form[steps][{i}][bake]"), &bake, &s.bake,
                 Extra { placeholder: Some("none"), ..FIELD })}
@@ -249,10 +253,22 @@ fn step(p: &EditorPage, i: usize, path: &str) -> AnyView {
                 {(i > 0).then(|| op("btn quiet small", "up", "", &format!("Move step {} up", i + 1), format!("up-{i}"), path))}
                 {(n > 1).then(|| op("btn quiet small", "trash", "", &format!("Remove step {}", i + 1), format!("remove-{i}"), path))}
             </div>
+            {asks}
             {other}
         </li>
     }
     .into_any()
+}
+
+/// What a step asks for that no field shows: `scale 2, header X-Canary: always`.
+fn asks(rest: &str) -> Option<String> {
+    let rest: serde_json::Map<String, serde_json::Value> = serde_json::from_str(rest).ok()?;
+    let words = rest.iter().map(|(key, value)| match (value["name"].as_str(), value["value"].as_str()) {
+        (Some(name), Some(value)) => format!("{key} {name}: {value}"),
+        _ => format!("{key} {value}"),
+    });
+    let words: Vec<_> = words.collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 fn gate(i: usize, name: &'static str, label: &'static str, on: bool) -> AnyView {
