@@ -62,6 +62,9 @@ test('requests to a Deployment are copied, judged and stopped, and no user sees 
   await expect(manager.locator('.gate .fig b').first()).toHaveText(/^0\s*%/);
   await expect(manager.getByText(/no user sees it/).first()).toBeVisible();
   await expect(manager.getByText('40 % of requests', { exact: true })).toBeVisible();
+  await expect(manager.locator('.verdict')).toContainText(/Copies: errors .* copies of requests/);
+  await expect(manager.locator('.verdict')).not.toContainText(/canary/i);
+  await expect(manager.locator('.reach')).toContainText(`http://${name}-tidegate.shop.svc`);
   const filters = (await world.kube.get(`${routes}/${name}`)).spec.rules[0].filters;
   expect(filters.map((f: { requestMirror: { percent: number } }) => f.requestMirror.percent)).toEqual([40]);
   await info.attach('copied', { body: await manager.screenshot({ fullPage: true }), contentType: 'image/png' });

@@ -369,11 +369,11 @@ fn ends(
 /// Why there is nothing, where there is nothing.
 fn notes(out: &mut String, samples: &[Sample], canary: &[Vec<Point>], limits: &Limits, height: f64) {
     let words = if samples.is_empty() {
-        "No samples yet: the first comes when the canary takes traffic".to_owned()
+        "No samples yet: the first comes when the new version takes traffic".to_owned()
     } else if let Some(error) = samples.last().and_then(|s| s.error.as_deref()) {
         format!("No metrics: {}", error.chars().take(80).collect::<String>())
     } else if canary.is_empty() {
-        format!("The canary's line begins at {} requests", limits.min_requests)
+        format!("The new version's line begins at {} requests", limits.min_requests)
     } else {
         return;
     };

@@ -155,7 +155,8 @@ pub(crate) fn of_step(state: StepState, live: Option<Tone>) -> Tone {
         StepState::Passed => HEALTHY,
         StepState::Skipped => tone("unknown", "skip"),
         StepState::Here => live.filter(|t| t.s != "healthy").unwrap_or(PROGRESSING),
-        StepState::Held => live.filter(|t| t.s == "degraded").unwrap_or(HELD),
+        // Where it ended it has the release's own colour.
+        StepState::Held => live.filter(|t| !["progressing", "healthy"].contains(&t.s)).unwrap_or(HELD),
         StepState::Closed => tone("unknown", "lock"),
     }
 }

@@ -151,6 +151,13 @@ pub(crate) fn planned(plan: &Plan) -> Vec<StepView> {
                 note: None,
             });
         }
+        gates.extend(plan.asks(i).into_iter().map(|(name, figure)| GateView {
+            kind: "steps".into(),
+            name: name.into(),
+            state: GateState::Closed,
+            figure,
+            note: None,
+        }));
         StepView {
             weight: s.weight,
             name: plan.step_title(i),

@@ -190,7 +190,7 @@ pub(crate) fn carry_out(
             if let Some(step) = release.step {
                 press::open_gate(release, step, &actor.name);
             }
-            ("release.gate.opened", format!("Gate {at} opened by {}", actor.name))
+            ("release.gate.opened", format!("Gate {at} opened"))
         }
     }
 }

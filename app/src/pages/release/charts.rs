@@ -3,7 +3,7 @@
 use super::Seen;
 use crate::chart::{self, Metric, Window};
 use crate::components::common::{percent, scroll};
-use crate::components::gate::newer;
+use crate::components::gate::judged;
 use crate::when;
 use leptos::prelude::*;
 use model::verdict::{Limits, Sample, Side};
@@ -46,7 +46,7 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
     let table = move || seen.samples.with(|s| table(s, &limits));
     view! {
         <section class="sect" aria-labelledby="ch-h">
-            <header><h2 id="ch-h">"Stable against "{newer(&p.live.steps)}</h2>{legend(p)}</header>
+            <header><h2 id="ch-h">"Stable against "{judged(&p.live.steps, p.live.step)}</h2>{legend(p)}</header>
             <div class="plots">
                 <figure>
                     <figcaption><b>"Errors"</b><span>"share of requests with 5xx, 30\u{a0}s window"</span></figcaption>
@@ -72,7 +72,7 @@ fn legend(p: &ReleasePage) -> AnyView {
     view! {
         <div class="legend">
             <span>{line("stable")}"stable "{p.from_version.clone()}</span>
-            <span>{line("canary")}{newer(&p.live.steps)}" "{p.version.clone()}</span>
+            <span>{line("canary")}{judged(&p.live.steps, p.live.step)}" "{p.version.clone()}</span>
             <span>{line("limit")}"limit"</span>
         </div>
     }

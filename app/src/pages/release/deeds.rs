@@ -110,6 +110,11 @@ const RETRY: Verb = Verb {
         reason: false,
     }),
 };
+/// What a retry does where the version was taken back before.
+const RETRY_TAKEN_BACK: &[&str] = &[
+    "A new release of exactly this plan begins at its first step, with its approvals as they stand now.",
+    "This version was taken back before: say what is different now. It is recorded with your name.",
+];
 const SKIP: Verb = Verb {
     key: "skip",
     icon: "skip",
@@ -188,6 +193,9 @@ fn offered(l: &ReleaseLive) -> Vec<(Verb, Deed)> {
         let mut verb = RETRY;
         if let Some(ask) = &mut verb.ask {
             ask.reason = again.needs_reason;
+            if again.needs_reason {
+                ask.does = RETRY_TAKEN_BACK;
+            }
         }
         return vec![(verb, again.deed.clone())];
     }

@@ -219,8 +219,8 @@ fn gate(seen: Seen) -> AnyView {
                 view! { <div class="fig"><span>"allowed now"<br/><strong>{allowed}</strong></span></div> }
             });
             let preview = l.preview.clone().map(|at| {
-                let words = "the new version alone, from within the cluster";
-                view! { <p class="next"><strong>"Preview: "<span class="mono">{at}</span></strong><br/>{words}</p> }
+                let words = " is the new version alone, from within the cluster.";
+                view! { <p class="reach"><b>"Preview: "</b><span class="mono">{at}</span>{words}</p> }
             });
             let next = l.next.clone().map(|(bold, words)| {
                 view! { <p class="next"><strong>{bold}</strong><br/>{words}</p> }

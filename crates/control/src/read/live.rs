@@ -306,8 +306,8 @@ fn steps(release: &Release, plan: &Plan, verdict: Option<&Verdict>, now: DateTim
         view.gates.extend(plan.copied_at(i).map(|percent| copies(percent, view.state, copied)));
         view.gates
             .extend(plan.own_steps(i).map(|own| by_controller("Its own steps", own, view.state, stands)));
-        view.gates
-            .extend(plan.asks(i).map(|asks| by_controller("Beside the weight", asks, view.state, stands)));
+        let asks = plan.asks(i).into_iter();
+        view.gates.extend(asks.map(|(name, figure)| by_controller(name, figure, view.state, stands)));
         view
     };
     plan.steps().iter().enumerate().map(view).collect()

@@ -41,13 +41,12 @@ impl Plan {
         all
     }
 
-    /// What step `i` asks for beside its weight, in words: `3 pods, users with X-Canary: yes`.
-    pub fn asks(&self, i: usize) -> Option<String> {
-        let step = self.steps().get(i)?;
-        let pods = step.scale.map(|n| super::reach::count(i32::from(n), "pod"));
-        let header = step.header.as_ref().map(|h| format!("users with {}: {}", h.name, h.value));
-        let all: Vec<_> = pods.into_iter().chain(header).collect();
-        (!all.is_empty()).then(|| all.join(", "))
+    /// What step `i` asks for beside its weight: what each part is called, and its figure.
+    pub fn asks(&self, i: usize) -> Vec<(&'static str, String)> {
+        let Some(step) = self.steps().get(i) else { return Vec::new() };
+        let pods = step.scale.map(|n| ("Pods", n.to_string()));
+        let header = step.header.as_ref().map(|h| ("Users with", format!("{}: {}", h.name, h.value)));
+        pods.into_iter().chain(header).collect()
     }
 
     /// How many more there are than a weight and a pause.
@@ -145,8 +144,8 @@ mod tests {
         let first = [Scale(Some(5)), Weight(5), Header(Some(&header)), Pause];
         let rest = [Scale(None), Weight(20), Pause, Weight(50), Header(None), Pause, Weight(100)];
         assert_eq!(all, [first.as_slice(), &rest].concat());
-        assert_eq!(plan.asks(0).as_deref(), Some("5 pods, users with X-Canary: yes"));
-        assert_eq!(plan.asks(2), None);
+        assert_eq!(plan.asks(0), [("Pods", "5".to_owned()), ("Users with", "X-Canary: yes".to_owned())]);
+        assert_eq!(plan.asks(2), []);
     }
 
     #[test]
