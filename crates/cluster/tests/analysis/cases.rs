@@ -155,6 +155,8 @@ fn expressions() -> Vec<Case> {
         condition("text-compared", "result[0] == \"1\"", "[1]"),
         condition("nan-argument", "isNaN(result)", "[NaN]"),
         condition("divided", "result[0] / 0 > 1", "[1]"),
+        condition("integer-of-a-list", "asInt(result) == 1", "[1,2]"),
+        condition("float-of-a-map", "asFloat(result) < 1", "w:200:{\"a\":{\"b\":1.5,\"c\":null}}"),
         condition("web-text-number", "asFloat(result.rate) < 0.5", "w:200:{\"rate\":\"0.25\"}"),
         condition("web-no-number", "asFloat(result.rate) < 0.5", "w:200:{\"rate\":\"low\"}"),
         condition("web-all", "all(result.hosts, .ok)", "w:200:{\"hosts\":[{\"ok\":true},{\"ok\":false}]}"),

@@ -14,7 +14,7 @@ const WORK: usize = 2_000_000;
 const MEMORY: usize = 1_000_000;
 
 pub(super) struct Machine<'v> {
-    result: Option<&'v Value>,
+    pub(super) result: Option<&'v Value>,
     pub(super) now: DateTime<Utc>,
     variables: Vec<(String, Value)>,
     pub(super) scopes: Vec<Scope>,
@@ -212,7 +212,7 @@ impl<'v> Machine<'v> {
         match &of.kind {
             Kind::Name(name) if super::builtins::OURS.contains(&name.as_str()) => {
                 let args = self.values(args)?;
-                Ok(functions::ours(name, &args, self.result)?)
+                Ok(functions::ours(self, name, &args)?)
             }
             _ => {
                 let callee = self.value(of)?;

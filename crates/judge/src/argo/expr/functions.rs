@@ -11,17 +11,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What Argo Rollouts adds. `isNil` and `default` look at the whole result, whatever they are given.
-pub(super) fn ours(name: &str, args: &[Value], result: Option<&Value>) -> Result<Value, Fault> {
+pub(super) fn ours(machine: &mut Machine<'_>, name: &str, args: &[Value]) -> Result<Value, Fault> {
+    let result = machine.result;
     let arg = args.first().unwrap_or(&Value::Nil);
     let nothing = result.is_none_or(Value::nil);
     let float = || match arg {
         Value::Float(f) => Ok(*f),
+        Value::Nil => Err(Fault::types("interface conversion: interface {} is nil, not float64")),
         other => Err(Fault::types(format!(
             "interface conversion: interface {{}} is {}, not float64",
             other.type_name()
         ))),
     };
-    let refused = || Fault::types(format!("{name}() not supported on {}", arg.type_name()));
+    let mut refused = || match text::written(machine, arg) {
+        Ok(shown) => Fault::types(format!("{name}() not supported on {} {shown}", arg.type_name())),
+        Err(fault) => fault,
+    };
     Ok(match name {
         "isNaN" => Value::Bool(float()?.is_nan()),
         "isInf" => Value::Bool(float()?.is_infinite()),

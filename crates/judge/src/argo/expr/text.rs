@@ -7,9 +7,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 pub(super) fn call(machine: &mut Machine<'_>, name: &str, args: &[Value]) -> Result<Value, Fault> {
     if name == "string" {
-        let mut out = String::new();
-        write(machine, args.first().unwrap_or(&Value::Nil), &mut out)?;
-        return Ok(Value::text(&out));
+        return written(machine, args.first().unwrap_or(&Value::Nil)).map(|t| Value::text(&t));
     }
     if name == "join" {
         return join(machine, args);
@@ -130,6 +128,12 @@ fn replace(
 }
 
 /// As Go's `%v` writes it.
+pub(super) fn written(machine: &mut Machine<'_>, value: &Value) -> Result<String, Fault> {
+    let mut out = String::new();
+    write(machine, value, &mut out)?;
+    Ok(out)
+}
+
 fn write(machine: &mut Machine<'_>, value: &Value, out: &mut String) -> Result<(), Fault> {
     let before = out.len();
     match value {
