@@ -1,7 +1,9 @@
-//! The two lines, by plotters.
+//! The two lines, by plotters, and how sure the canary's is.
 
 use super::Point;
+use model::verdict::Sample;
 use plotters::prelude::*;
+use std::fmt::Write as _;
 
 /// Marker colours: plotters writes them, [`draw`] replaces them. No other part of the drawing may use them.
 const STABLE: RGBColor = RGBColor(0, 0, 0xA1);
@@ -26,6 +28,31 @@ pub(super) fn draw(stable: &[Vec<Point>], canary: &[Vec<Point>], top: f64) -> St
         }
         _ => String::new(),
     }
+}
+
+/// Where the canary's true error rate is with 95 %, around its line: wide where few requests stand behind a figure.
+pub(super) fn sure(canary: &[Vec<Point>], samples: &[Sample], top: f64) -> String {
+    let range = |p: &Point| {
+        let at = samples.partition_point(|s| s.at < p.at);
+        samples.get(at).filter(|s| s.at == p.at).and_then(|s| s.canary_recent.error_range())
+    };
+    let y = |rate: f64| f64::from(SIDE) * (1.0 - (rate * 100.0 / top).clamp(0.0, 1.0));
+    let mut out = String::new();
+    for run in canary {
+        let ranges: Vec<_> = run.iter().filter_map(|p| range(p).map(|r| (p.x, r))).collect();
+        if ranges.len() < 2 {
+            continue;
+        }
+        out.push_str(r#"<polygon class="sure" points=""#);
+        let above = ranges.iter().map(|(x, (_, high))| (x, y(*high)));
+        let below = ranges.iter().rev().map(|(x, (low, _))| (x, y(*low)));
+        for (x, y) in above.chain(below) {
+            // Writing to a string does not fail.
+            let _ = write!(out, "{x:.1},{y:.1} ");
+        }
+        out.push_str(r#""/>"#);
+    }
+    out
 }
 
 fn try_draw(

@@ -164,9 +164,13 @@ pub fn svg(
         );
     }
     gaps(&mut out, &stable, window, height);
+    let sure = match metric {
+        Metric::Errors => lines::sure(&canary, samples, scale.top),
+        Metric::Latency => String::new(),
+    };
     let _ = write!(
         out,
-        r#"<svg x="0" y="{TOP}" width="100%" height="{height}" viewBox="0 0 1000 1000" preserveAspectRatio="none" overflow="visible">{}</svg>"#,
+        r#"<svg x="0" y="{TOP}" width="100%" height="{height}" viewBox="0 0 1000 1000" preserveAspectRatio="none" overflow="visible">{sure}{}</svg>"#,
         lines::draw(&stable, &canary, scale.top)
     );
     ends(&mut out, metric, &stable, &canary, &y);

@@ -58,6 +58,28 @@ fn no_colour_and_no_style_leave_the_drawing() {
 }
 
 #[test]
+fn how_sure_the_canarys_rate_is_stands_behind_its_line_and_narrows_with_requests() {
+    let height = |requests: f64| {
+        let samples: Vec<_> = (0..20)
+            .map(|i| Sample {
+                canary_recent: side(requests, requests * 0.02, 190.0),
+                ..sample(i * 5, 4.0, 500.0)
+            })
+            .collect();
+        let svg = svg(Metric::Errors, &samples, &[], &limits(), &window());
+        let points = svg.split("class=\"sure\" points=\"").nth(1).unwrap().split('"').next().unwrap();
+        let ys: Vec<f64> =
+            points.split_whitespace().map(|p| p.split_once(',').unwrap().1.parse().unwrap()).collect();
+        assert_eq!(ys.len(), 40);
+        ys[39] - ys[0]
+    };
+    assert!(height(50.0) > 1.3 * height(1000.0) && height(1000.0) > 0.0);
+    let none =
+        svg(Metric::Latency, &[sample(0, 4.0, 500.0), sample(5, 4.0, 500.0)], &[], &limits(), &window());
+    assert!(!none.contains("class=\"sure\""));
+}
+
+#[test]
 fn below_the_minimum_of_requests_there_is_no_canary_line() {
     let few: Vec<_> = (0..10).map(|i| sample(i * 5, 4.0, 99.0)).collect();
     let svg = svg(Metric::Errors, &few, &[], &limits(), &window());

@@ -20,6 +20,16 @@ impl Side {
     pub fn error_rate(&self) -> Option<f64> {
         (self.requests > 0.0).then(|| self.errors / self.requests)
     }
+
+    /// Between which shares, 0 to 1, the true one lies with 95 %; `None` without requests. Source: Wilson's score interval.
+    pub fn error_range(&self) -> Option<(f64, f64)> {
+        const Z: f64 = 1.96;
+        let (n, p) = (self.requests, self.error_rate()?.clamp(0.0, 1.0));
+        let middle = p + Z * Z / (2.0 * n);
+        let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+        let whole = 1.0 + Z * Z / n;
+        Some((((middle - half) / whole).max(0.0), ((middle + half) / whole).min(1.0)))
+    }
 }
 
 /// How many requests were answered within each bound, since the step's weight was confirmed.
@@ -174,6 +184,19 @@ impl Verdict {
 mod tests {
     use super::*;
     use crate::conductor::sample::{at, verdict};
+
+    #[test]
+    fn a_rate_of_few_requests_may_be_far_from_the_true_one() {
+        let range = |requests: f64, errors: f64| {
+            let (low, high) = Side { requests, errors, p95_ms: None }.error_range().unwrap();
+            [low, high].map(|x| (x * 1000.0).round() / 1000.0)
+        };
+        // As tables of the score interval have it.
+        assert_eq!(range(10.0, 0.0), [0.0, 0.278]);
+        assert_eq!(range(100.0, 5.0), [0.022, 0.112]);
+        assert_eq!(range(10.0, 10.0), [0.722, 1.0]);
+        assert_eq!(Side::default().error_range(), None);
+    }
 
     #[test]
     fn what_is_no_canary_is_not_called_one() {

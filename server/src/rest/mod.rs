@@ -9,6 +9,7 @@ pub mod openapi;
 pub mod plans;
 pub mod rehearsals;
 pub mod releases;
+pub mod samples;
 pub mod schema;
 pub mod status;
 pub mod workloads;

@@ -1,6 +1,6 @@
 //! The routes with their description.
 
-use super::{audit, events, plans, rehearsals, releases, status, workloads};
+use super::{audit, events, plans, rehearsals, releases, samples, status, workloads};
 use crate::problem::{FieldErrorBody, ProblemBody, ProblemResponse};
 use crate::state::AppState;
 use utoipa::OpenApi;
@@ -49,6 +49,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(releases::roll_back))
         .routes(routes!(releases::retry))
         .routes(routes!(events::follow))
+        .routes(routes!(samples::read))
         .routes(routes!(workloads::list))
         .routes(routes!(workloads::known_good))
         .routes(routes!(workloads::roll_back))

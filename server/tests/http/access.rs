@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Which action of the one table each operation asks for; `None`: open to everybody.
 fn asks_for(operation: &str) -> Option<Action> {
     Some(match operation {
-        "listPlans" | "readPlan" | "listReleases" | "readRelease" | "followRelease" | "listWorkloads"
-        | "listKnownGood" | "readAudit" | "verifyAudit" => Action::See,
+        "listPlans" | "readPlan" | "listReleases" | "readRelease" | "followRelease" | "readSamples"
+        | "listWorkloads" | "listKnownGood" | "readAudit" | "verifyAudit" => Action::See,
         "createPlan" | "editPlan" => Action::WritePlan,
         "decideOnPlan" | "revokeApproval" => Action::Approve,
         "startRelease" | "retryRelease" | "resumeSync" => Action::Start,

@@ -4,6 +4,7 @@ use super::Seen;
 use crate::chart::{self, Metric, Window};
 use crate::components::common::{percent, scroll};
 use crate::components::gate::judged;
+use crate::components::icon::icon;
 use crate::when;
 use leptos::prelude::*;
 use model::verdict::{Limits, Sample, Side};
@@ -43,13 +44,14 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
             </figure>
         }
     });
+    let csv = format!("/api/v1/releases/{}/samples?format=csv", p.id);
     let table = move || seen.samples.with(|s| table(s, &limits));
     view! {
         <section class="sect" aria-labelledby="ch-h">
             <header><h2 id="ch-h">"Stable against "{judged(&p.live.steps, p.live.step)}</h2>{legend(p)}</header>
             <div class="plots">
                 <figure>
-                    <figcaption><b>"Errors"</b><span>"share of requests with 5xx, 30\u{a0}s window"</span></figcaption>
+                    <figcaption><b>"Errors"</b><span>"share of requests with 5xx, 30\u{a0}s window; shaded: 95\u{a0}% sure"</span></figcaption>
                     <svg class="plot" role="img" aria-label=say(Metric::Errors) inner_html=draw(Metric::Errors)></svg>
                 </figure>
                 <figure>
@@ -58,7 +60,9 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
                 </figure>
                 {analysed}
             </div>
-            <details class="sm"><summary>"The same as a table"</summary>{table}</details>
+            <details class="sm"><summary>"The same as a table"</summary>{table}
+                <p class="mt"><a class="btn small" href=csv rel="external" download>{icon("deploy")}"Everything measured, CSV"</a></p>
+            </details>
         </section>
     }
     .into_any()

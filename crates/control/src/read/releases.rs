@@ -16,6 +16,8 @@ use model::{Actor, Problem, ReleaseId, Seq};
 
 /// Samples drawn: half an hour at one each three seconds, with room.
 const SAMPLES: i64 = 720;
+/// A day of looks, three seconds apart.
+const MOST_SAMPLES: i64 = 30_000;
 const EVENTS: i64 = 200;
 
 impl Control {
@@ -152,6 +154,15 @@ impl Control {
             page.live.rollback = Some(preview);
         }
         Ok(page)
+    }
+
+    /// Everything that was measured during a release, oldest first: at most the last day.
+    ///
+    /// # Errors
+    /// 403; 404; 503 without a database.
+    pub async fn samples(&self, actor: &Actor, id: ReleaseId) -> Result<Vec<Sample>, Problem> {
+        self.release_record(actor, id).await?;
+        self.store().samples(id, None, MOST_SAMPLES).await.or_problem()
     }
 
     /// What changed on a release's page since the given times and place in the chain.
