@@ -11,7 +11,8 @@ import { until } from '../lib/until.ts';
 import type { World } from '../lib/world.ts';
 import { behindIngress, behindRoute, behindService, deployment, leftOf, mailerOf, mailerPlan } from '../lib/workloads.ts';
 
-test.describe.configure({ timeout: 300_000 });
+// Each has a workload, a database and a process of its own.
+test.describe.configure({ timeout: 300_000, mode: 'parallel' });
 
 /** One way for a second Deployment to its share. */
 interface Share {
