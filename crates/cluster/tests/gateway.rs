@@ -69,7 +69,7 @@ async fn taken_back_in_flight_only_the_weights_move_also_while_somebody_has_paus
     assert_eq!(route(&w, &good.hash).pace, Pace::Seconds);
     world.elsewhere(&key, json!({"spec": {"paused": true}})).await;
     world.seen(&key, "paused by somebody", |w| w.spec_paused && w.observed()).await;
-    assert_eq!(world.roll_back(&key, &good).await, [Call::Unpause, Call::Abort, Call::Revert]);
+    assert_eq!(world.roll_back(&key, &good).await, [Call::Abort, Call::Unpause, Call::Revert]);
     let home = world.home(&key, &good).await;
     assert_eq!(world.split().await, (100, 0));
     assert_eq!(home.revision(&good.hash).map(|r| r.ready), Some(4), "none of its pods ever stopped");

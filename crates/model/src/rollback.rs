@@ -127,7 +127,10 @@ pub fn route(w: &Workload, good: &str) -> Route {
     if w.stable_hash.as_deref() == Some(good) {
         // In flight: the known-good pods still run.
         if !w.abort {
-            calls.push(Call::Abort);
+            // A paused canary's weight falls all the same, so users go first. What a selector or pods carry moves with
+            // the pause only.
+            let weight = w.strategy == Strategy::Canary && w.router.is_some() && !w.dynamic_stable_scale;
+            calls.insert(if weight { 0 } else { calls.len() }, Call::Abort);
         }
         calls.push(Call::Revert);
         let fast = (w.router.is_some() || w.strategy == Strategy::BlueGreen) && !w.dynamic_stable_scale;
@@ -272,9 +275,11 @@ mod tests {
     }
 
     #[test]
-    fn a_paused_rollout_is_unpaused_first() {
+    fn a_paused_rollout_is_unpaused_first_unless_a_weight_falls_without() {
         let mut w = canary();
         w.spec_paused = true;
+        assert_eq!(way(&w).0, [Call::Abort, Call::Unpause, Call::Revert]);
+        w.router = None;
         assert_eq!(way(&w).0, [Call::Unpause, Call::Abort, Call::Revert]);
         let mut w = done();
         w.spec_paused = true;
@@ -391,7 +396,7 @@ mod tests {
                             calls.contains(&Call::Revert) || calls.contains(&Call::RevertThroughWindow);
                         assert!(reverts || stable == GOOD && current == GOOD, "{stable} {current} {flags}");
                         if let Some(at) = calls.iter().position(|c| *c == Call::Unpause) {
-                            assert_eq!(at, 0);
+                            assert!(at == 0 || at == 1 && calls[0] == Call::Abort, "{calls:?}");
                         }
                         let abort = calls.iter().position(|c| *c == Call::Abort);
                         let revert = calls.iter().position(|c| *c == Call::Revert);
