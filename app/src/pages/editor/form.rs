@@ -69,7 +69,7 @@ pub(super) fn form_half(p: &EditorPage, path: &str) -> AnyView {
         {images(p)}
     };
     let limits = view! {
-        <div class="trio mt">
+        <div class="pair mt">
             {field(p, "Requests, at least", "form[min_requests]", "spec.analysis.minRequests", &f.min_requests,
                 Extra { placeholder: Some("50"), ..NUMBER })}
             {field(p, "Errors, at most %", "form[max_error_percent]", "spec.analysis.maxErrorPercent",
