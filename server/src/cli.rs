@@ -1,6 +1,7 @@
 //! The command line.
 
 mod judging;
+mod policy;
 
 use crate::config::{Database, Settings};
 use crate::serve;
@@ -45,6 +46,9 @@ enum Command {
     Token(Token),
     /// Judge a file of metrics, and print each one's class, the scores and the verdict as JSON (docs/JUDGE.md)
     Judge(judging::Judge),
+    /// Rollback policies: is a file right, and what would it have done?
+    #[command(subcommand)]
+    Policy(policy::Commands),
     /// Verdicts of the analysis
     #[command(subcommand)]
     Verdict(judging::Verdict),
@@ -177,6 +181,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Person(Person::Add(add)) => add_person(add).await,
         Command::Person(Person::List(database)) => list_people(&database).await,
         Command::Token(Token::Issue(issue)) => issue_token(issue).await,
+        Command::Policy(command) => policy::run(&command).await,
         Command::Judge(judge) => judging::judge(&judge),
         Command::Verdict(judging::Verdict::Replay(replay)) => judging::replay(&replay).await,
         Command::Healthcheck(check) => healthcheck(&check),

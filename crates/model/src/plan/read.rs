@@ -8,14 +8,12 @@ mod parts;
 mod steps;
 #[cfg(test)]
 mod tests;
-mod tree;
-mod walk;
 
 use super::{API_VERSION, Plan};
+use crate::document::walk::Fields;
+use crate::document::{Node, Walk};
 use crate::problem::{FieldError, Problem};
 use serde_json::Value;
-use tree::Node;
-use walk::Walk;
 
 /// Something a plan says that this version does not act on, or that deserves a second look.
 pub type Warning = FieldError;
@@ -70,7 +68,7 @@ fn document(walk: &mut Walk, node: &Node) -> Option<Plan> {
     Some(Plan { api_version: API_VERSION.into(), kind: "Plan".into(), metadata: metadata?, spec: spec? })
 }
 
-fn exactly(walk: &mut Walk, top: &walk::Fields<'_>, key: &str, value: &str) {
+fn exactly(walk: &mut Walk, top: &Fields<'_>, key: &str, value: &str) {
     if let Some((path, node)) = top.need(walk, key, value)
         && let Some(said) = walk.text(&path, node)
         && said != value

@@ -2,8 +2,7 @@
 
 use super::names::{image_fault, is_label, is_name};
 use super::steps;
-use super::tree::Node;
-use super::walk::Walk;
+use crate::document::{Node, Walk};
 use crate::plan::{
     Analysis, Approvals, Canary, Change, Follow, Metadata, Rollback, Rolling, Spec, Strategy, Target,
 };

@@ -1,8 +1,7 @@
 //! The steps of a release: a canary's weights that rise to 100, how long each bakes, what opens the next.
 
 use super::parts::{sentence, span};
-use super::tree::Node;
-use super::walk::Walk;
+use crate::document::{Node, Walk};
 use crate::plan::{Analysis, BlueGreen, Gate, Header, Shadow, Step};
 use crate::role::Role;
 use crate::span::Span;

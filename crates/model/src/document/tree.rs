@@ -8,15 +8,15 @@ use std::cell::Cell;
 use std::fmt;
 
 /// Largest document, in bytes.
-pub(super) const LARGEST: usize = 256 * 1024;
-/// Levels of lists and maps. A plan needs eight.
+pub(crate) const LARGEST: usize = 256 * 1024;
+/// Levels of lists and maps. Eight are enough.
 const DEEPEST: usize = 32;
 /// Values in a document, after anchors were unfolded.
 const MOST: usize = 10_000;
 
 /// One value of a document.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Null,
     Bool(bool),
     Int(i64),
@@ -28,7 +28,7 @@ pub(super) enum Node {
 
 impl Node {
     /// As a person would call it.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "empty",
             Self::Bool(_) => "true or false",
@@ -43,10 +43,10 @@ impl Node {
     ///
     /// # Errors
     /// 413 above [`LARGEST`]; 400 for what is not YAML, too deep or too much, naming line and column.
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         if text.len() > LARGEST {
             let words =
-                "The plan is larger than 256 KiB. Send less: a plan names changes, it does not hold them.";
+                "The document is larger than 256 KiB. Send less: it names changes, it does not hold them.";
             return Err(Problem::new(Status::TooLarge, words));
         }
         if brackets(text) > DEEPEST {
@@ -72,14 +72,14 @@ impl Node {
 
     /// # Errors
     /// 400 for what is too deep or too much.
-    pub(super) fn of(value: &Value) -> Result<Self, Problem> {
+    pub(crate) fn of(value: &Value) -> Result<Self, Problem> {
         let budget = Budget::default();
         budget.seed(0).deserialize(value).map_err(|e| Problem::malformed(format!("{e}. Send less of it.")))
     }
 }
 
 fn too_deep() -> String {
-    format!("The document is nested deeper than {DEEPEST} levels. A plan needs eight: flatten it.")
+    format!("The document is nested deeper than {DEEPEST} levels. Eight are enough: flatten it.")
 }
 
 /// Deepest nesting of brackets, found without parsing: a parser's time can grow with the square of it.

@@ -10,26 +10,26 @@ const LONGEST: usize = 2048;
 
 /// Faults and remarks found so far.
 #[derive(Debug, Default)]
-pub(super) struct Walk {
-    pub errors: Vec<FieldError>,
-    pub warnings: Vec<FieldError>,
+pub(crate) struct Walk {
+    pub(crate) errors: Vec<FieldError>,
+    pub(crate) warnings: Vec<FieldError>,
 }
 
 impl Walk {
-    pub(super) fn error(&mut self, field: impl Into<String>, message: impl Into<String>) {
+    pub(crate) fn error(&mut self, field: impl Into<String>, message: impl Into<String>) {
         if self.errors.len() < MOST_ERRORS {
             self.errors.push(FieldError::new(field, message));
         }
     }
 
-    pub(super) fn warn(&mut self, field: impl Into<String>, message: impl Into<String>) {
+    pub(crate) fn warn(&mut self, field: impl Into<String>, message: impl Into<String>) {
         if self.warnings.len() < MOST_ERRORS {
             self.warnings.push(FieldError::new(field, message));
         }
     }
 
     /// What holds for every text wherever it stands. What an approver cannot see, no plan may say.
-    pub(super) fn texts(&mut self, path: &str, node: &Node) {
+    pub(crate) fn texts(&mut self, path: &str, node: &Node) {
         match node {
             Node::Text(text) => self.text_rules(path, text),
             Node::List(items) => {
@@ -63,7 +63,7 @@ impl Walk {
     }
 
     /// A map whose fields are `known`. `None`, with the fault noted, when it is something else.
-    pub(super) fn map<'n>(&mut self, path: &str, node: &'n Node, known: &[&str]) -> Option<Fields<'n>> {
+    pub(crate) fn map<'n>(&mut self, path: &str, node: &'n Node, known: &[&str]) -> Option<Fields<'n>> {
         let Node::Map(entries) = node else {
             let example = known.first().copied().unwrap_or("name");
             self.error(path, format!("Must be a map, as in `{example}: …`, not {}.", node.kind()));
@@ -81,7 +81,7 @@ impl Walk {
         Some(Fields { path: path.to_owned(), entries })
     }
 
-    pub(super) fn list<'n>(&mut self, path: &str, node: &'n Node) -> Option<&'n [Node]> {
+    pub(crate) fn list<'n>(&mut self, path: &str, node: &'n Node) -> Option<&'n [Node]> {
         match node {
             Node::List(items) => Some(items),
             _ => {
@@ -91,7 +91,7 @@ impl Walk {
         }
     }
 
-    pub(super) fn text<'n>(&mut self, path: &str, node: &'n Node) -> Option<&'n str> {
+    pub(crate) fn text<'n>(&mut self, path: &str, node: &'n Node) -> Option<&'n str> {
         match node {
             Node::Text(text) => Some(text),
             Node::Int(_) | Node::Float(_) | Node::Bool(_) => {
@@ -110,7 +110,7 @@ impl Walk {
     }
 
     /// A whole number within a range.
-    pub(super) fn whole(&mut self, path: &str, node: &Node, least: i64, most: i64) -> Option<i64> {
+    pub(crate) fn whole(&mut self, path: &str, node: &Node, least: i64, most: i64) -> Option<i64> {
         let n = match node {
             Node::Int(n) => Some(*n),
             Node::Float(f) if f.fract() == 0.0 && f.abs() < 9e15 => Some(*f as i64),
@@ -135,7 +135,7 @@ impl Walk {
     }
 
     /// A number within a range.
-    pub(super) fn number(&mut self, path: &str, node: &Node, least: f64, most: f64) -> Option<f64> {
+    pub(crate) fn number(&mut self, path: &str, node: &Node, least: f64, most: f64) -> Option<f64> {
         let n = match node {
             Node::Int(n) => Some(*n as f64),
             Node::Float(f) => Some(*f),
@@ -170,24 +170,24 @@ fn said(node: &Node) -> String {
 
 /// The entries of a map that was checked for unknown and repeated fields.
 #[derive(Debug)]
-pub(super) struct Fields<'n> {
+pub(crate) struct Fields<'n> {
     path: String,
-    pub entries: &'n [(String, Node)],
+    pub(crate) entries: &'n [(String, Node)],
 }
 
 impl<'n> Fields<'n> {
-    pub(super) fn path(&self, key: &str) -> String {
+    pub(crate) fn path(&self, key: &str) -> String {
         at(&self.path, key)
     }
 
     /// A field that may be absent; an empty one counts as absent.
-    pub(super) fn get(&self, key: &str) -> Option<(String, &'n Node)> {
+    pub(crate) fn get(&self, key: &str) -> Option<(String, &'n Node)> {
         let found = self.entries.iter().find(|(k, _)| k == key).map(|(_, v)| v);
         found.filter(|v| **v != Node::Null).map(|v| (self.path(key), v))
     }
 
     /// A field that must be there.
-    pub(super) fn need(&self, walk: &mut Walk, key: &str, example: &str) -> Option<(String, &'n Node)> {
+    pub(crate) fn need(&self, walk: &mut Walk, key: &str, example: &str) -> Option<(String, &'n Node)> {
         let found = self.get(key);
         if found.is_none() {
             walk.error(self.path(key), format!("Is missing. Write `{key}: {example}`."));
@@ -197,7 +197,7 @@ impl<'n> Fields<'n> {
 }
 
 /// The path of a key within a map.
-pub(super) fn at(path: &str, key: &str) -> String {
+pub(crate) fn at(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
@@ -210,7 +210,7 @@ fn unknown(key: &str, known: &[&str]) -> String {
 }
 
 /// Letters to add, drop or change to get from one word to the other; case counts for nothing.
-pub(super) fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.to_lowercase(), b.to_lowercase());
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

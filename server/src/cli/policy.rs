@@ -1,0 +1,248 @@
+//! Rollback policies without a server: is a file right, and what would it have done?
+
+use super::connect;
+use crate::config::Database;
+use anyhow::{Context as _, Result, bail};
+use chrono::{TimeDelta, Utc};
+use clap::{Args, Subcommand};
+use cluster::Prometheus;
+use model::policy::{self, Action, Limit, Policies, Policy, Reading, Trigger, What};
+use model::verdict::Sample;
+use model::{Problem, ReleaseId};
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use store::{ReleaseFilter, Store};
+
+/// Samples read of a release: a day of looks, three seconds apart.
+const SAMPLES: i64 = 30_000;
+/// Releases looked at in one go.
+const RELEASES: i64 = 200;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Commands {
+    /// Read a policy file, and say what it does or all that is wrong with it
+    Check(Check),
+    /// Which releases of the last days a policy would have fired on, from what was measured then
+    Try(Try),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// As in the ConfigMap rollback-policies; - for standard input
+    file: PathBuf,
+    /// Have this Prometheus read the queries
+    #[arg(long, value_name = "URL")]
+    prometheus: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Try {
+    #[command(flatten)]
+    database: Database,
+    /// As in the ConfigMap rollback-policies; - for standard input
+    file: PathBuf,
+    /// The policy, where the file has several
+    #[arg(long)]
+    policy: Option<String>,
+    /// Releases of so many days
+    #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u16).range(1..=365))]
+    days: u16,
+    /// Only this service's
+    #[arg(long)]
+    service: Option<String>,
+}
+
+pub(super) async fn run(command: &Commands) -> Result<ExitCode> {
+    match command {
+        Commands::Check(check) => self::check(check).await,
+        Commands::Try(asked) => tried(asked).await,
+    }
+}
+
+async fn check(check: &Check) -> Result<ExitCode> {
+    let policies = file(&check.file)?;
+    for (name, policy) in &policies {
+        print!("{}", words(name, policy));
+    }
+    let Some(url) = &check.prometheus else { return Ok(ExitCode::SUCCESS) };
+    let prometheus = Prometheus::new(url)?;
+    let mut wrong = 0;
+    for (name, trigger) in policies.iter().flat_map(|(name, p)| p.triggers.iter().map(move |t| (name, t))) {
+        let What::Query { name: query, query: text } = &trigger.what else { continue };
+        match prometheus.query(text, Utc::now()).await {
+            Ok(series) if series.len() == 1 => println!("{name}: {query} answers {}", value(series[0].value)),
+            Ok(series) => println!("{name}: {query} answers {} series; only one can be compared", series.len()),
+            Err(e) => {
+                wrong += 1;
+                println!("{name}: {query}: {e}");
+            }
+        }
+    }
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn value(value: Option<f64>) -> String {
+    value.map_or_else(|| "no number".to_owned(), |v| v.to_string())
+}
+
+fn file(path: &Path) -> Result<Policies> {
+    let name = path.display();
+    let text = if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text).context("standard input cannot be read")?;
+        text
+    } else {
+        std::fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?
+    };
+    let read = policy::from_yaml(&text).map_err(|problem| anyhow::anyhow!("{name}: {}", told(&problem)))?;
+    for warning in &read.warnings {
+        eprintln!("{}: {}", warning.field, warning.message);
+    }
+    Ok(read.policies)
+}
+
+/// Every fault at its field.
+fn told(problem: &Problem) -> String {
+    if problem.fields.is_empty() {
+        return problem.detail.clone();
+    }
+    let all: Vec<_> = problem.fields.iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
+    all.join(" ")
+}
+
+fn words(name: &str, policy: &Policy) -> String {
+    let c = &policy.conditions;
+    let any: Vec<_> = policy.triggers.iter().map(limit).collect();
+    let mut out = format!("{name}\n  when     {}\n", any.join(", or "));
+    out.push_str(&format!(
+        "  if       {} readings in a row, {} requests, watched for {}\n",
+        c.confirmation_samples, c.min_requests, c.min_observation_time
+    ));
+    for action in &policy.actions {
+        let (at, what) = match action {
+            Action::PauseRollout => ("0s".to_owned(), "hold: the weight may only fall".to_owned()),
+            Action::NotifyOncall { channels } => ("0s".to_owned(), format!("tell on-call: {channels:?}").to_lowercase()),
+            Action::AutomaticRollback { delay, confirmation_required: true } => {
+                (delay.to_string(), format!("roll back when somebody says so, within {}", c.max_rollback_time))
+            }
+            Action::AutomaticRollback { delay, confirmation_required: false } => {
+                (delay.to_string(), "roll back, unless somebody stops it".to_owned())
+            }
+            Action::IncidentCreation { severity, .. } => {
+                ("0s".to_owned(), format!("open an incident: {severity:?}").to_lowercase())
+            }
+        };
+        out.push_str(&format!("  +{at:<8}{what}\n"));
+    }
+    out
+}
+
+fn limit(trigger: &Trigger) -> String {
+    let key = trigger.what.key();
+    match trigger.limit {
+        Limit::Above(limit) => format!("{key} above {limit}"),
+        Limit::Below(limit) => format!("{key} below {limit}"),
+    }
+}
+
+async fn tried(asked: &Try) -> Result<ExitCode> {
+    let policies = file(&asked.file)?;
+    let (name, policy) = chosen(&policies, asked.policy.as_deref())?;
+    let store = connect(&asked.database).await?;
+    let since = Utc::now() - TimeDelta::days(i64::from(asked.days));
+    let unseen: Vec<_> = policy.triggers.iter().map(|t| &t.what).filter(|w| !stored(w)).map(What::key).collect();
+    let (mut fired, mut seen, mut without, mut before) = (0, 0, 0, None);
+    loop {
+        let page = releases(&store, asked.service.clone(), before).await?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        for release in page.iter().filter(|r| r.created >= since) {
+            let samples = store.samples(release.id, None, SAMPLES).await.context("samples cannot be read")?;
+            let Some(first) = samples.first() else {
+                without += 1;
+                continue;
+            };
+            seen += 1;
+            let readings: Vec<_> = samples.iter().map(reading).collect();
+            if let Some(firing) = policy::fire(policy, first.at, &readings) {
+                fired += 1;
+                let trigger = &policy.triggers[firing.trigger];
+                let values: Vec<_> = firing.values.iter().map(|v| format!("{v:.4}")).collect();
+                println!(
+                    "release {} of {}, {}: {} on {} ({}), it ended {:?}",
+                    release.id,
+                    release.service,
+                    firing.at.format("%Y-%m-%d %H:%M:%S"),
+                    limit(trigger),
+                    values.join(", "),
+                    release.version(),
+                    release.state
+                );
+            }
+        }
+        if last.created < since {
+            break;
+        }
+    }
+    println!("{name} would have fired on {fired} of {seen} releases in {} days; {without} have no samples", asked.days);
+    if !unseen.is_empty() {
+        println!("not tried, since it is not stored: {}", unseen.join(", "));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn releases(store: &Store, service: Option<String>, before: Option<ReleaseId>) -> Result<Vec<model::release::Release>> {
+    let filter = ReleaseFilter { service, before, ..ReleaseFilter::default() };
+    store.releases(&filter, RELEASES).await.context("releases cannot be read")
+}
+
+fn chosen<'p>(policies: &'p Policies, name: Option<&str>) -> Result<(&'p String, &'p Policy)> {
+    let names = || policies.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    match name {
+        Some(name) => policies.get_key_value(name).with_context(|| format!("there is no policy `{name}`: {}", names())),
+        None if policies.len() == 1 => policies.first_key_value().context("the file names no policy"),
+        None => bail!("the file has several policies: choose one with --policy ({})", names()),
+    }
+}
+
+/// Is the figure among what releases store?
+fn stored(what: &What) -> bool {
+    matches!(what, What::ErrorRate | What::ResponseTimeP95)
+}
+
+/// What the policy would have read: the last half minute of the canary.
+fn reading(s: &Sample) -> Reading {
+    let side = s.canary_recent;
+    let values = [(What::ErrorRate, side.error_rate()), (What::ResponseTimeP95, side.p95_ms)];
+    let values: BTreeMap<_, _> = values.into_iter().filter_map(|(what, v)| Some((what, v?))).collect();
+    Reading { at: s.at, requests: s.canary.requests, values: if s.error.is_some() { BTreeMap::new() } else { values } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "rollback_triggers: {error_rate_threshold: 0.05, queries: [{name: queue, query: q, below: 3}]}\n\
+        rollback_conditions: {max_rollback_time: 30m}\n\
+        rollback_actions: [{type: notify_oncall, channels: [slack]}, {type: automatic_rollback, delay: 5m}]\n";
+
+    #[test]
+    fn a_policy_is_told_in_words() {
+        let read = policy::from_yaml(FILE).expect("read");
+        let (name, policy) = chosen(&read.policies, None).expect("one");
+        let expected = "default\n  when     error_rate_threshold above 0.05, or queue below 3\n  \
+            if       3 readings in a row, 50 requests, watched for 0s\n  \
+            +0s      tell on-call: [slack]\n  +5m      roll back, unless somebody stops it\n";
+        assert_eq!(words(name, policy), expected);
+        assert!(chosen(&read.policies, Some("other")).is_err());
+    }
+
+    #[test]
+    fn faults_are_one_line_with_their_fields() {
+        let problem = policy::from_yaml(&FILE.replace("30m", "10 parsecs")).expect_err("refused");
+        let words = told(&problem);
+        assert!(words.starts_with("rollback_conditions.max_rollback_time: `10 parsecs` is not a duration"), "{words}");
+    }
+}
