@@ -102,7 +102,7 @@ fn watch(t: &Traffic, runs: u64) -> [Vec<Option<i64>>; JUDGES.len()] {
             }
             let samples = stream(t, seed, TWO_HOURS, EVERY);
             for (at, ((_, judge), seen)) in JUDGES.iter().zip(&mut seen).enumerate() {
-                if at == 0 || seed % OTHERS == 0 {
+                if at == 0 || seed.is_multiple_of(OTHERS) {
                     seen.push(judge(&samples));
                 }
             }
