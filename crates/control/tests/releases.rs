@@ -111,7 +111,7 @@ async fn a_failing_canary_goes_back_by_itself_and_its_weight_never_rose_after_th
     assert_eq!(w.images["app"], OLD);
     let page = replica.control.release(&people.viewer, id).await.unwrap();
     assert!(page.timeline.iter().any(|e| e.action == "release.verdict"), "the history says why");
-    assert!(page.samples.len() >= 2, "the samples it was decided on are kept");
+    assert!(!page.samples.is_empty(), "the samples it was decided on are kept");
     assert!(page.samples.iter().all(|s| s.latency.is_none()), "histograms are not sent to pages");
     let stored =
         (world.db.store.samples(id, None, 1000).await.unwrap(), world.db.store.verdicts(id).await.unwrap());

@@ -66,9 +66,13 @@ impl AttemptId {
 
     /// Is this mark on an object one of the release's own attempts?
     pub fn is_of(mark: &str, release: ReleaseId) -> bool {
-        mark.strip_prefix('r')
-            .and_then(|rest| rest.split_once('-'))
-            .is_some_and(|(id, n)| id.parse() == Ok(release) && n.parse::<u32>().is_ok())
+        Self::number(mark, release).is_some()
+    }
+
+    /// The how manyth of the release's attempts left this mark on an object; `None` for another mark.
+    pub fn number(mark: &str, release: ReleaseId) -> Option<u32> {
+        let (id, n) = mark.strip_prefix('r')?.split_once('-')?;
+        n.parse().ok().filter(|_| id.parse() == Ok(release))
     }
 }
 

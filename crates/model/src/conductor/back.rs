@@ -5,8 +5,8 @@
 //! for an instant about the version it is about to leave).
 
 use super::next::{
-    deployed, end, good_images, its_words, landed, landed_late, marked, reached, ready, record, stand,
-    switched, tried, wants_good,
+    deployed, end, good_images, its_words, landed, landed_late, marked_since_deploy, reached, ready, record,
+    stand, switched, tried, wants_good,
 };
 use super::switch::{drains, to_be_handed_back};
 use super::{Decision, Effect, Input, Record};
@@ -30,7 +30,7 @@ pub(super) fn back(i: &Input<'_>) -> Decision {
         return end(State::Failed, why);
     };
     let handed_back = !to_be_handed_back(r, w);
-    let held = w.strategy == Strategy::Canary && w.spec_paused && super::follow::paused_by_us(r);
+    let held = w.strategy == Strategy::Canary && w.spec_paused && super::follow::may_be_paused_by_us(r);
     if proved(r, w) && returned(r, w) && !may_take_over(r) && handed_back && !held {
         if let Some(decision) = super::reference::tidy(i, w) {
             return decision;
@@ -126,7 +126,7 @@ fn walks(r: &Release, w: &Workload) -> bool {
 /// No lapse of time proves it: a watch may lag for as long as it likes, and until then the revert is sent again,
 /// which changes nothing where it has landed.
 fn proved(r: &Release, w: &Workload) -> bool {
-    r.canary_hash.is_some() || marked(r, w)
+    r.canary_hash.is_some() || marked_since_deploy(r, w)
 }
 
 /// It is really done: everything that proves it is seen at once.

@@ -102,6 +102,12 @@ pub(super) fn paused_by_us(r: &Release) -> bool {
     happened(r, &Effect::Pause).is_some_and(|paused| ended(r).is_none_or(|ended| ended <= paused))
 }
 
+/// A pause of ours was sent, and nothing ended one after that: once the course was left nobody asks whether it arrived, so it may
+/// still.
+pub(super) fn may_be_paused_by_us(r: &Release) -> bool {
+    tried(r, &Effect::Pause).is_some_and(|pause| ended(r).is_none_or(|ended| ended <= pause.at))
+}
+
 fn ended(r: &Release) -> Option<DateTime<Utc>> {
     happened(r, &Effect::Resume).max(happened(r, &Effect::Unpause))
 }

@@ -121,11 +121,23 @@ pub(super) fn reached(w: &Workload, id: &crate::ids::AttemptId) -> bool {
 /// seen is certainly from after the deploy reached the cluster. Where the template is a Deployment's, that one's mark
 /// tells as soon as the template may have been changed.
 pub(super) fn marked(r: &Release, w: &Workload) -> bool {
+    newest_mark(r, w).is_some()
+}
+
+/// The same since the newest deploy: one that was torn, in the midst of its requests, is sent again.
+pub(super) fn marked_since_deploy(r: &Release, w: &Workload) -> bool {
+    let number = |id: &str| crate::ids::AttemptId::number(id, r.id);
+    let deploy = tried(r, &Effect::Deploy).filter(|t| t.happened).and_then(|t| number(&t.id.0));
+    newest_mark(r, w).is_some_and(|mark| deploy.is_none_or(|deploy| mark >= deploy))
+}
+
+fn newest_mark(r: &Release, w: &Workload) -> Option<u32> {
+    let number = |mark: &str| crate::ids::AttemptId::number(mark, r.id);
     if w.workload_ref && tried(r, &Effect::TakeOver).is_some() {
-        return source_mark(w).is_some_and(|mark| crate::ids::AttemptId::is_of(mark, r.id));
+        return source_mark(w).and_then(number);
     }
     let twin = w.twin.as_ref().and_then(|t| t.attempt.as_deref());
-    [w.attempt.as_deref(), twin].into_iter().flatten().any(|mark| crate::ids::AttemptId::is_of(mark, r.id))
+    [w.attempt.as_deref(), twin].into_iter().flatten().filter_map(number).max()
 }
 
 /// The mark on the Deployment that the template is taken from.

@@ -3,7 +3,7 @@
 
 use super::super::sample::*;
 use super::super::{Decision, Effect, Record, apply, hold, open_gate, resume, waive};
-use super::chaos::{Fate, Op, cases, gates, meddling, op};
+use super::chaos::{Fate, Op, Press, cases, gates, meddling, op};
 use super::drive::{Drive, through};
 use super::looks::{look, words};
 use super::sim::{Sim, Walk};
@@ -39,6 +39,18 @@ pub(super) fn any_followed() -> impl Strategy<Value = (Plan, Vec<Walk>)> {
         prop_oneof![3 => (1u8..=100).prop_map(Walk::Weight), 3 => Just(Walk::Pause), 2 => Just(Walk::Timed)];
     (0u64..20, gates(), proptest::collection::vec(walk, 0..7))
         .prop_map(|(bake, gates, own)| (followed(bake, &gates, &own), own))
+}
+
+/// A pause that was sent before the course was left arrives after it, and nobody asks whether it did.
+#[test]
+fn a_pause_that_arrives_after_the_abort_does_not_stay() {
+    use Op::{Approve, Blind, Turn, Wait};
+    let own = [Walk::Weight(1), Walk::Weight(2)];
+    let fate = Op::Fate;
+    let mut ops = vec![Turn, Turn, fate(Fate::Orphaned), Turn, Approve(false), Turn, fate(Fate::Late(2))];
+    ops.extend([Op::Press(Press::Abort), Blind, Turn, Wait(4), Turn, fate(Fate::Refused), Turn, Turn, Turn]);
+    ops.extend([fate(Fate::Lost), Turn]);
+    through(Drive::over(followed(0, &[], &own), Sim::following(false, &own).referred()), &ops);
 }
 
 proptest! {

@@ -4,7 +4,7 @@
 
 use super::super::sample::{plan, step};
 use super::beside::{By, Odd, crashes_of, odd, odd_meddling, run_of};
-use super::chaos::{cases, gates};
+use super::chaos::{Op, Press, cases, gates};
 use crate::plan::{Gate, Plan};
 use crate::release::State;
 use proptest::prelude::*;
@@ -45,6 +45,20 @@ proptest! {
         plan in any_weights(), by in any_by(), ops in proptest::collection::vec(odd_meddling(), 0..90),
     ) {
         run_of(plan, by, &ops);
+    }
+}
+
+/// The first attempt died after its mark, the second made our Deployment, and the watch shows the first.
+#[test]
+fn what_is_seen_from_before_the_second_deploy_proves_no_way_back() {
+    use Op::{Approve, Blind, Turn, Wait};
+    let then = [Turn, Wait(4), Turn, Approve(false), Turn, Wait(6), Approve(false), Approve(true), Turn];
+    let left = [Op::Press(Press::Hold), Blind, Op::Press(Press::Abort), Blind];
+    let ops: Vec<_> =
+        std::iter::once(Odd::Torn(None)).chain(then.into_iter().chain(left).map(Odd::Common)).collect();
+    for by in BOTH {
+        let drive = run_of(plan(vec![step(1, 0, &[]), step(100, 0, &[])]), by, &ops);
+        assert_eq!(drive.release.state, State::Cancelled, "{:?}", drive.release.reason);
     }
 }
 
