@@ -5,7 +5,7 @@ import { expect, test } from '../lib/test.ts';
 
 const POLICY = (rate: number) => `
 rollback_triggers: {error_rate_threshold: ${rate}}
-rollback_conditions: {confirmation_samples: 2}
+rollback_conditions: {confirmation_samples: 1, min_requests: 1}
 rollback_actions: [{type: automatic_rollback, delay: 1m}]
 `;
 
@@ -19,7 +19,7 @@ test('a release that went back by itself can be judged again, and tried under a 
   await manager.until(id, ['rolled_back'], 90);
 
   const samples = await api('viewer').must(`/api/v1/releases/${id}/samples`);
-  expect(samples.length).toBeGreaterThan(1);
+  expect(samples.length).toBeGreaterThan(0);
   expect(samples.at(-1)).toMatchObject({ step: 0, weight: 20, asked: 0.2, latency: { bounds_ms: expect.any(Array) } });
   const csv = await api('viewer').ask(`/api/v1/releases/${id}/samples?format=csv`);
   expect(csv.headers.get('content-disposition')).toBe(`attachment; filename="tidegate-release-${id}.csv"`);
@@ -34,7 +34,7 @@ test('a release that went back by itself can be judged again, and tried under a 
     writeFileSync(file, POLICY(rate));
     return world.main.command('policy', 'try', file, '--service', web.name);
   };
-  expect(tried(0.05)).toMatch(new RegExp(`^release ${id} of ${web.name}, .* error_rate_threshold above 0.05 on 0\\.\\d+, 0\\.\\d+ `, 'm'));
+  expect(tried(0.05)).toMatch(new RegExp(`^release ${id} of ${web.name}, .* error_rate_threshold above 0.05 on 0\\.\\d+ `, 'm'));
   expect(tried(0.05)).toContain('default would have fired on 1 of 1 releases in 14 days');
   expect(tried(0.9)).toContain('default would have fired on 0 of 1 releases in 14 days');
 });
