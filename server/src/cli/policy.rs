@@ -73,7 +73,9 @@ async fn check(check: &Check) -> Result<ExitCode> {
         let What::Query { name: query, query: text } = &trigger.what else { continue };
         match prometheus.query(text, Utc::now()).await {
             Ok(series) if series.len() == 1 => println!("{name}: {query} answers {}", value(series[0].value)),
-            Ok(series) => println!("{name}: {query} answers {} series; only one can be compared", series.len()),
+            Ok(series) => {
+                println!("{name}: {query} answers {} series; only one can be compared", series.len())
+            }
             Err(e) => {
                 wrong += 1;
                 println!("{name}: {query}: {e}");
@@ -123,10 +125,13 @@ fn words(name: &str, policy: &Policy) -> String {
     for action in &policy.actions {
         let (at, what) = match action {
             Action::PauseRollout => ("0s".to_owned(), "hold: the weight may only fall".to_owned()),
-            Action::NotifyOncall { channels } => ("0s".to_owned(), format!("tell on-call: {channels:?}").to_lowercase()),
-            Action::AutomaticRollback { delay, confirmation_required: true } => {
-                (delay.to_string(), format!("roll back when somebody says so, within {}", c.max_rollback_time))
+            Action::NotifyOncall { channels } => {
+                ("0s".to_owned(), format!("tell on-call: {channels:?}").to_lowercase())
             }
+            Action::AutomaticRollback { delay, confirmation_required: true } => (
+                delay.to_string(),
+                format!("roll back when somebody says so, within {}", c.max_rollback_time),
+            ),
             Action::AutomaticRollback { delay, confirmation_required: false } => {
                 (delay.to_string(), "roll back, unless somebody stops it".to_owned())
             }
@@ -152,7 +157,8 @@ async fn tried(asked: &Try) -> Result<ExitCode> {
     let (name, policy) = chosen(&policies, asked.policy.as_deref())?;
     let store = connect(&asked.database).await?;
     let since = Utc::now() - TimeDelta::days(i64::from(asked.days));
-    let unseen: Vec<_> = policy.triggers.iter().map(|t| &t.what).filter(|w| !stored(w)).map(What::key).collect();
+    let unseen: Vec<_> =
+        policy.triggers.iter().map(|t| &t.what).filter(|w| !stored(w)).map(What::key).collect();
     let (mut fired, mut seen, mut without, mut before) = (0, 0, 0, None);
     loop {
         let page = releases(&store, asked.service.clone(), before).await?;
@@ -186,14 +192,21 @@ async fn tried(asked: &Try) -> Result<ExitCode> {
             break;
         }
     }
-    println!("{name} would have fired on {fired} of {seen} releases in {} days; {without} have no samples", asked.days);
+    println!(
+        "{name} would have fired on {fired} of {seen} releases in {} days; {without} have no samples",
+        asked.days
+    );
     if !unseen.is_empty() {
         println!("not tried, since it is not stored: {}", unseen.join(", "));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn releases(store: &Store, service: Option<String>, before: Option<ReleaseId>) -> Result<Vec<model::release::Release>> {
+async fn releases(
+    store: &Store,
+    service: Option<String>,
+    before: Option<ReleaseId>,
+) -> Result<Vec<model::release::Release>> {
     let filter = ReleaseFilter { service, before, ..ReleaseFilter::default() };
     store.releases(&filter, RELEASES).await.context("releases cannot be read")
 }
@@ -201,7 +214,9 @@ async fn releases(store: &Store, service: Option<String>, before: Option<Release
 fn chosen<'p>(policies: &'p Policies, name: Option<&str>) -> Result<(&'p String, &'p Policy)> {
     let names = || policies.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     match name {
-        Some(name) => policies.get_key_value(name).with_context(|| format!("there is no policy `{name}`: {}", names())),
+        Some(name) => {
+            policies.get_key_value(name).with_context(|| format!("there is no policy `{name}`: {}", names()))
+        }
         None if policies.len() == 1 => policies.first_key_value().context("the file names no policy"),
         None => bail!("the file has several policies: choose one with --policy ({})", names()),
     }
@@ -217,7 +232,11 @@ fn reading(s: &Sample) -> Reading {
     let side = s.canary_recent;
     let values = [(What::ErrorRate, side.error_rate()), (What::ResponseTimeP95, side.p95_ms)];
     let values: BTreeMap<_, _> = values.into_iter().filter_map(|(what, v)| Some((what, v?))).collect();
-    Reading { at: s.at, requests: s.canary.requests, values: if s.error.is_some() { BTreeMap::new() } else { values } }
+    Reading {
+        at: s.at,
+        requests: s.canary.requests,
+        values: if s.error.is_some() { BTreeMap::new() } else { values },
+    }
 }
 
 #[cfg(test)]
@@ -243,6 +262,9 @@ mod tests {
     fn faults_are_one_line_with_their_fields() {
         let problem = policy::from_yaml(&FILE.replace("30m", "10 parsecs")).expect_err("refused");
         let words = told(&problem);
-        assert!(words.starts_with("rollback_conditions.max_rollback_time: `10 parsecs` is not a duration"), "{words}");
+        assert!(
+            words.starts_with("rollback_conditions.max_rollback_time: `10 parsecs` is not a duration"),
+            "{words}"
+        );
     }
 }
