@@ -13,13 +13,16 @@ use model::{Actor, Grant, PersonId, Role, Span, Via};
 use std::collections::HashMap;
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// Samples read of a release: a day of looks, three seconds apart.
+const SAMPLES: i64 = 30_000;
 
 /// A web control plane for zero-downtime releases on Kubernetes.
 #[derive(Debug, Parser)]
@@ -288,6 +291,16 @@ fn healthcheck(check: &Healthcheck) -> Result<ExitCode> {
 
 async fn connect(database: &Database) -> Result<Store> {
     serve::database(database.url()?, &CancellationToken::new()).await
+}
+
+/// What a file holds; `-` is standard input.
+fn text_of(path: &Path) -> Result<String> {
+    if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text).context("standard input cannot be read")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
 }
 
 /// The door, for the command line: no cluster, and a journal that nothing is ever written to.

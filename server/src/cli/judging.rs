@@ -1,20 +1,17 @@
 //! Judging without a server, and judging again.
 
-use super::connect;
+use super::{SAMPLES, connect, text_of};
 use crate::config::Database;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use judge::Replayed;
 use judge::kayenta::{self, Config, Report};
 use model::ReleaseId;
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Exit code of `--strict` for whatever does not pass.
 const NOT_PASSED: u8 = 2;
-/// Samples read of a release: a day of looks, three seconds apart.
-const SAMPLES: i64 = 30_000;
 
 #[derive(Debug, Args)]
 pub(super) struct Judge {
@@ -40,15 +37,7 @@ pub(super) struct Replay {
 }
 
 pub(super) fn judge(judge: &Judge) -> Result<ExitCode> {
-    let name = judge.file.display();
-    let text = if judge.file.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().lock().read_to_string(&mut text).context("standard input cannot be read")?;
-        text
-    } else {
-        std::fs::read_to_string(&judge.file).with_context(|| format!("{name} cannot be read"))?
-    };
-    let report = judged(&text).with_context(|| name.to_string())?;
+    let report = judged(&text_of(&judge.file)?).with_context(|| judge.file.display().to_string())?;
     println!("{}", serde_json::to_string_pretty(&report).context("the report cannot be written")?);
     let passed = report.verdict == kayenta::Verdict::Pass;
     Ok(if judge.strict && !passed { ExitCode::from(NOT_PASSED) } else { ExitCode::SUCCESS })

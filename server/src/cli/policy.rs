@@ -1,6 +1,6 @@
 //! Rollback policies without a server: is a file right, and what would it have done?
 
-use super::connect;
+use super::{SAMPLES, connect, text_of};
 use crate::config::Database;
 use anyhow::{Context as _, Result, bail};
 use chrono::{TimeDelta, Utc};
@@ -10,13 +10,10 @@ use model::policy::{self, Action, Limit, Policies, Policy, Reading, Trigger, Wha
 use model::verdict::Sample;
 use model::{Problem, ReleaseId};
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use store::{ReleaseFilter, Store};
 
-/// Samples read of a release: a day of looks, three seconds apart.
-const SAMPLES: i64 = 30_000;
 /// Releases looked at in one go.
 const RELEASES: i64 = 200;
 
@@ -91,14 +88,8 @@ fn value(value: Option<f64>) -> String {
 
 fn file(path: &Path) -> Result<Policies> {
     let name = path.display();
-    let text = if path.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().lock().read_to_string(&mut text).context("standard input cannot be read")?;
-        text
-    } else {
-        std::fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?
-    };
-    let read = policy::from_yaml(&text).map_err(|problem| anyhow::anyhow!("{name}: {}", told(&problem)))?;
+    let read = policy::from_yaml(&text_of(path)?)
+        .map_err(|problem| anyhow::anyhow!("{name}: {}", told(&problem)))?;
     for warning in &read.warnings {
         eprintln!("{}: {}", warning.field, warning.message);
     }
