@@ -11,6 +11,7 @@ mod document;
 pub mod gitops;
 pub mod ids;
 pub mod known_good;
+pub mod notify;
 pub mod plan;
 pub mod policy;
 pub mod problem;

@@ -90,6 +90,9 @@ fn broken(constraint: &str) -> Option<Error> {
             conflict("A release of this workload is under way already. Wait until it has ended, or abort it.")
         }
         "people_email_key" => conflict("There is an account with this address already."),
+        "destinations_name_key" => {
+            conflict("There is a destination of this name already. Choose another name.")
+        }
         "tokens_hash_key" => conflict("This token was issued already."),
         "attempts_pkey" => conflict("This attempt was begun already."),
         "approvals_version_fkey" => {

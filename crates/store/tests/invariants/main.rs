@@ -7,6 +7,7 @@ mod fixture;
 mod known_good;
 mod leases;
 mod listen;
+mod notify;
 mod people;
 mod plans;
 mod rehearsals;

@@ -10,19 +10,21 @@ use store::{NewToken, Store, migrate};
 
 /// Tables that the application writes without an event: coordination, evidence, sessions, the chain itself.
 /// Whatever else it may write is state.
-const NOT_STATE: [&str; 7] = [
+const NOT_STATE: [&str; 8] = [
     "public.audit_events",
     "public.known_good_config",
     "public.leases",
+    "public.notifications",
     "public.samples",
     "public.sign_in_attempts",
     "public.verdicts",
     "tower_sessions.session",
 ];
 
-const STATE: [&str; 10] = [
+const STATE: [&str; 11] = [
     "public.approvals",
     "public.attempts",
+    "public.destinations",
     "public.journal_merged",
     "public.known_good",
     "public.people",
@@ -75,6 +77,7 @@ async fn filled(store: &Store) -> ReleaseId {
     assert!(tx.journal_merged(&attempt).await.unwrap());
     tx.insert_token(&token, now()).await.unwrap();
     tx.insert_rehearsal(plan, 1, &digest, &rehearsal).await.unwrap();
+    tx.insert_destination(&crate::notify::webhook("board", None), now()).await.unwrap();
     tx.commit(event("everything.written")).await.unwrap();
     release
 }
