@@ -35,6 +35,10 @@ number! {
     ReleaseId
 }
 number! {
+    /// Something that users felt, from the alarm until it is over.
+    IncidentId
+}
+number! {
     /// A person with an account.
     PersonId
 }

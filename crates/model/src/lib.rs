@@ -10,6 +10,7 @@ pub mod config;
 mod document;
 pub mod gitops;
 pub mod ids;
+pub mod incident;
 pub mod known_good;
 pub mod notify;
 pub mod plan;
@@ -25,7 +26,7 @@ pub mod verdict;
 pub mod view;
 pub mod workload;
 
-pub use ids::{AttemptId, Digest, PersonId, PlanId, ReleaseId, Seq};
+pub use ids::{AttemptId, Digest, IncidentId, PersonId, PlanId, ReleaseId, Seq};
 pub use problem::{FieldError, Problem, Status};
 pub use role::{Action, Actor, Grant, Role, Via};
 pub use span::Span;

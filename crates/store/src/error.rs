@@ -99,13 +99,16 @@ fn broken(constraint: &str) -> Option<Error> {
             conflict("The plan has no version with this digest. Look at the newest version.")
         }
         "releases_plan_fkey" | "rehearsals_plan_fkey" => Some(Error::NotFound("version of the plan")),
-        "approvals_person_fkey" | "plan_versions_author_fkey" | "tokens_person_fkey" => {
-            Some(Error::NotFound("person"))
-        }
+        "approvals_person_fkey"
+        | "plan_versions_author_fkey"
+        | "tokens_person_fkey"
+        | "incidents_lead_fkey" => Some(Error::NotFound("person")),
+        "incident_entries_incident_fkey" => Some(Error::NotFound("incident")),
         "leases_release_fkey"
         | "attempts_release_fkey"
         | "samples_release_fkey"
         | "verdicts_release_fkey"
+        | "incidents_release_fkey"
         | "known_good_release_fkey" => Some(Error::NotFound("release")),
         _ => None,
     }

@@ -85,6 +85,14 @@ impl Tx {
         self.checked(row)
     }
 
+    pub(crate) async fn all<T>(&mut self, sql: SqlAs<'_, T>) -> Result<Vec<T>>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let rows = self.link.all(sql).await;
+        self.checked(rows)
+    }
+
     fn checked<T>(&mut self, answer: Result<T>) -> Result<T> {
         answer.map_err(|why| self.refuse(why))
     }

@@ -4,6 +4,7 @@
 mod audit;
 mod down;
 mod fixture;
+mod incidents;
 mod known_good;
 mod leases;
 mod listen;

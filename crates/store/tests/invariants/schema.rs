@@ -21,10 +21,12 @@ const NOT_STATE: [&str; 8] = [
     "tower_sessions.session",
 ];
 
-const STATE: [&str; 11] = [
+const STATE: [&str; 13] = [
     "public.approvals",
     "public.attempts",
     "public.destinations",
+    "public.incident_entries",
+    "public.incidents",
     "public.journal_merged",
     "public.known_good",
     "public.people",
@@ -78,6 +80,8 @@ async fn filled(store: &Store) -> ReleaseId {
     tx.insert_token(&token, now()).await.unwrap();
     tx.insert_rehearsal(plan, 1, &digest, &rehearsal).await.unwrap();
     tx.insert_destination(&crate::notify::webhook("board", None), now()).await.unwrap();
+    let incident = tx.open_incident(&crate::incidents::new()).await.unwrap();
+    tx.insert_incident_entry(incident, &crate::incidents::note("Seen.")).await.unwrap();
     tx.commit(event("everything.written")).await.unwrap();
     release
 }
