@@ -1,9 +1,15 @@
 //! Notifications: what is told to people outside Tidegate.
 
+mod answer;
+mod payload;
+
 use crate::ids::ReleaseId;
 use crate::policy::{Channel, Severity};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+pub use answer::{GIVE_UP, Heard, Outcome, judge, next_try};
+pub use payload::{mail, pagerduty, pagerduty_path, slack, webhook};
 
 /// What is told, whoever it is told to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +64,7 @@ pub enum Settings {
     Slack,
     /// The routing key is the secret.
     Pagerduty {
-        /// Where events are sent; the European service and tests have another than [`PAGERDUTY`].
+        /// The server that takes events; the European region and tests have another than [`PAGERDUTY`].
         endpoint: String,
     },
     /// The password is the secret; without a user there is none.
@@ -67,8 +73,8 @@ pub enum Settings {
     Webhook { url: String },
 }
 
-/// Where PagerDuty takes events, unless the account is in its European region.
-pub const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
+/// The server that takes PagerDuty's events, unless the account is in the European region.
+pub const PAGERDUTY: &str = "https://events.pagerduty.com";
 
 /// How a mail server is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,4 +106,12 @@ pub enum State {
     Waiting,
     Sent,
     Failed,
+}
+
+/// At most `most` characters, and a sign where something was left out.
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
