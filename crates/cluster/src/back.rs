@@ -199,40 +199,40 @@ impl Cluster {
         calls: &[Call],
         done: &mut RolledBack,
     ) -> Result<Taken, Error> {
-        let driver = driver::of(&entry.workload, None);
         let mut again = None;
-        for call in calls {
+        // The answer to a revert that left beside the call before it.
+        let mut beside = None;
+        for (place, call) in calls.iter().enumerate() {
             let begun = Instant::now();
             // What is taken out of an HTTPRoute must not be what it was before the call before this one.
             if *call == Call::Retire && !done.calls.is_empty() && entry.workload.by_route() {
                 again = Some(self.fresh_entry(&entry.workload.key).await?);
             }
-            let seen = again.as_ref().unwrap_or(entry).seen();
-            let outcome = match call {
-                Call::PromoteFull => {
+            let entry = again.as_ref().unwrap_or(entry);
+            let (outcome, took) = match (call, beside.take()) {
+                (Call::Revert, Some(answer)) => answer,
+                // Either order converges: where the revert is seen first, it alone takes the traffic away, and the abort finds
+                // another hash. A template in another object is left its turn.
+                (Call::Abort, _)
+                    if calls.get(place + 1) == Some(&Call::Revert) && !entry.workload.workload_ref =>
+                {
+                    let timed = async |call| {
+                        let outcome = self.send_back(entry, attempt, good, call).await;
+                        (outcome, begun.elapsed())
+                    };
+                    let (abort, revert) = tokio::join!(timed(Call::Abort), timed(Call::Revert));
+                    beside = Some(revert);
+                    abort
+                }
+                (Call::PromoteFull, _) => {
                     match self.escort(&entry.workload, good, done.generation).promote().await {
-                        Some(outcome) => outcome,
+                        Some(outcome) => (outcome, begun.elapsed()),
                         None => continue,
                     }
                 }
-                Call::Unpause
-                | Call::Abort
-                | Call::Revert
-                | Call::RevertThroughWindow
-                | Call::HandBack
-                | Call::Retire => {
-                    // The first calls only take away; the revert must not undo what somebody has done since.
-                    let reverts = matches!(call, Call::Revert | Call::RevertThroughWindow);
-                    let good = match reverts {
-                        true => self.with_config(&entry.workload, good).await,
-                        false => Cow::Borrowed(good),
-                    };
-                    let fence = if reverts {
-                        Announced::after(attempt, entry.workload.attempt.as_deref())
-                    } else {
-                        attempt.into()
-                    };
-                    self.send_all(entry, fence, driver.back(*call, &seen, attempt, &good)).await
+                _ => {
+                    let outcome = self.send_back(entry, attempt, good, *call).await;
+                    (outcome, begun.elapsed())
                 }
             };
             failpoint::reach_at("route", call.key());
@@ -240,7 +240,7 @@ impl Cluster {
             if takes_away || matches!(call, Call::Revert | Call::RevertThroughWindow) {
                 match outcome? {
                     Outcome::Applied { generation, .. } => {
-                        done.calls.push((*call, begun.elapsed()));
+                        done.calls.push((*call, took));
                         done.generation = generation;
                     }
                     Outcome::Refused { why } => return Ok(Taken::Refused(why)),
@@ -250,12 +250,34 @@ impl Cluster {
             }
             // Only what takes the version away decides. Whatever else fails must not keep it from being sent.
             match outcome {
-                Ok(Outcome::Applied { .. }) => done.calls.push((*call, begun.elapsed())),
+                Ok(Outcome::Applied { .. }) => done.calls.push((*call, took)),
                 Ok(Outcome::Refused { why } | Outcome::Unsure { why }) => done.without.push((*call, why)),
                 Err(e) => done.without.push((*call, e.to_string())),
             }
         }
         Ok(Taken::Back)
+    }
+
+    /// One call of a route, as the workload's driver puts it.
+    async fn send_back(
+        &self,
+        entry: &crate::cache::Entry,
+        attempt: &AttemptId,
+        good: &KnownGood,
+        call: Call,
+    ) -> Result<Outcome, Error> {
+        // The first calls only take away; the revert must not undo what somebody has done since.
+        let reverts = matches!(call, Call::Revert | Call::RevertThroughWindow);
+        let good = match reverts {
+            true => self.with_config(&entry.workload, good).await,
+            false => Cow::Borrowed(good),
+        };
+        let fence = match reverts {
+            true => Announced::after(attempt, entry.workload.attempt.as_deref()),
+            false => attempt.into(),
+        };
+        let driver = driver::of(&entry.workload, None);
+        self.send_all(entry, fence, driver.back(call, &entry.seen(), attempt, &good)).await
     }
 }
 

@@ -12,7 +12,7 @@ use crate::journal::Entry;
 use crate::{Control, read_lock, write_lock};
 use chrono::{DateTime, TimeDelta, Utc};
 use model::Problem;
-use model::known_good::{Came, Record, path, plausible};
+use model::known_good::{Came, Record, is_restart, may_be_restarted, path, plausible};
 use model::release::KnownGood;
 use model::workload::{Key, Workload};
 use std::collections::{HashMap, HashSet};
@@ -215,7 +215,13 @@ impl Control {
         let further =
             last.filter(|r| !w.in_flight() && Some(&r.hash) == w.stable_hash.as_ref()).map(|r| r.at);
         let cluster = self.cluster(&w.key.cluster)?;
-        if let Some(record) = model::known_good::way_back(records, w)
+        let mut leads = model::known_good::way_back(records, w);
+        if let Some((top, below)) = may_be_restarted(records, w)
+            && self.only_restarted(&told, top, w).await?
+        {
+            leads = below;
+        }
+        if let Some(record) = leads
             && let Some(good) = self.good_of(&told, record, w).await?
         {
             let deployed =
@@ -226,6 +232,16 @@ impl Control {
         // In flight it is the stable version, which carries traffic as it is.
         let found = found.filter(|good| w.in_flight() || plausible(records, w, &good.hash));
         Ok(found.map(|good| WayBack { good, since: None, further }))
+    }
+
+    /// What runs is the version of this record with other pods, which a press would only restart once more. Asks the cluster where
+    /// the images are the same: for the half minute until the restart is on record.
+    async fn only_restarted(&self, told: &Told, top: &Record, w: &Workload) -> Result<bool, Problem> {
+        let Some(good) = self.good_of(told, top, w).await?.filter(|good| good.images == w.images) else {
+            return Ok(false);
+        };
+        let present = self.cluster(&w.key.cluster)?.template(&w.key).await;
+        Ok(present.is_ok_and(|present| is_restart(&good.template, &present.template)))
     }
 
     /// What is known of a workload's versions, with what is in the journal alone. Never waits for a Postgres that is

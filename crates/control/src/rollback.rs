@@ -227,7 +227,7 @@ impl Control {
         self.suspend_beside(workload, &intent.event);
         // The effect and its record set out together: neither waits for the other, and the conductor learns at once
         // that the abort it is about to see was ours.
-        let _pressed = self.pressed(release);
+        let pressed = self.pressed(release);
         let cluster = self.cluster(&key.cluster)?;
         let ((effect, took), recorded) = tokio::join!(
             // Timed on its own: a silent Postgres takes nothing from it.
@@ -253,15 +253,21 @@ impl Control {
         failpoint::reach("press:answered");
         self.journal_write(Record::Outcome(outcome.clone())).await?;
         failpoint::reach("press:outcome");
-        let mut recorded = matches!(recorded, Ok(Ok(())));
+        let recorded = matches!(recorded, Ok(Ok(())));
         if recorded {
-            let merged = tokio::time::timeout(RECORD_WITHIN, self.merge_one(&intent, Some(&outcome))).await;
-            recorded = matches!(merged, Ok(Ok(())));
-        }
-        if !recorded {
+            // That it was accepted is on record. What became of it is in the journal, and nobody waits for it to leave there.
+            let control = self.clone();
+            tokio::spawn(async move {
+                if let Err(problem) = control.merge_one(&intent, Some(&outcome)).await {
+                    tracing::warn!(%problem, attempt = %intent.attempt, "the rollback's outcome is merged from the journal later");
+                }
+                drop(pressed);
+                control.inner.nudge.notify_one();
+            });
+        } else {
             tracing::warn!(%attempt, "the rollback is in the journal; it is merged when Postgres answers");
+            self.inner.nudge.notify_one();
         }
-        self.inner.nudge.notify_one();
         match effect {
             Ok(_) => Ok(RollbackReceipt { attempt, release, route, took_ms, recorded, to_version }),
             // With a release the conductor carries on from here by itself; the press was accepted all the same.

@@ -370,6 +370,9 @@ async fn a_restart_of_a_deployment_is_no_version_to_go_back_from() {
     past.recorded(&key, &third).await;
     past.mailer_restarted_elsewhere().await;
     let fourth = home("2.1.0", &third).await;
+    // Not on record yet: that it is a restart is told by its template.
+    let unrecorded = control.service(&past.people.viewer, &key).await.unwrap();
+    assert_eq!(unrecorded.rollback.map(|p| p.to_version).as_deref(), Some("2.0.0"));
     past.recorded(&key, &fourth).await;
 
     let page = control.service(&past.people.viewer, &key).await.unwrap();

@@ -102,6 +102,19 @@ pub fn way_back<'a>(records: &'a [Record], w: &Workload) -> Option<&'a Record> {
     }
 }
 
+/// The version that [`way_back`] leads to and the one below it, where the present one is on no record and may be the first of them
+/// under another hash: restarted a moment ago. Whoever has both templates tells, by [`is_restart`].
+pub fn may_be_restarted<'a>(records: &'a [Record], w: &Workload) -> Option<(&'a Record, Option<&'a Record>)> {
+    let stable = w.stable_hash.as_deref().filter(|_| !w.in_flight() && !not_taken_up(w))?;
+    let path = path(records);
+    let told = path.iter().any(|r| r.hash == stable) || under_way(records, w).is_some();
+    if told || pressed_elsewhere(records, w) {
+        return None;
+    }
+    let (top, below) = path.split_last()?;
+    Some((top, below.last().copied()))
+}
+
 /// The versions that a person may name to go back to instead of `target`, newest first: those that lead to it. Where
 /// it is not on the path (never recorded, or taken back), all of the path. Never `left`, the version to get away from.
 pub fn older_than<'a>(records: &'a [Record], target: &str, left: Option<&str>) -> Vec<&'a Record> {

@@ -72,6 +72,22 @@ fn at_rest_the_way_back_is_the_version_before_the_present_one() {
 }
 
 #[test]
+fn a_version_on_no_record_may_be_the_newest_one_restarted() {
+    let told = |words: &str, w: &Workload| {
+        may_be_restarted(&records(words), w)
+            .map(|(top, below)| (top.hash.clone(), below.map(|r| r.hash.clone())))
+    };
+    let some = |top: &str, below: Option<&str>| Some((top.to_owned(), below.map(str::to_owned)));
+    assert_eq!(told("A B", &at_rest("B2")), some("B", Some("A")));
+    assert_eq!(told("A B C B<C", &at_rest("B2")), some("B", Some("A")), "C was taken back");
+    assert_eq!(told("A", &at_rest("A2")), some("A", None));
+    assert_eq!(told("", &at_rest("A")), None, "nothing to be like");
+    assert_eq!(told("A B", &at_rest("B")), None, "on record");
+    assert_eq!(told("A B", &at_rest("A")), None, "an earlier one, put back");
+    assert_eq!(told("A B", &in_flight("B2", "B3")), None, "the stable version runs still");
+}
+
+#[test]
 fn in_flight_the_way_back_is_the_stable_version() {
     for (words, stable, current, to, why) in [
         ("A B", "B", "C", Some("B"), ""),
