@@ -185,6 +185,7 @@ pub(crate) fn start(
     let watch = Watch {
         client: client.clone(),
         path: ALL,
+        selector: "",
         optional: true,
         shrink: Box::new(move |run: RawRun| small(&name, run)),
         life: Arc::new(Life::default()),

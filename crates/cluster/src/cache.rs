@@ -231,6 +231,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
     let rollout_watch = Watch {
         client: client.clone(),
         path: "/apis/argoproj.io/v1alpha1/rollouts",
+        selector: "",
         optional: false,
         shrink: Box::new(move |r| observe::rollout(&name, r)),
         life: rollouts_life,
@@ -240,6 +241,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
     let deployment_watch = Watch {
         client: client.clone(),
         path: "/apis/apps/v1/deployments",
+        selector: "",
         optional: false,
         shrink: Box::new(move |d| observe::deployment(&name, d)),
         life: deployments_life,
@@ -248,6 +250,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
     let set_watch = Watch {
         client: client.clone(),
         path: "/apis/apps/v1/replicasets",
+        selector: "",
         optional: false,
         shrink: Box::new(|s: raw::ReplicaSet| SetReport {
             namespace: s.metadata.namespace.clone(),
@@ -260,6 +263,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
     let namespace_watch = Watch {
         client: client.clone(),
         path: "/api/v1/namespaces",
+        selector: "",
         optional: false,
         shrink: Box::new(|mut n: raw::Namespace| NamespaceReport {
             environment: n.metadata.labels.remove(ENVIRONMENT).filter(|e| !e.is_empty()),
@@ -271,6 +275,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
     let service_watch = Watch {
         client: client.clone(),
         path: "/api/v1/services",
+        selector: "",
         optional: false,
         shrink: Box::new(|s: raw::Service| Service::from(s)),
         life: services_life,
@@ -279,6 +284,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
     let ingress_watch = Watch {
         client: client.clone(),
         path: "/apis/networking.k8s.io/v1/ingresses",
+        selector: "",
         optional: false,
         shrink: Box::new(|i: raw::Ingress| Ingress::from(i)),
         life: ingresses_life,
@@ -287,6 +293,7 @@ pub(crate) fn start(client: &Client, cluster: &str) -> (Arc<View>, Vec<JoinHandl
     let route_watch = Watch {
         client: client.clone(),
         path: httproute::ALL,
+        selector: "",
         optional: true,
         shrink: Box::new(|r: raw::HttpRoute| Route::from(r)),
         life: routes_life,

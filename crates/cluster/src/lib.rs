@@ -26,6 +26,8 @@ mod ingress;
 mod mirror;
 mod observe;
 mod patch;
+mod pods;
+mod policies;
 mod prometheus;
 mod raw;
 mod read;
@@ -46,6 +48,7 @@ pub use error::Error;
 pub use fence::{Announced, Voided};
 pub use observe::{ATTEMPT, ENVIRONMENT, RELEASE, ROLLBACK, SERVICE, observe};
 pub use patch::Patch;
+pub use policies::{POLICIES, POLICIES_KEY, PolicyFile, PolicyFiles, Written};
 pub use prometheus::{Prometheus, Series};
 pub use rollout::steps;
 pub use sample::{of_service, sample};
@@ -60,7 +63,7 @@ use send::{Answer, Sender};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch as watch_channel};
 use tokio::task::JoinHandle;
 
 /// A read of almost nothing, answered only while the API server and its etcd are alive, so often: the age of
@@ -79,6 +82,7 @@ pub struct Cluster {
     sender: Sender,
     view: Arc<View>,
     analyses: Arc<Analyses>,
+    policies: watch_channel::Receiver<PolicyFiles>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -107,9 +111,11 @@ impl Cluster {
         let told = view.clone();
         let (analyses, watching) = analyses::start(&client, name, move |key| told.tell(key));
         tasks.extend(watching);
+        let (policies, watching) = policies::start(&client);
+        tasks.extend(watching);
         let sender = Sender { client, cluster: name.to_owned() };
         tasks.push(tokio::spawn(probe(sender.clone(), view.clone())));
-        Ok(Arc::new(Self { name: name.to_owned(), sender, view, analyses, tasks }))
+        Ok(Arc::new(Self { name: name.to_owned(), sender, view, analyses, policies, tasks }))
     }
 
     pub fn name(&self) -> &str {

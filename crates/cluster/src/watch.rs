@@ -143,6 +143,8 @@ pub(crate) struct Watch<R, T> {
     pub client: Client,
     /// `/apis/apps/v1/replicasets`
     pub path: &'static str,
+    /// What narrows the list, `fieldSelector=metadata.name%3Dx`; empty for all of it.
+    pub selector: &'static str,
     /// A kind that Tidegate may be kept from: then it is as one that the cluster does not have.
     pub optional: bool,
     /// Makes an object small. Its raw form is dropped at once.
@@ -204,7 +206,7 @@ impl<R: Object, T: Send + 'static> Watch<R, T> {
     async fn list(&self) -> Result<(Vec<T>, String), String> {
         let (mut items, mut token) = (Vec::new(), String::new());
         loop {
-            let mut uri = format!("{}?limit={PAGE}", self.path);
+            let mut uri = format!("{}?limit={PAGE}&{}", self.path, self.selector);
             if !token.is_empty() {
                 uri.push_str("&continue=");
                 uri.extend(url::form_urlencoded::byte_serialize(token.as_bytes()));
@@ -266,8 +268,8 @@ impl<R: Object, T: Send + 'static> Watch<R, T> {
     async fn stream(&self, version: &mut String, backoff: &mut Backoff) -> Result<Option<End>, String> {
         let seconds = rand::rng().random_range(LENGTH);
         let uri = format!(
-            "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}",
-            self.path
+            "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}&{}",
+            self.path, self.selector
         );
         let request = http::Request::get(uri).body(Vec::new()).map_err(|e| e.to_string())?;
         let mut opening = std::pin::pin!(self.client.request_events::<R>(request));

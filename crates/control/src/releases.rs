@@ -317,6 +317,8 @@ fn queued(
         started: None,
         ended: None,
         turned_back: None,
+        by_itself: false,
+        policy: None,
         rerouted: None,
         proved: BTreeMap::new(),
         recovered: None,

@@ -7,12 +7,13 @@ mod fire;
 mod read;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-pub use fire::{Answers, Due, Firing, Reading, due, fire};
+pub use fire::{Due, Fired, Firing, Reading, Seen, due, fire};
 pub use read::{Read, from_yaml};
 
 /// Name of the policy in a file that names none.
@@ -29,6 +30,28 @@ pub struct Policy {
     pub conditions: Conditions,
     /// In their order; times count from the trigger.
     pub actions: Vec<Action>,
+    /// What too many rollbacks by itself lead to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Breaker>,
+}
+
+/// A circuit breaker: no new release of a service that keeps being rolled back by itself, until a person looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breaker {
+    /// Automatic rollbacks, …
+    pub rollbacks: u32,
+    /// … within so long.
+    pub window: Span,
+}
+
+/// The policy for a service in an environment: that of the service's name, that of the environment's, or the default one.
+pub fn governing<'p>(
+    policies: &'p Policies,
+    service: &str,
+    environment: &str,
+) -> Option<(&'p str, &'p Policy)> {
+    let named = |name: &str| policies.get_key_value(name).map(|(name, policy)| (name.as_str(), policy));
+    named(service).or_else(|| named(environment)).or_else(|| named(DEFAULT))
 }
 
 /// A figure beyond a limit.

@@ -110,6 +110,14 @@ pub struct KnownGood {
     pub revision: Option<i64>,
 }
 
+/// A policy of a file as it was at one time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyUsed {
+    /// The stored content of the file.
+    pub file: i64,
+    pub name: String,
+}
+
 /// Somebody holds the release where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
@@ -196,6 +204,12 @@ pub struct Release {
     /// When the course was left.
     #[serde(default)]
     pub turned_back: Option<DateTime<Utc>>,
+    /// It was turned back by Tidegate itself: a verdict, a deadline, a policy.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_itself: bool,
+    /// The rollback policy that watches it: the one that was in force when it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyUsed>,
     /// When a person chose another known-good version than the one it was on its way back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerouted: Option<DateTime<Utc>>,

@@ -26,6 +26,7 @@ mod migrate;
 mod notify;
 mod people;
 mod plans;
+mod policies;
 mod rehearsals;
 mod release_row;
 mod releases;
@@ -48,6 +49,9 @@ pub use migrate::migrate;
 pub use notify::TOPIC as NOTIFICATIONS_TOPIC;
 pub use people::{NewPerson, Person};
 pub use plans::PlanRecord;
+pub use policies::{
+    ActionRecord, FiringRecord, NewFiring, NewPolicyFile, POLICIES_TOPIC, PolicyFileRecord, Stopped,
+};
 pub use releases::ReleaseFilter;
 pub use tokens::{NewToken, TokenRecord};
 pub use tx::Tx;

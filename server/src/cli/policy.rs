@@ -6,10 +6,8 @@ use anyhow::{Context as _, Result, bail};
 use chrono::{TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use cluster::Prometheus;
-use model::policy::{self, Action, Limit, Policies, Policy, Reading, Trigger, What};
-use model::verdict::Sample;
-use model::{Problem, ReleaseId};
-use std::collections::BTreeMap;
+use model::policy::{self, Action, Policies, Policy, Reading, What};
+use model::{Problem, ReleaseId, Span};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use store::{ReleaseFilter, Store};
@@ -106,41 +104,24 @@ fn told(problem: &Problem) -> String {
 }
 
 fn words(name: &str, policy: &Policy) -> String {
-    let c = &policy.conditions;
-    let any: Vec<_> = policy.triggers.iter().map(limit).collect();
-    let mut out = format!("{name}\n  when     {}\n", any.join(", or "));
-    out.push_str(&format!(
-        "  if       {} readings in a row, {} requests, watched for {}\n",
-        c.confirmation_samples, c.min_requests, c.min_observation_time
-    ));
+    let mut out =
+        format!("{name}\n  when     {}\n  if       {}\n", policy.fires_when(), policy.conditions.words());
     for action in &policy.actions {
-        let (at, what) = match action {
-            Action::PauseRollout => ("0s".to_owned(), "hold: the weight may only fall".to_owned()),
-            Action::NotifyOncall { channels } => {
-                ("0s".to_owned(), format!("tell on-call: {channels:?}").to_lowercase())
-            }
-            Action::AutomaticRollback { delay, confirmation_required: true } => (
-                delay.to_string(),
-                format!("roll back when somebody says so, within {}", c.max_rollback_time),
-            ),
-            Action::AutomaticRollback { delay, confirmation_required: false } => {
-                (delay.to_string(), "roll back, unless somebody stops it".to_owned())
-            }
-            Action::IncidentCreation { severity, .. } => {
-                ("0s".to_owned(), format!("open an incident: {severity:?}").to_lowercase())
-            }
+        let at = match action {
+            Action::AutomaticRollback { delay, .. } => *delay,
+            _ => Span::ZERO,
         };
-        out.push_str(&format!("  +{at:<8}{what}\n"));
+        out.push_str(&format!(
+            "  +{:<8}{}: {}\n",
+            at.to_string(),
+            action.title(),
+            action.words(&policy.conditions)
+        ));
+    }
+    if let Some(breaker) = policy.breaker {
+        out.push_str(&format!("  then     {}\n", breaker.words()));
     }
     out
-}
-
-fn limit(trigger: &Trigger) -> String {
-    let key = trigger.what.key();
-    match trigger.limit {
-        Limit::Above(limit) => format!("{key} above {limit}"),
-        Limit::Below(limit) => format!("{key} below {limit}"),
-    }
 }
 
 async fn tried(asked: &Try) -> Result<ExitCode> {
@@ -162,18 +143,16 @@ async fn tried(asked: &Try) -> Result<ExitCode> {
                 continue;
             };
             seen += 1;
-            let readings: Vec<_> = samples.iter().map(reading).collect();
+            let readings: Vec<_> = samples.iter().map(Reading::of).collect();
             if let Some(firing) = policy::fire(policy, first.at, &readings) {
                 fired += 1;
-                let trigger = &policy.triggers[firing.trigger];
-                let values: Vec<_> = firing.values.iter().map(|v| format!("{v:.4}")).collect();
+                let fired_on = policy::Fired { policy: policy.clone(), firing };
                 println!(
-                    "release {} of {}, {}: {} on {} ({}), it ended {:?}",
+                    "release {} of {}, {}: {} ({}), it ended {:?}",
                     release.id,
                     release.service,
-                    firing.at.format("%Y-%m-%d %H:%M:%S"),
-                    limit(trigger),
-                    values.join(", "),
+                    fired_on.firing.at.format("%Y-%m-%d %H:%M:%S"),
+                    fired_on.words(),
                     release.version(),
                     release.state
                 );
@@ -218,18 +197,6 @@ fn stored(what: &What) -> bool {
     matches!(what, What::ErrorRate | What::ResponseTimeP95)
 }
 
-/// What the policy would have read: the last half minute of the canary.
-fn reading(s: &Sample) -> Reading {
-    let side = s.canary_recent;
-    let values = [(What::ErrorRate, side.error_rate()), (What::ResponseTimeP95, side.p95_ms)];
-    let values: BTreeMap<_, _> = values.into_iter().filter_map(|(what, v)| Some((what, v?))).collect();
-    Reading {
-        at: s.at,
-        requests: s.canary.requests,
-        values: if s.error.is_some() { BTreeMap::new() } else { values },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,9 +209,10 @@ mod tests {
     fn a_policy_is_told_in_words() {
         let read = policy::from_yaml(FILE).expect("read");
         let (name, policy) = chosen(&read.policies, None).expect("one");
-        let expected = "default\n  when     error_rate_threshold above 0.05, or queue below 3\n  \
-            if       3 readings in a row, 50 requests, watched for 0s\n  \
-            +0s      tell on-call: [slack]\n  +5m      roll back, unless somebody stops it\n";
+        let expected = "default\n  when     errors over 5 %, or queue under 3\n  \
+            if       3 readings in a row, 50 requests\n  \
+            +0s      Tell on-call: By Slack.\n  \
+            +5m      Roll back to the last known good: After 5m, unless somebody stops it or rolls back sooner.\n";
         assert_eq!(words(name, policy), expected);
         assert!(chosen(&read.policies, Some("other")).is_err());
     }

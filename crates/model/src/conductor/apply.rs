@@ -42,7 +42,10 @@ pub fn apply(release: &mut Release, record: &Record, now: DateTime<Utc>) {
             release.state = *state;
             release.note = Some(why.clone());
         }
-        Record::TurnBack { why } => super::leave(release, Course::RollBack, Some(why), now),
+        Record::TurnBack { why } => {
+            release.by_itself |= release.course == Course::Forward;
+            super::leave(release, Course::RollBack, Some(why), now);
+        }
         Record::Proved(proofs) => {
             for proof in proofs {
                 release.proved.entry(*proof).or_insert(now);

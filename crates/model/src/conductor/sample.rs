@@ -96,6 +96,8 @@ pub(crate) fn queued(plan: &Plan) -> Release {
         started: None,
         ended: None,
         turned_back: None,
+        by_itself: false,
+        policy: None,
         rerouted: None,
         proved: BTreeMap::new(),
         recovered: None,

@@ -1,6 +1,7 @@
 //! When a policy fires, and what is due then. Pure: the same readings fire the same policy again.
 
 use super::{Action, Policy, What};
+use crate::verdict::Sample;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,6 +16,20 @@ pub struct Reading {
     pub values: BTreeMap<What, f64>,
 }
 
+impl Reading {
+    /// What a release's sample says: the last half minute of the canary. One that could not be taken says nothing.
+    pub fn of(sample: &Sample) -> Self {
+        let side = sample.canary_recent;
+        let values = [(What::ErrorRate, side.error_rate()), (What::ResponseTimeP95, side.p95_ms)];
+        let values = values.into_iter().filter(|_| sample.error.is_none());
+        Self {
+            at: sample.at,
+            requests: sample.canary.requests,
+            values: values.filter_map(|(what, value)| Some((what, value?))).collect(),
+        }
+    }
+}
+
 /// A policy that has fired.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Firing {
@@ -22,7 +37,38 @@ pub struct Firing {
     /// Place of the trigger in its policy.
     pub trigger: usize,
     /// The readings in a row that made it fire, oldest first.
-    pub values: Vec<f64>,
+    pub seen: Vec<Seen>,
+}
+
+/// One of the readings that made a policy fire.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    pub at: DateTime<Utc>,
+    pub value: f64,
+    /// Requests on the canary until then.
+    pub requests: f64,
+}
+
+/// A firing with all that it follows from and leads to: kept as it was, whatever the file says later.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fired {
+    pub policy: Policy,
+    pub firing: Firing,
+}
+
+impl Fired {
+    /// `errors 21 %, 20.5 %, 22 %; the limit is 5 %`.
+    pub fn words(&self) -> String {
+        let values: Vec<_> = self.firing.seen.iter().map(|s| s.value).collect();
+        let trigger = self.policy.triggers.get(self.firing.trigger);
+        trigger.map(|t| t.broken_by(&values)).unwrap_or_default()
+    }
+
+    /// When it rolls back by itself: `None` where it does not, or a person decides.
+    pub fn rolls_back_at(&self) -> Option<DateTime<Utc>> {
+        let all = due(&self.policy, &self.firing, false, &[], self.firing.at);
+        all.into_iter().find(|d| matches!(d.action, Action::AutomaticRollback { .. })).and_then(|d| d.at)
+    }
 }
 
 /// The first time that `policy` fires on `readings`, which are in order of time; `since` is when they began to be about what
@@ -30,31 +76,22 @@ pub struct Firing {
 pub fn fire(policy: &Policy, since: DateTime<Utc>, readings: &[Reading]) -> Option<Firing> {
     let conditions = &policy.conditions;
     let needed = usize::try_from(conditions.confirmation_samples.max(1)).unwrap_or(usize::MAX);
-    let mut rows: Vec<Vec<f64>> = vec![Vec::new(); policy.triggers.len()];
+    let mut rows: Vec<Vec<Seen>> = vec![Vec::new(); policy.triggers.len()];
     for reading in readings.iter().filter(|r| r.at >= since) {
         let long = reading.at - since >= conditions.min_observation_time.delta();
         let enough = reading.requests >= f64::from(conditions.min_requests);
         for (trigger, (of, row)) in policy.triggers.iter().zip(&mut rows).enumerate() {
             match reading.values.get(&of.what).filter(|v| of.limit.broken(**v)) {
-                Some(value) => row.push(*value),
+                Some(value) => row.push(Seen { at: reading.at, value: *value, requests: reading.requests }),
                 None => row.clear(),
             }
             if row.len() >= needed && long && enough {
-                let values = row.split_off(row.len() - needed);
-                return Some(Firing { at: reading.at, trigger, values });
+                let seen = row.split_off(row.len() - needed);
+                return Some(Firing { at: reading.at, trigger, seen });
             }
         }
     }
     None
-}
-
-/// What people said about a firing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answers {
-    /// It is not to roll back by itself.
-    pub stopped: bool,
-    /// It is to roll back now, whatever its delay and whoever was to be asked.
-    pub hastened: bool,
 }
 
 /// An action and its time.
@@ -72,7 +109,7 @@ pub struct Due<'p> {
 pub fn due<'p>(
     policy: &'p Policy,
     firing: &Firing,
-    answers: Answers,
+    stopped: bool,
     done: &[usize],
     now: DateTime<Utc>,
 ) -> Vec<Due<'p>> {
@@ -80,12 +117,8 @@ pub fn due<'p>(
     let left = policy.actions.iter().enumerate().filter(|(index, _)| !done.contains(index));
     let due = left.filter_map(|(index, action)| match action {
         Action::AutomaticRollback { delay, confirmation_required } => {
-            let at = match (answers.hastened, confirmation_required) {
-                (true, _) => Some(now),
-                (false, true) => None,
-                (false, false) => Some(firing.at + delay.delta()),
-            };
-            (answers.hastened || !(answers.stopped || over)).then_some(Due { index, action, at })
+            let at = (!confirmation_required).then(|| firing.at + delay.delta());
+            (!(stopped || over)).then_some(Due { index, action, at })
         }
         Action::PauseRollout | Action::NotifyOncall { .. } | Action::IncidentCreation { .. } => {
             Some(Due { index, action, at: Some(firing.at) })

@@ -1,6 +1,8 @@
 //! Reading a policy file: every error at once, each at its field.
 
-use super::{Action, Channel, Conditions, DEFAULT, Limit, Policies, Policy, Severity, Trigger, What};
+use super::{
+    Action, Breaker, Channel, Conditions, DEFAULT, Limit, Policies, Policy, Severity, Trigger, What,
+};
 use crate::document::walk::{Fields, at};
 use crate::document::{Node, Walk};
 use crate::problem::{FieldError, Problem};
@@ -9,7 +11,7 @@ use crate::span::Span;
 const TRIGGERS: [&str; 5] =
     ["error_rate_threshold", "response_time_p95_ms", "workflow_failure_rate", "pod_restart_rate", "queries"];
 const ACTIONS: [&str; 4] = ["pause_rollout", "notify_oncall", "automatic_rollback", "incident_creation"];
-const PARTS: [&str; 3] = ["rollback_triggers", "rollback_conditions", "rollback_actions"];
+const PARTS: [&str; 4] = ["rollback_triggers", "rollback_conditions", "rollback_actions", "circuit_breaker"];
 /// Longest anything is watched or waited for.
 const LONGEST: u64 = 24 * 3600;
 
@@ -80,7 +82,21 @@ fn policy(walk: &mut Walk, path: &str, node: &Node) -> Option<Policy> {
     let actions = parts.need(walk, "rollback_actions", "[{type: automatic_rollback, delay: 5m}]");
     let most = conditions.as_ref().map(|c| c.max_rollback_time);
     let actions = actions.and_then(|(path, node)| actions_of(walk, &path, node, most));
-    Some(Policy { triggers: triggers?, conditions: conditions?, actions: actions? })
+    let breaker = parts.get("circuit_breaker").map(|(path, node)| breaker(walk, &path, node));
+    // One that cannot be read is a fault of the file, and none is none.
+    let breaker = breaker.map_or(Some(None), |read| read.map(Some))?;
+    Some(Policy { triggers: triggers?, conditions: conditions?, actions: actions?, breaker })
+}
+
+fn breaker(walk: &mut Walk, path: &str, node: &Node) -> Option<Breaker> {
+    let fields = walk.map(path, node, &["rollbacks", "window"])?;
+    let (path, node) = fields.need(walk, "rollbacks", "3")?;
+    let rollbacks = walk.whole(&path, node, 1, 100).and_then(|n| u32::try_from(n).ok());
+    let window = span(walk, &fields, "window", Span(LONGEST));
+    if window == Some(Span::ZERO) {
+        walk.error(fields.path("window"), "Must be longer than nothing, as in `24h`.");
+    }
+    Some(Breaker { rollbacks: rollbacks?, window: window? })
 }
 
 fn triggers_of(walk: &mut Walk, path: &str, node: &Node) -> Option<Vec<Trigger>> {

@@ -174,23 +174,66 @@ fn it_fires_on_readings_in_a_row_and_not_before_it_has_watched() {
 }
 
 #[test]
-fn a_rollback_waits_for_its_delay_and_people_may_stop_or_hasten_it() {
+fn a_rollback_waits_for_its_delay_and_people_may_stop_it() {
     let mut policy = policy();
-    let firing = Firing { at: at(0), trigger: 0, values: vec![] };
-    let times = |policy: &Policy, answers: Answers, done: &[usize], now: i64| {
-        let all = due(policy, &firing, answers, done, at(now));
+    let firing = Firing { at: at(0), trigger: 0, seen: vec![] };
+    let times = |policy: &Policy, stopped: bool, done: &[usize], now: i64| {
+        let all = due(policy, &firing, stopped, done, at(now));
         all.iter().map(|d| (d.index, d.at.map(|t| (t - at(0)).num_seconds()))).collect::<Vec<_>>()
     };
-    let nobody = Answers::default();
-    assert_eq!(times(&policy, nobody, &[], 1), [(0, Some(0)), (1, Some(0)), (2, Some(300)), (3, Some(0))]);
-    assert_eq!(times(&policy, nobody, &[0, 1, 3], 299), [(2, Some(300))]);
-    let stopped = Answers { stopped: true, hastened: false };
-    assert_eq!(times(&policy, stopped, &[0, 1], 10), [(3, Some(0))], "what is no rollback goes on");
-    let hastened = Answers { stopped: false, hastened: true };
-    assert_eq!(times(&policy, hastened, &[0, 1, 3], 10), [(2, Some(10))]);
-    assert_eq!(times(&policy, nobody, &[0, 1, 3], 1801), [], "too late to go back unasked");
-    assert_eq!(times(&policy, hastened, &[0, 1, 3], 1801), [(2, Some(1801))], "a person may still");
+    assert_eq!(times(&policy, false, &[], 1), [(0, Some(0)), (1, Some(0)), (2, Some(300)), (3, Some(0))]);
+    assert_eq!(times(&policy, false, &[0, 1, 3], 299), [(2, Some(300))]);
+    assert_eq!(times(&policy, true, &[0, 1], 10), [(3, Some(0))], "what is no rollback goes on");
+    assert_eq!(times(&policy, false, &[0, 1, 3], 1801), [], "too late to go back unasked");
     policy.actions[2] = Action::AutomaticRollback { delay: Span(300), confirmation_required: true };
-    assert_eq!(times(&policy, nobody, &[0, 1, 3], 400), [(2, None)]);
-    assert_eq!(times(&policy, hastened, &[0, 1, 3], 400), [(2, Some(400))]);
+    assert_eq!(times(&policy, false, &[0, 1, 3], 400), [(2, None)]);
+}
+
+#[test]
+fn a_breaker_is_read_with_its_faults() {
+    let with = |breaker: &str| format!("{FILE}\ncircuit_breaker: {breaker}\n");
+    let read = |breaker: &str| from_yaml(&with(breaker)).unwrap().policies.remove(DEFAULT).unwrap().breaker;
+    assert_eq!(read("{rollbacks: 3, window: 6h}"), Some(Breaker { rollbacks: 3, window: Span(6 * 3600) }));
+    assert_eq!(read("{rollbacks: 1}"), Some(Breaker { rollbacks: 1, window: Span(24 * 3600) }));
+    let at = |breaker: &str| faults(&with(breaker)).into_iter().map(|(field, _)| field).collect::<Vec<_>>();
+    assert_eq!(at("{rollbacks: 0}"), ["circuit_breaker.rollbacks"]);
+    assert_eq!(at("{rollbacks: 2, window: 10 parsecs}"), ["circuit_breaker.window"]);
+    assert_eq!(at("{window: 6h}"), ["circuit_breaker.rollbacks"]);
+    assert_eq!(at("{rollbacks: 2, every: 6h}"), ["circuit_breaker.every"]);
+}
+
+#[test]
+fn the_nearest_policy_governs() {
+    let text = |names: &[&str]| {
+        let of = |name: &&str| {
+            format!(
+                "  {name}: {{rollback_triggers: {{error_rate_threshold: 0.05}}, rollback_actions: [{{type: pause_rollout}}]}}\n"
+            )
+        };
+        format!("policies:\n{}", names.iter().map(of).collect::<String>())
+    };
+    let governs = |names: &[&str]| {
+        let policies = from_yaml(&text(names)).unwrap().policies;
+        governing(&policies, "checkout", "production").map(|(name, _)| name.to_owned())
+    };
+    assert_eq!(governs(&["default", "production", "checkout"]).as_deref(), Some("checkout"));
+    assert_eq!(governs(&["default", "production", "ledger"]).as_deref(), Some("production"));
+    assert_eq!(governs(&["default", "staging"]).as_deref(), Some("default"));
+    assert_eq!(governs(&["staging"]), None);
+}
+
+#[test]
+fn a_policy_is_told_in_words() {
+    let policy = policy();
+    assert_eq!(
+        policy.fires_when(),
+        "errors over 5 %, p95 over 5000 ms, failed workflows over 10 %, or pods that restart over 20 %"
+    );
+    assert_eq!(policy.conditions.words(), "3 readings in a row, 50 requests, watched for 10m");
+    assert_eq!(
+        (policy.then().as_str(), policy.countdown().as_str()),
+        ("hold, tell on-call, roll back, incident", "5m")
+    );
+    assert_eq!(policy.triggers[0].broken_by(&[0.214, 0.2]), "errors 21.4 %, 20 %; the limit is 5 %");
+    assert_eq!(policy.actions[1].words(&policy.conditions), "By Slack and PagerDuty.");
 }

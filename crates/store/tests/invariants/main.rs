@@ -11,6 +11,7 @@ mod listen;
 mod notify;
 mod people;
 mod plans;
+mod policies;
 mod rehearsals;
 mod releases;
 mod schema;

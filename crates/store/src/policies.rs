@@ -1,0 +1,422 @@
+//! Rollback policies: the files as they were read, what fired, and what was done about it.
+
+use crate::{Error, Result, Store, Tx, document};
+use chrono::{DateTime, Utc};
+use model::ReleaseId;
+use model::policy::{Fired, What};
+use model::problem::FieldError;
+use model::workload::Key;
+use serde::{Deserialize, Serialize};
+use sqlx::FromRow;
+use sqlx::types::Json;
+
+/// Announced when a policy file changed.
+pub const POLICIES_TOPIC: &str = "policies";
+/// Serialises those who record a file. Any number that nobody else uses.
+const TURN: i64 = 0x7469_6465_706f_6c69;
+
+/// A content of a policy file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewPolicyFile<'a> {
+    pub cluster: &'a str,
+    pub namespace: &'a str,
+    pub at: DateTime<Utc>,
+    /// `None`: the file is gone.
+    pub text: Option<&'a str>,
+    /// Why it is not in force; empty where it is.
+    pub faults: &'a [FieldError],
+    pub by: &'a str,
+    pub outside: bool,
+}
+
+/// The same, as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyFileRecord {
+    pub id: i64,
+    pub cluster: String,
+    pub namespace: String,
+    pub at: DateTime<Utc>,
+    pub text: Option<String>,
+    pub faults: Vec<FieldError>,
+    pub by: String,
+    pub outside: bool,
+}
+
+#[derive(FromRow)]
+struct FileRow {
+    id: i64,
+    cluster: String,
+    namespace: String,
+    at: DateTime<Utc>,
+    text: Option<String>,
+    faults: Option<Json<Vec<FieldError>>>,
+    by: String,
+    outside: bool,
+}
+
+impl From<FileRow> for PolicyFileRecord {
+    fn from(row: FileRow) -> Self {
+        Self {
+            id: row.id,
+            cluster: row.cluster,
+            namespace: row.namespace,
+            at: row.at,
+            text: row.text,
+            faults: row.faults.map(|f| f.0).unwrap_or_default(),
+            by: row.by,
+            outside: row.outside,
+        }
+    }
+}
+
+/// That somebody stopped a policy's rollback.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stopped {
+    pub at: DateTime<Utc>,
+    pub by: String,
+    pub why: Option<String>,
+}
+
+/// What was done for a firing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActionRecord {
+    /// Place of the action in its policy.
+    pub place: usize,
+    pub at: DateTime<Utc>,
+    pub words: String,
+}
+
+/// A policy that fired.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FiringRecord {
+    pub id: i64,
+    pub release: ReleaseId,
+    pub step: usize,
+    pub policy: String,
+    pub fired: Fired,
+    pub stopped: Option<Stopped>,
+    pub ended: Option<DateTime<Utc>>,
+    /// In order of place.
+    pub actions: Vec<ActionRecord>,
+}
+
+#[derive(FromRow)]
+struct FiringRow {
+    id: i64,
+    release: i64,
+    step: i64,
+    policy: String,
+    document: Json<Fired>,
+    stopped: Option<Json<Stopped>>,
+    ended: Option<DateTime<Utc>>,
+}
+
+#[derive(FromRow)]
+struct ActionRow {
+    firing: i64,
+    place: i64,
+    at: DateTime<Utc>,
+    words: String,
+}
+
+/// A firing about to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewFiring<'a> {
+    pub release: ReleaseId,
+    pub step: usize,
+    pub file: i64,
+    pub policy: &'a str,
+    pub fired: &'a Fired,
+}
+
+const FILE: &str = "id, cluster, namespace, at, text, faults, by, outside";
+
+impl Store {
+    /// What each namespace's file holds now, and, where that has faults, the content in force instead. In order of
+    /// cluster, namespace and age.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn policy_files(&self) -> Result<Vec<PolicyFileRecord>> {
+        let sql = format!(
+            "with ids as (
+                 select max(id) as id from policy_files group by cluster, namespace
+                 union select max(id) from policy_files where faults is null group by cluster, namespace
+             )
+             select {FILE} from policy_files join ids using (id) order by cluster, namespace, id"
+        );
+        let rows: Vec<FileRow> = self.link().await?.all(sqlx::query_as(&sql)).await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// The newest contents of one file, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn policy_history(
+        &self,
+        cluster: &str,
+        namespace: &str,
+        limit: i64,
+    ) -> Result<Vec<PolicyFileRecord>> {
+        let sql = format!(
+            "select {FILE} from policy_files where cluster = $1 and namespace = $2 order by id desc limit $3"
+        );
+        let sql = sqlx::query_as(&sql).bind(cluster).bind(namespace).bind(limit);
+        let rows: Vec<FileRow> = self.link().await?.all(sql).await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn policy_file(&self, id: i64) -> Result<PolicyFileRecord> {
+        let sql = format!("select {FILE} from policy_files where id = $1");
+        let row: Option<FileRow> = self.link().await?.maybe(sqlx::query_as(&sql).bind(id)).await?;
+        row.map(Into::into).ok_or(Error::NotFound("policy file"))
+    }
+
+    /// Firings for which something is left to be done, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn open_firings(&self) -> Result<Vec<FiringRecord>> {
+        self.firings_where("ended is null", 0).await
+    }
+
+    /// Firings on a release, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn firings(&self, release: ReleaseId) -> Result<Vec<FiringRecord>> {
+        self.firings_where("release = $1", release.0).await
+    }
+
+    /// Firings since a time, newest last.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn firings_since(&self, since: DateTime<Utc>) -> Result<Vec<FiringRecord>> {
+        self.firings_where("at >= to_timestamp($1)", since.timestamp()).await
+    }
+
+    async fn firings_where(&self, narrow: &str, value: i64) -> Result<Vec<FiringRecord>> {
+        let sql = format!(
+            "select id, release, step, policy, document, stopped, ended from policy_firings
+             where {narrow} and $1::bigint is not null order by id limit 500"
+        );
+        let mut link = self.link().await?;
+        let rows: Vec<FiringRow> = link.all(sqlx::query_as(&sql).bind(value)).await?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<i64> = rows.iter().map(|r| r.id).collect();
+        let sql = "select firing, place, at, words from policy_actions where firing = any($1) order by place";
+        let actions: Vec<ActionRow> = link.all(sqlx::query_as(sql).bind(ids)).await?;
+        rows.into_iter()
+            .map(|row| {
+                let own = actions.iter().filter(|a| a.firing == row.id);
+                let actions = own.map(|a| {
+                    let place = document::number("place", a.place)?;
+                    Ok(ActionRecord { place, at: a.at, words: a.words.clone() })
+                });
+                Ok(FiringRecord {
+                    id: row.id,
+                    release: ReleaseId(row.release),
+                    step: document::number("step", row.step)?,
+                    policy: row.policy,
+                    fired: row.document.0,
+                    stopped: row.stopped.map(|s| s.0),
+                    ended: row.ended,
+                    actions: actions.collect::<Result<_>>()?,
+                })
+            })
+            .collect()
+    }
+
+    /// Keeps what was read beside a sample.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such release; [`Error::Unavailable`].
+    pub async fn insert_policy_reading(
+        &self,
+        release: ReleaseId,
+        at: DateTime<Utc>,
+        values: &[(What, f64)],
+    ) -> Result<()> {
+        let sql = sqlx::query(
+            "insert into policy_readings (release, at, values) values ($1, $2, $3::json) on conflict do nothing",
+        )
+        .bind(release.0)
+        .bind(at)
+        .bind(document::to_text(&values.to_vec())?);
+        self.link().await?.run(sql).await.map(drop)
+    }
+
+    /// What was read beside a release's samples, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn policy_readings(
+        &self,
+        release: ReleaseId,
+        limit: i64,
+    ) -> Result<Vec<(DateTime<Utc>, Vec<(What, f64)>)>> {
+        type Row = (DateTime<Utc>, Json<Vec<(What, f64)>>);
+        let sql = sqlx::query_as(
+            "select at, values from policy_readings where release = $1 order by at desc limit $2",
+        )
+        .bind(release.0)
+        .bind(limit);
+        let mut rows: Vec<Row> = self.link().await?.all(sql).await?;
+        rows.reverse();
+        Ok(rows.into_iter().map(|(at, values)| (at, values.0)).collect())
+    }
+
+    /// Times at which releases of this workload were turned back by Tidegate itself since `since`, and since a person last
+    /// looked; oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn turned_back_by_itself(
+        &self,
+        key: &Key,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<(ReleaseId, DateTime<Utc>)>> {
+        let sql = sqlx::query_as(
+            "select id, turned from (
+                 select id, (document ->> 'turned_back')::timestamptz as turned from releases
+                 where cluster = $1 and namespace = $2 and kind = $3 and name = $4
+                   and document ->> 'by_itself' = 'true'
+                 order by id desc limit 200
+             ) backs
+             where turned >= $5 and turned > coalesce((
+                 select max(at) from breaker_lifts
+                 where cluster = $1 and namespace = $2 and kind = $3 and name = $4), '-infinity')
+             order by turned",
+        )
+        .bind(&key.cluster)
+        .bind(&key.namespace)
+        .bind(key.kind.key())
+        .bind(&key.name)
+        .bind(since);
+        let rows: Vec<(i64, DateTime<Utc>)> = self.link().await?.all(sql).await?;
+        Ok(rows.into_iter().map(|(id, at)| (ReleaseId(id), at)).collect())
+    }
+}
+
+impl Tx {
+    /// Records a file's content, where the newest one on record still is `after`. `None` when another was recorded
+    /// meanwhile: nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn record_policy_file(
+        &mut self,
+        file: &NewPolicyFile<'_>,
+        after: Option<i64>,
+    ) -> Result<Option<i64>> {
+        let (_,): (bool,) =
+            self.one(sqlx::query_as("select pg_advisory_xact_lock($1) is null").bind(TURN)).await?;
+        let faults = match file.faults {
+            [] => None,
+            faults => Some(document::to_text(&faults.to_vec())?),
+        };
+        let sql = sqlx::query_as(
+            "insert into policy_files (cluster, namespace, at, text, faults, by, outside)
+             select $1, $2, $3, $4, $5::json, $6, $7
+             where (select max(id) from policy_files where cluster = $1 and namespace = $2)
+                 is not distinct from $8
+             returning id",
+        )
+        .bind(file.cluster)
+        .bind(file.namespace)
+        .bind(file.at)
+        .bind(file.text)
+        .bind(faults)
+        .bind(file.by)
+        .bind(file.outside)
+        .bind(after);
+        let row: Option<(i64,)> = self.maybe(sql).await?;
+        self.notify(POLICIES_TOPIC);
+        Ok(row.map(|(id,)| id))
+    }
+
+    /// Records that a policy fired. `None` when one has on this step already: nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such release or file.
+    pub async fn insert_firing(&mut self, new: &NewFiring<'_>) -> Result<Option<i64>> {
+        let step = i64::try_from(new.step).map_err(|e| Error::Corrupt(format!("Step: {e}.")))?;
+        let sql = sqlx::query_as(
+            "insert into policy_firings (release, step, file, policy, at, document)
+             values ($1, $2, $3, $4, $5, $6::json) on conflict do nothing returning id",
+        )
+        .bind(new.release.0)
+        .bind(step)
+        .bind(new.file)
+        .bind(new.policy)
+        .bind(new.fired.firing.at)
+        .bind(document::to_text(new.fired)?);
+        let row: Option<(i64,)> = self.maybe(sql).await?;
+        self.notify(POLICIES_TOPIC);
+        Ok(row.map(|(id,)| id))
+    }
+
+    /// Records that an action was done; `false` when it had been, and then nothing more may be done for it here.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such firing.
+    pub async fn insert_policy_action(&mut self, firing: i64, action: &ActionRecord) -> Result<bool> {
+        let place = i64::try_from(action.place).map_err(|e| Error::Corrupt(format!("Place: {e}.")))?;
+        let sql = sqlx::query(
+            "insert into policy_actions (firing, place, at, words) values ($1, $2, $3, $4) on conflict do nothing",
+        )
+        .bind(firing)
+        .bind(place)
+        .bind(action.at)
+        .bind(&action.words);
+        Ok(self.run(sql).await? == 1)
+    }
+
+    /// Records who stopped a firing's rollback; `false` when somebody had, or nothing was left to be stopped.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn stop_firing(&mut self, firing: i64, stopped: &Stopped) -> Result<bool> {
+        let sql = sqlx::query(
+            "update policy_firings set stopped = $2::json where id = $1 and stopped is null and ended is null",
+        )
+        .bind(firing)
+        .bind(document::to_text(stopped)?);
+        self.notify(POLICIES_TOPIC);
+        Ok(self.run(sql).await? == 1)
+    }
+
+    /// Records that nothing is left to be done for a firing; `false` when that was on record.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn end_firing(&mut self, firing: i64, at: DateTime<Utc>) -> Result<bool> {
+        let sql = sqlx::query("update policy_firings set ended = $2 where id = $1 and ended is null")
+            .bind(firing)
+            .bind(at);
+        Ok(self.run(sql).await? == 1)
+    }
+
+    /// A person has looked at a workload that was turned back too often.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn lift_breaker(&mut self, key: &Key, by: &str, at: DateTime<Utc>) -> Result<()> {
+        let sql = sqlx::query(
+            "insert into breaker_lifts (cluster, namespace, kind, name, at, by) values ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(&key.cluster)
+        .bind(&key.namespace)
+        .bind(key.kind.key())
+        .bind(&key.name)
+        .bind(at)
+        .bind(by);
+        self.run(sql).await.map(drop)
+    }
+}
