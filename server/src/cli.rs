@@ -312,6 +312,7 @@ async fn control(database: &Database) -> Result<(Control, Scratch)> {
         prometheus: HashMap::new(),
         data_dir: scratch.0.clone(),
         clock: Arc::new(Utc::now),
+        home: String::new(),
         replica: format!("cli-{}", std::process::id()),
         demo: false,
     })?;

@@ -63,6 +63,9 @@ pub struct Settings {
     /// Directory for what must outlive the process: the rollback journal
     #[arg(long, env = "TIDEGATE_DATA", default_value = ".data", value_name = "DIR")]
     pub data: PathBuf,
+    /// Namespace that Tidegate runs in: its ConfigMap rollback-policies rules where a namespace has none of its own
+    #[arg(long, env = "TIDEGATE_NAMESPACE", default_value = "tidegate", value_name = "NAME")]
+    pub namespace: String,
     /// Name of this replica, unique among those that share the database. Default: host name and process id
     #[arg(long, env = "TIDEGATE_REPLICA", value_name = "NAME")]
     pub replica: Option<String>,

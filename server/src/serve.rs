@@ -71,6 +71,7 @@ pub fn assemble(settings: Settings, store: Store, clusters: Vec<Arc<Cluster>>) -
         prometheus,
         data_dir: data,
         clock: Arc::new(chrono::Utc::now),
+        home: settings.namespace.clone(),
         replica: settings.replica_name(),
         demo: settings.demo,
     })?;

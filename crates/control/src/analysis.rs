@@ -35,7 +35,8 @@ impl Control {
 
     async fn look(&self, release: &Release) -> Result<(), Problem> {
         let plan = self.plan_of(release).await?;
-        if !analysed(&plan) {
+        let (analysed, policy) = (analysed(&plan), self.policy_of(release).await?);
+        if !analysed && policy.is_none() {
             return Ok(());
         }
         let Some(prometheus) = self.prometheus(&release.workload.cluster) else { return Ok(()) };
@@ -63,6 +64,14 @@ impl Control {
         self.store().insert_sample(release.id, &sample).await.or_problem()?;
         // The newest ones: a step may be watched for longer than a verdict looks back.
         let mut samples = self.store().samples(release.id, None, LOOKS).await.or_problem()?;
+        if let Some(policy) = &policy
+            && let Err(problem) = self.watch_policy(release, policy, &samples, prometheus).await
+        {
+            tracing::warn!(%problem, release = %release.id, "its policy was not looked at this time");
+        }
+        if !analysed {
+            return self.store().announce(&format!("release:{}", release.id)).await.or_problem();
+        }
         samples.retain(|s| s.at >= since);
         let verdict = judged(&plan, &samples, step, now);
         let changed =

@@ -58,6 +58,10 @@ impl Control {
                             }
                             continue;
                         }
+                        if topic == store::POLICIES_TOPIC {
+                            self.inner.policies.changed.notify_one();
+                            self.inner.policies.fired.notify_one();
+                        }
                         let conducts = topic.starts_with("release:") || topic.starts_with("plan:");
                         self.announce(topic);
                         if conducts {

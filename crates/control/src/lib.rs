@@ -20,6 +20,7 @@ pub mod journal;
 mod known_good;
 mod merge;
 mod plans;
+mod policies;
 mod read;
 mod recorder;
 mod recovery;
@@ -37,6 +38,7 @@ pub use demo::{DemoAccount, PASSWORD as DEMO_PASSWORD};
 pub use identity::IssuedToken;
 pub use model::view;
 pub use plans::{Created, Decision};
+pub use policies::{PolicyChange, tried};
 pub use rollback::RollbackReceipt;
 pub use vitals::Vitals;
 
@@ -65,6 +67,8 @@ pub struct Config {
     /// The journal and other files that must outlive the process.
     pub data_dir: PathBuf,
     pub clock: Clock,
+    /// Namespace whose rollback policies rule where a namespace has none of its own: Tidegate's.
+    pub home: String,
     /// Name of this replica, unique among all that share the database.
     pub replica: String,
     /// Show the demo accounts on the sign-in page.
@@ -110,6 +114,8 @@ struct Inner {
     recovering: RwLock<recovery::Watched>,
     /// Configuration of known-good versions, lately compared.
     compared: config::Compared,
+    /// Rollback policies, as they are read in the clusters.
+    policies: policies::Known,
     /// Argo CD's applications of workloads that it owns.
     syncs: gitops::Syncs,
     /// What stands around workloads that plans are written for.
@@ -147,6 +153,7 @@ impl Control {
             stalls: RwLock::default(),
             recovering: RwLock::default(),
             compared: config::Compared::default(),
+            policies: policies::Known::default(),
             syncs: gitops::Syncs::default(),
             around: glance::Glances::default(),
             stalled: RwLock::default(),
@@ -157,8 +164,8 @@ impl Control {
     }
 
     /// Runs everything that works by itself until `shutdown` is notified: the conductor, the sampler, the announcer,
-    /// the journal's merger, the watch over what stalls and over what recovers, the recorder of known-good versions and the status page's
-    /// data.
+    /// the journal's merger, the watch over what stalls and over what recovers, the recorder of known-good versions, the
+    /// rollback policies and the status page's data.
     pub async fn run(&self, shutdown: Arc<Notify>) {
         let stopped = async { shutdown.notified().await };
         let work = async {
@@ -172,6 +179,7 @@ impl Control {
                 self.run_config(),
                 self.run_status(),
                 self.run_recorder(),
+                self.run_policies(),
             );
         };
         tokio::select! {

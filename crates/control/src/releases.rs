@@ -59,6 +59,9 @@ impl Control {
             return Err(Problem::invalid(errors));
         }
         startable(&workload)?;
+        if let Some(broken) = self.broken(&workload.key, &plan.service, &plan.environment).await? {
+            return Err(Problem::conflict(broken.words));
+        }
         let good = self.cluster(&workload.key.cluster)?.template(&workload.key).await.or_problem()?;
         if let Some(fault) = plan.plan.unplaced(good.steps.as_ref()) {
             return Err(Problem::invalid(vec![fault]));
@@ -93,7 +96,8 @@ impl Control {
             tx.valid_approvals(id, &plan.digest, now).await.or_problem()?.len(),
             plan.plan.spec.approvals.required,
         )?;
-        let release = queued(actor, &plan, &workload, good, now);
+        let policy = self.policy_for(&workload.key, &plan.service, &plan.environment);
+        let release = Release { policy, ..queued(actor, &plan, &workload, good, now) };
         let good = &release.known_good;
         let known = tx.put_known_good(&release.workload, good, None, now).await.or_problem()?;
         let release_id = tx.insert_release(&release).await.or_problem()?;
@@ -199,6 +203,11 @@ impl Control {
         let mut tx = self.store().begin().await.or_problem()?;
         let (mut release, _) = tx.lock_release(id).await.or_problem()?;
         may(actor, &release, &plan, ask, now)?;
+        if matches!(ask, Ask::Resume | Ask::Promote | Ask::PromoteFull | Ask::Skip)
+            && let Some(words) = self.policy_bars(&release).await?
+        {
+            return Err(Problem::conflict(words));
+        }
         let (action, summary) = carry_out(&mut release, actor, ask, &plan, reason.as_deref(), now);
         tx.put_release(&release, None).await.or_problem()?;
         let mut event = NewEvent::new(now, actor, action, summary);

@@ -136,6 +136,9 @@ pub enum Action {
         severity: Severity,
         /// To whoever is on call.
         auto_assign: bool,
+        /// On the public page at once, under a general headline.
+        #[serde(default)]
+        public: bool,
     },
 }
 

@@ -72,11 +72,12 @@ pub enum Action {
     Abort,
     RollBack,
     Restart,
+    WritePolicies,
     Administer,
 }
 
 impl Action {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::See,
         Self::WritePlan,
         Self::Start,
@@ -89,6 +90,7 @@ impl Action {
         Self::Abort,
         Self::RollBack,
         Self::Restart,
+        Self::WritePolicies,
         Self::Administer,
     ];
 
@@ -107,6 +109,7 @@ impl Action {
             Self::Abort => "abort a release",
             Self::RollBack => "roll back",
             Self::Restart => "restart pods",
+            Self::WritePolicies => "change rollback policies",
             Self::Administer => "administer Tidegate",
         }
     }
@@ -122,6 +125,7 @@ pub fn allows(role: Role, action: Action) -> bool {
         Action::Resume => &[ReleaseManager, OnCall],
         // Brings no other version, but takes pods away from users for a while.
         Action::Restart => &[ReleaseManager, OnCall],
+        Action::WritePolicies => &[ReleaseManager, Administrator],
         Action::Approve => &[Approver],
         Action::OpenOnCallGate => &[OnCall],
         Action::Pause | Action::Abort | Action::RollBack => {
@@ -240,6 +244,7 @@ mod tests {
             abort a release                   release-manager, approver, on-call, administrator
             roll back                         release-manager, approver, on-call, administrator
             restart pods                      release-manager, on-call
+            change rollback policies          release-manager, administrator
             administer Tidegate               administrator
         "#);
     }
@@ -261,6 +266,7 @@ mod tests {
                 | Action::Abort
                 | Action::RollBack
                 | Action::Restart
+                | Action::WritePolicies
                 | Action::Administer => {}
             }
         }

@@ -3,6 +3,7 @@
 mod audit;
 mod now;
 mod plans;
+mod policies;
 mod releases;
 mod services;
 mod status;
@@ -10,6 +11,7 @@ mod status;
 pub use audit::*;
 pub use now::*;
 pub use plans::*;
+pub use policies::*;
 pub use releases::*;
 pub use services::*;
 pub use status::*;

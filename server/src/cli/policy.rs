@@ -128,57 +128,31 @@ async fn tried(asked: &Try) -> Result<ExitCode> {
     let policies = file(&asked.file)?;
     let (name, policy) = chosen(&policies, asked.policy.as_deref())?;
     let store = connect(&asked.database).await?;
-    let since = Utc::now() - TimeDelta::days(i64::from(asked.days));
-    let unseen: Vec<_> =
-        policy.triggers.iter().map(|t| &t.what).filter(|w| !stored(w)).map(What::key).collect();
-    let (mut fired, mut seen, mut without, mut before) = (0, 0, 0, None);
-    loop {
-        let page = releases(&store, asked.service.clone(), before).await?;
-        let Some(last) = page.last() else { break };
-        before = Some(last.id);
-        for release in page.iter().filter(|r| r.created >= since) {
-            let samples = store.samples(release.id, None, SAMPLES).await.context("samples cannot be read")?;
-            let Some(first) = samples.first() else {
-                without += 1;
-                continue;
-            };
-            seen += 1;
-            let readings: Vec<_> = samples.iter().map(Reading::of).collect();
-            if let Some(firing) = policy::fire(policy, first.at, &readings) {
-                fired += 1;
-                let fired_on = policy::Fired { policy: policy.clone(), firing };
-                println!(
-                    "release {} of {}, {}: {} ({}), it ended {:?}",
-                    release.id,
-                    release.service,
-                    fired_on.firing.at.format("%Y-%m-%d %H:%M:%S"),
-                    fired_on.words(),
-                    release.version(),
-                    release.state
-                );
-            }
-        }
-        if last.created < since {
-            break;
-        }
+    let run = control::tried(&store, name, policy, asked.days, asked.service.clone())
+        .await
+        .context("releases cannot be read")?;
+    for one in &run.fired {
+        let at = one.at.format("%Y-%m-%d %H:%M:%S");
+        println!(
+            "release {} of {}, {at}: {} ({}), it ended: {}",
+            one.release,
+            one.service,
+            one.words,
+            one.version,
+            one.ended.to_lowercase()
+        );
     }
     println!(
-        "{name} would have fired on {fired} of {seen} releases in {} days; {without} have no samples",
-        asked.days
+        "{name} would have fired on {} of {} releases in {} days; {} have no samples",
+        run.fired.len(),
+        run.seen,
+        run.days,
+        run.without
     );
-    if !unseen.is_empty() {
-        println!("not tried, since it is not stored: {}", unseen.join(", "));
+    if !run.untried.is_empty() {
+        println!("tried only where a policy asked for it then: {}", run.untried.join(", "));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn releases(
-    store: &Store,
-    service: Option<String>,
-    before: Option<ReleaseId>,
-) -> Result<Vec<model::release::Release>> {
-    let filter = ReleaseFilter { service, before, ..ReleaseFilter::default() };
-    store.releases(&filter, RELEASES).await.context("releases cannot be read")
 }
 
 fn chosen<'p>(policies: &'p Policies, name: Option<&str>) -> Result<(&'p String, &'p Policy)> {

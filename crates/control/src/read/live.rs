@@ -50,7 +50,15 @@ impl Control {
             Some(w) => self.sync(w).await.and_then(|sync| sync.reminder()),
             None => None,
         };
-        let ask = |ask| deed(may(actor, release, plan, ask, now));
+        let policy = self.policy_watch(actor, release).await;
+        // Whoever lets it go on stops the policy first, and says why.
+        let barred = policy.as_ref().and_then(|p| p.firing.as_ref()).is_some_and(|f| f.stop.is_some());
+        let ask = |ask| match deed(may(actor, release, plan, ask, now)) {
+            deed if deed.allowed && barred && !matches!(ask, Ask::Pause | Ask::Abort) => {
+                Deed::no("The policy that fired is to roll it back. Stop that first.")
+            }
+            deed => deed,
+        };
         let has_gate = step(release, plan).is_some_and(|s| approval_gate(s).is_some());
         ReleaseLive {
             state: release.state,
@@ -74,6 +82,7 @@ impl Control {
                 now,
             ),
             reminder,
+            policy,
             stall,
             ways,
             revisions: revisions(release, seen),

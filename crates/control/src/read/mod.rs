@@ -8,6 +8,8 @@ mod plans;
 mod releases;
 mod services;
 
+pub(crate) use services::see;
+
 use crate::Control;
 use crate::error::OrProblem as _;
 use model::plan::{BlueGreen, Plan};

@@ -7,7 +7,9 @@ use crate::{Control, read_lock};
 use model::known_good::under_way;
 use model::release::KnownGood;
 use model::rollback::{Call, Pace, route};
-use model::view::{Deed, RollbackPreview, ServiceFilter, ServicePage, ServicesPage, WorkloadRow};
+use model::view::{
+    BreakerView, Deed, RollbackPreview, ServiceFilter, ServicePage, ServicesPage, WorkloadRow,
+};
 use model::workload::{Key, Phase, Strategy, Workload, version_of};
 use model::{Action, Actor, Problem, ReleaseId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -138,6 +140,8 @@ impl Control {
             (Some(_), None) => self.ways_out(actor, &workload, None).await,
             _ => Vec::new(),
         };
+        let broken = self.broken(key, &workload.service, &workload.environment).await.unwrap_or_default();
+        let lift = deed(actor.require(Action::Resume, &workload.environment));
         let (restart, restart_does) = self.restart_view(actor, &workload);
         Ok(ServicePage {
             restart,
@@ -151,6 +155,7 @@ impl Control {
             known_good: self.known_good_rows(actor, &workload, release).await,
             config,
             sync,
+            breaker: broken.map(|broken| BreakerView { lift, ..broken }),
             recovery: self.errors_since_press(key),
             write_plan: deed(actor.require(Action::WritePlan, &workload.environment)),
             workload: (*workload).clone(),

@@ -96,6 +96,7 @@ impl World {
             prometheus,
             data_dir: self.data.path().to_owned(),
             clock,
+            home: "tidegate".into(),
             replica: name.to_owned(),
             demo: false,
         })

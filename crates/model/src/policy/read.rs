@@ -250,10 +250,11 @@ fn action(walk: &mut Walk, path: &str, node: &Node, most: Option<Span>) -> Optio
             Some(Action::AutomaticRollback { delay: delay?, confirmation_required: confirmation_required? })
         }
         "incident_creation" => {
-            let fields = walk.map(path, node, &["type", "severity", "auto_assign"])?;
+            let fields = walk.map(path, node, &["type", "severity", "auto_assign", "public"])?;
             let severity = severity(walk, &fields);
             let auto_assign = flag(walk, &fields, "auto_assign", false);
-            Some(Action::IncidentCreation { severity: severity?, auto_assign: auto_assign? })
+            let public = flag(walk, &fields, "public", false);
+            Some(Action::IncidentCreation { severity: severity?, auto_assign: auto_assign?, public: public? })
         }
         other => {
             walk.error(kind_path, format!("There is no action `{other}`. Known: {}.", ACTIONS.join(", ")));

@@ -129,9 +129,10 @@ impl Action {
             Self::AutomaticRollback { delay, .. } => {
                 format!("After {delay}, unless somebody stops it or rolls back sooner.")
             }
-            Self::IncidentCreation { severity, auto_assign } => {
+            Self::IncidentCreation { severity, auto_assign, public } => {
                 let to = if *auto_assign { ", given to on-call" } else { "" };
-                format!("Severity {}{to}.", severity.key())
+                let shown = if *public { ", on the public page at once" } else { "" };
+                format!("Severity {}{to}{shown}.", severity.key())
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `/releases` and `/releases/{id}`.
 
-use super::{Age, Deed, RollbackPreview, Way};
+use super::{Age, Deed, PolicyWatch, RollbackPreview, Way};
 use crate::ids::{Digest, PlanId, ReleaseId, Seq};
 use crate::release::State;
 use crate::span::Span;
@@ -150,6 +150,8 @@ pub struct ReleaseLive {
     pub back: Option<BackView>,
     /// Ended, and Argo CD's sync is still suspended for it.
     pub reminder: Option<String>,
+    /// The rollback policy that watches it, and what that has done.
+    pub policy: Option<PolicyWatch>,
     /// It does not get on.
     pub stall: Option<Stall>,
     /// What else can be done about it.

@@ -73,6 +73,8 @@ pub struct ServicePage {
     /// A rollback without a release that does not get on: why, and what else can be done.
     pub stall: Option<Stall>,
     pub ways: Vec<Way>,
+    /// It was rolled back by itself too often: nothing is released until somebody has looked.
+    pub breaker: Option<super::BreakerView>,
     /// After a rollback without a release: the error rate.
     pub recovery: Option<ProofView>,
     /// Of the version that ROLL BACK leads to; `None` where it refers to none.

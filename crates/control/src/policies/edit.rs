@@ -1,0 +1,193 @@
+//! Changing a policy file from the browser or by REST: checked whole, recorded, written with the version that was read as the
+//! precondition, and taken back where the cluster refuses.
+
+use super::files::faults;
+use super::{Place, Standing};
+use crate::Control;
+use crate::error::OrProblem as _;
+use crate::plans::tidy;
+use chrono::{DateTime, Utc};
+use cluster::Written;
+use model::audit::NewEvent;
+use model::policy::{DEFAULT, Policies, What, from_yaml};
+use model::problem::FieldError;
+use model::{Action, Actor, Problem};
+use std::collections::BTreeSet;
+use store::NewPolicyFile;
+
+/// A change of a policy file.
+#[derive(Clone, Debug)]
+pub struct PolicyChange {
+    pub cluster: String,
+    pub namespace: String,
+    /// The record that was looked at, as the page names it; `None` where there was no file.
+    pub after: Option<i64>,
+    pub text: String,
+    pub reason: Option<String>,
+}
+
+impl Control {
+    /// Writes a policy file.
+    ///
+    /// # Errors
+    /// 403; 404 for an unknown cluster; 409 when it was changed since it was read; 422 with every fault at its field, queries
+    /// that Prometheus refuses among them; 503 when the cluster does not take it: nothing is in force then.
+    pub async fn change_policies(&self, actor: &Actor, change: PolicyChange) -> Result<(), Problem> {
+        let PolicyChange { cluster: of, namespace, after, text, reason } = change;
+        let reason = tidy(reason)?;
+        let cluster = self.cluster(&of)?;
+        let place = (of.clone(), namespace.clone());
+        self.may_change_policies(actor, &place)?;
+        let policies = from_yaml(&text)?.policies;
+        self.queries_read(&of, &policies, &text).await?;
+        self.read_policies().await?;
+        let known = self.inner.policies.standing(&place);
+        let overtaken = || {
+            Problem::conflict(
+                "The policies were changed since you opened them. Read them again; your text is kept below.",
+            )
+        };
+        if known.as_ref().map(|k| k.now.id) != after {
+            return Err(overtaken());
+        }
+        if known.as_ref().and_then(|k| k.now.text.as_deref()) == Some(&text) {
+            return Err(Problem::conflict("The file says this already: nothing was changed."));
+        }
+        let live = cluster.policies().borrow().clone();
+        let live = live.as_ref().and_then(|all| all.get(&namespace));
+        let before = known.as_ref().and_then(|k| k.now.text.clone());
+        if live.and_then(|file| file.text.clone()).unwrap_or_default() != before.clone().unwrap_or_default() {
+            return Err(overtaken());
+        }
+        let version = live.map(|file| file.resource_version.clone());
+        let id = self
+            .put(actor, &place, Some(&text), after, "policy.changed", "were changed", reason.clone())
+            .await?
+            .ok_or_else(overtaken)?;
+        match cluster.write_policies(&namespace, version.as_deref(), &text).await {
+            Ok(Written::Done) => {
+                self.inner.policies.changed.notify_one();
+                self.read_policies().await
+            }
+            // Sent, and no answer: what the cluster holds is compared in some seconds.
+            Err(error @ cluster::Error::Unreachable { .. }) => Err(error).or_problem(),
+            refused => {
+                let words = "keep what they were: the cluster did not take the change";
+                self.put(actor, &place, before.as_deref(), Some(id), "policy.change.refused", words, None)
+                    .await?;
+                self.read_policies().await?;
+                refused.or_problem().and_then(|_| Err(overtaken()))
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a fact of the record")]
+    async fn put(
+        &self,
+        actor: &Actor,
+        (cluster, namespace): &Place,
+        text: Option<&str>,
+        after: Option<i64>,
+        action: &str,
+        words: &str,
+        reason: Option<String>,
+    ) -> Result<Option<i64>, Problem> {
+        let now: DateTime<Utc> = self.now_utc();
+        let faults = text.map(faults).unwrap_or_default();
+        let file = NewPolicyFile {
+            cluster,
+            namespace,
+            at: now,
+            text,
+            faults: &faults,
+            by: &actor.name,
+            outside: false,
+        };
+        let mut tx = self.store().begin().await.or_problem()?;
+        let id = tx.record_policy_file(&file, after).await.or_problem()?;
+        if id.is_none() {
+            return Ok(None);
+        }
+        let summary = format!("Rollback policies of {namespace} {words}");
+        let mut event = NewEvent::new(now, actor, action, summary);
+        event.reason = reason;
+        event.detail = serde_json::json!({ "cluster": cluster, "namespace": namespace, "file": id });
+        tx.commit(event).await.or_problem()?;
+        Ok(id)
+    }
+
+    /// Whoever changes a file changes what happens in every environment that it governs.
+    pub(crate) fn may_change_policies(&self, actor: &Actor, place: &Place) -> Result<(), Problem> {
+        let environments = self.environments(place);
+        if environments.is_empty() && !actor.may_somewhere(Action::WritePolicies) {
+            return actor.require(Action::WritePolicies, "any environment");
+        }
+        environments.iter().try_for_each(|e| actor.require(Action::WritePolicies, e))
+    }
+
+    /// Environments of the workloads that a file governs, or would.
+    fn environments(&self, (of, namespace): &Place) -> BTreeSet<String> {
+        let Ok(cluster) = self.cluster(of) else { return BTreeSet::new() };
+        let files = self.inner.policies.files();
+        let has_own = |ns: &str| {
+            files.get(&(of.clone(), ns.to_owned())).is_some_and(|s: &Standing| s.now.text.is_some())
+        };
+        let home = *namespace == self.inner.config.home;
+        let all = cluster.workloads();
+        let governed = all.iter().filter(|w| {
+            let ns = &w.key.namespace;
+            ns == namespace || home && !has_own(ns)
+        });
+        governed.map(|w| w.environment.clone()).collect()
+    }
+
+    /// Has Prometheus read each query.
+    async fn queries_read(&self, cluster: &str, policies: &Policies, text: &str) -> Result<(), Problem> {
+        let Some(prometheus) = self.prometheus(cluster) else { return Ok(()) };
+        let mut errors = Vec::new();
+        for (name, policy) in policies {
+            let queries = policy.triggers.iter().filter_map(|t| match &t.what {
+                What::Query { query, .. } => Some(query),
+                _ => None,
+            });
+            for (i, query) in queries.enumerate() {
+                let answer = prometheus.query(&unfilled(query), self.now_utc()).await;
+                let Err(cluster::Error::Prometheus { reason, .. }) = answer else { continue };
+                // One that does not answer now cannot keep a policy from being written.
+                if let Some(words) = reason.strip_prefix("refuses the query: ") {
+                    let part = format!("rollback_triggers.queries[{i}].query");
+                    let named = *name != DEFAULT || text.lines().any(|l| l.starts_with("policies:"));
+                    let field = if named { format!("policies.{name}.{part}") } else { part };
+                    let message = format!("Prometheus cannot read this: {words}");
+                    errors.push(FieldError { field, message });
+                }
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
+    }
+}
+
+/// A query with something in each place of an argument, to be parsed only.
+fn unfilled(query: &str) -> String {
+    let mut rest = query;
+    let mut out = String::new();
+    while let Some((before, after)) = rest.split_once("{{args.") {
+        out.push_str(before);
+        out.push('x');
+        rest = after.split_once("}}").map_or("", |(_, rest)| rest);
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unfilled;
+
+    #[test]
+    fn arguments_do_not_keep_a_query_from_being_read() {
+        let query = r#"sum(rate(errors{service="{{args.service-name}}",hash="{{args.canary-hash}}"}[1m]))"#;
+        assert_eq!(unfilled(query), r#"sum(rate(errors{service="x",hash="x"}[1m]))"#);
+        assert_eq!(unfilled("up"), "up");
+    }
+}
