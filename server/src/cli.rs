@@ -315,6 +315,7 @@ async fn control(database: &Database) -> Result<(Control, Scratch)> {
         home: String::new(),
         replica: format!("cli-{}", std::process::id()),
         demo: false,
+        notifying: control::Notifying::default(),
     })?;
     Ok((control, scratch))
 }

@@ -37,6 +37,68 @@ impl Database {
     }
 }
 
+/// Text that is never shown, not even where settings are.
+#[derive(Clone)]
+pub struct Hidden(pub String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl std::str::FromStr for Hidden {
+    type Err = std::convert::Infallible;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Ok(Self(s.to_owned()))
+    }
+}
+
+/// What notifications are sent with.
+#[derive(Clone, Debug, Args)]
+pub struct NotifySettings {
+    /// Key that secrets of destinations are encrypted with: 32 bytes in base64, from `openssl rand -base64 32`. Without
+    /// it they come from the environment only
+    #[arg(long, env = "TIDEGATE_SECRET_KEY", hide_env_values = true, value_name = "KEY")]
+    pub secret_key: Option<Hidden>,
+    /// Authorities to trust for receivers and mail servers, beside the well-known ones
+    #[arg(long, env = "TIDEGATE_NOTIFY_CA", value_name = "PEM FILE")]
+    pub notify_ca: Option<PathBuf>,
+    /// For trying out: receivers on this machine are allowed, also over plain HTTP
+    #[arg(long, env = "TIDEGATE_NOTIFY_LOOPBACK", value_parser = clap::builder::FalseyValueParser::new(),
+          num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
+    pub notify_loopback: bool,
+}
+
+impl NotifySettings {
+    /// # Errors
+    /// When the key or the certificates cannot be read. Never repeats the key.
+    pub fn notifying(&self, public_url: Option<&Url>) -> anyhow::Result<control::Notifying> {
+        use anyhow::Context as _;
+        let key = match self.secret_key.as_ref().map(|k| k.0.trim()).filter(|k| !k.is_empty()) {
+            None => None,
+            Some(text) => Some(
+                control::SecretKey::read(text)
+                    .map_err(|why| anyhow::anyhow!("TIDEGATE_SECRET_KEY cannot be used. {why}"))?,
+            ),
+        };
+        let roots = match &self.notify_ca {
+            None => None,
+            Some(file) => Some(
+                std::fs::read(file)
+                    .with_context(|| format!("TIDEGATE_NOTIFY_CA: {} cannot be read", file.display()))?,
+            ),
+        };
+        Ok(control::Notifying {
+            key,
+            roots,
+            loopback: self.notify_loopback,
+            public_url: public_url.map(ToString::to_string),
+            ..control::Notifying::default()
+        })
+    }
+}
+
 /// Everything `serve` needs.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
@@ -79,6 +141,8 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_DEMO", value_parser = clap::builder::FalseyValueParser::new(),
           num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
     pub demo: bool,
+    #[command(flatten)]
+    pub notify: NotifySettings,
     /// Log as JSON lines
     #[arg(long, env = "TIDEGATE_LOG_JSON", value_parser = clap::builder::FalseyValueParser::new(),
           num_args = 0..=1, default_value_t = false, default_missing_value = "true")]

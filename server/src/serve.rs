@@ -74,6 +74,7 @@ pub fn assemble(settings: Settings, store: Store, clusters: Vec<Arc<Cluster>>) -
         home: settings.namespace.clone(),
         replica: settings.replica_name(),
         demo: settings.demo,
+        notifying: settings.notify.notifying(settings.public_url.as_ref())?,
     })?;
     let sessions = Sessions::new(settings.database.url()?).context("DATABASE_URL cannot be read")?;
     let hashes = settings.hashes();

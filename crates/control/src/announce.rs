@@ -10,7 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 /// Something changed. Carries no content: whoever listens reads what it may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    /// `release:318`, `workloads`, `workload:<key>`, `plan:12`, `plans`, `releases`, `audit`, `status`, or `*` when
+    /// `release:318`, `workloads`, `workload:<key>`, `plan:12`, `plans`, `releases`, `audit`, `status`, `notifications`, or `*` when
     /// announcements may have been lost and everything should be read again.
     pub topic: String,
 }
@@ -62,6 +62,9 @@ impl Control {
                             self.inner.policies.changed.notify_one();
                             self.inner.policies.fired.notify_one();
                         }
+                        if topic == store::NOTIFICATIONS_TOPIC {
+                            self.inner.outbox.notify_one();
+                        }
                         let conducts = topic.starts_with("release:") || topic.starts_with("plan:");
                         self.announce(topic);
                         if conducts {
@@ -71,6 +74,7 @@ impl Control {
                     store::Notice::Gap => {
                         self.announce("*");
                         self.inner.known.hear_all();
+                        self.inner.outbox.notify_one();
                         self.inner.nudge.notify_one();
                     }
                 }

@@ -19,6 +19,7 @@ mod identity;
 pub mod journal;
 mod known_good;
 mod merge;
+mod notify;
 mod plans;
 mod policies;
 mod read;
@@ -37,6 +38,7 @@ pub use announce::Announcement;
 pub use demo::{DemoAccount, PASSWORD as DEMO_PASSWORD};
 pub use identity::IssuedToken;
 pub use model::view;
+pub use notify::{Notifying, SecretKey, Variables};
 pub use plans::{Created, Decision};
 pub use policies::{PolicyChange, tried};
 pub use rollback::RollbackReceipt;
@@ -73,6 +75,8 @@ pub struct Config {
     pub replica: String,
     /// Show the demo accounts on the sign-in page.
     pub demo: bool,
+    /// What notifications are sent with.
+    pub notifying: Notifying,
 }
 
 impl fmt::Debug for Config {
@@ -102,6 +106,9 @@ struct Inner {
     announcements: broadcast::Sender<Announcement>,
     /// Wakes the conductor. A permit is kept, so a nudge during a pass is not lost.
     nudge: Notify,
+    /// Wakes the delivery of notifications, likewise.
+    outbox: Notify,
+    sender: notify::Sender,
     /// Where each workload goes back to, likewise.
     known: known_good::Cache,
     status: RwLock<status::Known>,
@@ -138,6 +145,7 @@ impl Control {
                 config.data_dir.display()
             ))
         })?;
+        let sender = config.notifying.sender()?;
         let (announcements, _) = broadcast::channel(1024);
         let inner = Inner {
             config,
@@ -146,6 +154,8 @@ impl Control {
             active: RwLock::default(),
             announcements,
             nudge: Notify::new(),
+            outbox: Notify::new(),
+            sender,
             known: known_good::Cache::default(),
             status: RwLock::default(),
             plans: RwLock::default(),
@@ -165,7 +175,7 @@ impl Control {
 
     /// Runs everything that works by itself until `shutdown` is notified: the conductor, the sampler, the announcer,
     /// the journal's merger, the watch over what stalls and over what recovers, the recorder of known-good versions, the
-    /// rollback policies and the status page's data.
+    /// rollback policies, the status page's data and the delivery of notifications.
     pub async fn run(&self, shutdown: Arc<Notify>) {
         let stopped = async { shutdown.notified().await };
         let work = async {
@@ -180,6 +190,7 @@ impl Control {
                 self.run_status(),
                 self.run_recorder(),
                 self.run_policies(),
+                self.run_notifier(),
             );
         };
         tokio::select! {

@@ -1,6 +1,7 @@
 //! What pages and the REST API show: read models, complete enough that a page needs nothing else.
 
 mod audit;
+mod notify;
 mod now;
 mod plans;
 mod policies;
@@ -9,6 +10,7 @@ mod services;
 mod status;
 
 pub use audit::*;
+pub use notify::*;
 pub use now::*;
 pub use plans::*;
 pub use policies::*;

@@ -93,6 +93,7 @@ fn broken(constraint: &str) -> Option<Error> {
         "destinations_name_key" => {
             conflict("There is a destination of this name already. Choose another name.")
         }
+        "notifications_once" => conflict("This was told there already."),
         "tokens_hash_key" => conflict("This token was issued already."),
         "attempts_pkey" => conflict("This attempt was begun already."),
         "approvals_version_fkey" => {

@@ -46,7 +46,7 @@ pub use known_good::{NewKnownGood, TOPIC as KNOWN_GOOD_TOPIC, Version};
 pub use leases::Epoch;
 pub use listen::Notice;
 pub use migrate::migrate;
-pub use notify::TOPIC as NOTIFICATIONS_TOPIC;
+pub use notify::{Claimed, Delivery, NotificationFilter, NotificationRecord, TOPIC as NOTIFICATIONS_TOPIC};
 pub use people::{NewPerson, Person};
 pub use plans::PlanRecord;
 pub use policies::{

@@ -99,6 +99,7 @@ impl World {
             home: "tidegate".into(),
             replica: name.to_owned(),
             demo: false,
+            notifying: control::Notifying::default(),
         })
         .unwrap();
         let running = control.clone();
