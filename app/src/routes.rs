@@ -1,7 +1,9 @@
 //! The app: which page is at which address.
 
 use crate::components::frame::frame;
-use crate::pages::{audit, editor, errors, login, now, plan, plans, release, releases, rollback};
+use crate::pages::{
+    audit, editor, errors, incident, incidents, login, now, plan, plans, release, releases, rollback,
+};
 use crate::pages::{service, services, setup, status};
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
@@ -39,6 +41,9 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/releases") view=releases::page/>
                     <Route path=path!("/releases/:id") view=release::page/>
                     <Route path=path!("/releases/:id/rollback") view=rollback::of_release_page/>
+                    <Route path=path!("/incidents") view=incidents::page/>
+                    <Route path=path!("/incidents/new") view=incidents::new_page/>
+                    <Route path=path!("/incidents/:id") view=incident::page/>
                     <Route path=path!("/audit") view=audit::page/>
                 </ParentRoute>
             </Routes>

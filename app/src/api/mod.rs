@@ -4,6 +4,7 @@
 
 pub mod audit;
 mod document;
+pub mod incidents;
 pub mod now;
 pub mod plans;
 pub mod releases;

@@ -1,6 +1,6 @@
 //! Forms sent in place: one listener for the whole document. What came of it is told over the page.
 
-use super::{ON_FAULT, clock, find, page};
+use super::{ON_FAULT, clock, each_in, find, page};
 use crate::Fault;
 use crate::chart::escape;
 use leptos::prelude::document;
@@ -55,6 +55,7 @@ fn submit(event: &Event) {
     let Some(body) = contents(&form, pressed.as_ref()) else { return };
     let _ = form.set_attribute("aria-busy", "true");
     let rest = pressed.as_ref().map(press);
+    unmark(&form);
     told(None);
     wasm_bindgen_futures::spawn_local(async move {
         let begun = clock::browser_ms();
@@ -72,9 +73,37 @@ fn submit(event: &Event) {
                 if !shown {
                     told(Some(&fault));
                 }
-                page::again();
+                // What was typed is to be put right: nothing has changed on the server.
+                if !mark(&form, &fault) {
+                    page::again();
+                }
             }
         }
+    });
+}
+
+/// Says at each field of the form what is wrong with it. Answers whether it did at any.
+fn mark(form: &HtmlFormElement, fault: &Fault) -> bool {
+    let mut marked = false;
+    for wrong in &fault.fields {
+        let plain = wrong.field.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        let at = format!("[name=\"{0}\"], [id=\"{0}\"]", wrong.field);
+        let Some(field) = form.query_selector(&at).ok().flatten().filter(|_| plain) else { continue };
+        let Ok(words) = document().create_element("span") else { continue };
+        words.set_class_name("err");
+        let _ = words.set_attribute("data-mark", "");
+        words.set_text_content(Some(&wrong.message));
+        let _ = field.set_attribute("aria-invalid", "true");
+        let _ = field.insert_adjacent_element("afterend", &words);
+        marked = true;
+    }
+    marked
+}
+
+fn unmark(form: &HtmlFormElement) {
+    each_in(form, "[data-mark]", Element::remove);
+    each_in(form, "[aria-invalid]", |e| {
+        let _ = e.remove_attribute("aria-invalid");
     });
 }
 

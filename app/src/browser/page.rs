@@ -131,6 +131,7 @@ fn swap(fresh: &Document) -> Result<(), JsValue> {
     let before = rows(&old);
     let unfolded = unfolded(&old);
     let focus = Focus::here();
+    let typed = Typed::within(&old);
     old.set_inner_html(&new.inner_html());
     document().set_title(&fresh.title());
     for (key, row) in rows(&old) {
@@ -144,6 +145,7 @@ fn swap(fresh: &Document) -> Result<(), JsValue> {
             e.set_attribute("open", "")?;
         }
     }
+    typed.again(&old);
     focus.again();
     Ok(())
 }
@@ -174,7 +176,8 @@ impl Focus {
     }
 }
 
-/// What somebody has typed or ticked: fields by name whose state is not the one they came with.
+/// What somebody has typed or ticked: fields by id, or by name where they have none, whose state is not the one they
+/// came with.
 pub(super) struct Typed(Vec<(String, JsValue, JsValue)>);
 
 const FIELDS: &str = "input[name]:not([type=hidden]), textarea[name]";
@@ -186,7 +189,7 @@ impl Typed {
             let now = |name: &str| property(e, name).unwrap_or(JsValue::UNDEFINED);
             let (value, checked) = (now("value"), now("checked"));
             if value != now("defaultValue") || checked != now("defaultChecked") {
-                out.push((e.get_attribute("name").unwrap_or_default(), value, checked));
+                out.push((field(e), value, checked));
             }
         });
         Self(out)
@@ -199,8 +202,8 @@ impl Typed {
     /// Types it again, as the page's own script would see it typed.
     pub(super) fn again(self, root: &Element) {
         each_in(root, FIELDS, |e| {
-            let name = e.get_attribute("name").unwrap_or_default();
-            if let Some((_, value, checked)) = self.0.iter().find(|(n, ..)| *n == name) {
+            let here = field(e);
+            if let Some((_, value, checked)) = self.0.iter().find(|(field, ..)| *field == here) {
                 let _ = Reflect::set(e, &"value".into(), value);
                 if !checked.is_undefined() {
                     let _ = Reflect::set(e, &"checked".into(), checked);
@@ -213,6 +216,10 @@ impl Typed {
             }
         });
     }
+}
+
+fn field(e: &Element) -> String {
+    if e.id().is_empty() { e.get_attribute("name").unwrap_or_default() } else { format!("#{}", e.id()) }
 }
 
 fn property(e: &Element, name: &str) -> Option<JsValue> {

@@ -113,6 +113,8 @@ struct Counts {
     waiting: u32,
     plans: u32,
     moving: u32,
+    #[serde(default)]
+    incidents: u32,
     data: Age,
 }
 
@@ -175,7 +177,13 @@ fn read<T: DeserializeOwned>(text: &str, then: impl FnOnce(T)) {
 
 /// The counts beside the navigation.
 fn counts(shell: &Counts) {
-    for (name, n) in [("waiting", shell.waiting), ("plans", shell.plans), ("moving", shell.moving)] {
+    let all = [
+        ("waiting", shell.waiting),
+        ("plans", shell.plans),
+        ("moving", shell.moving),
+        ("incidents", shell.incidents),
+    ];
+    for (name, n) in all {
         each(&format!("[data-n={name}]"), |e| {
             write(e, &n.to_string());
             let _ = if n == 0 { e.set_attribute("hidden", "") } else { e.remove_attribute("hidden") };

@@ -8,6 +8,7 @@ pub(crate) mod confirm;
 pub(crate) mod frame;
 pub(crate) mod gate;
 pub(crate) mod icon;
+pub(crate) mod incident;
 #[cfg(feature = "ssr")]
 pub(crate) mod load;
 pub(crate) mod post;

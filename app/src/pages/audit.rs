@@ -23,12 +23,13 @@ pub(crate) fn page() -> AnyView {
 }
 
 /// Kinds of event to choose from: prefixes of the action.
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 8] = [
     ("release.", "releases"),
     ("rollback.", "rollbacks"),
     ("plan.", "plans"),
     ("approval.", "approvals"),
     ("verdict.", "verdicts"),
+    ("incident.", "incidents"),
     ("person.", "people"),
     ("token.", "tokens"),
 ];

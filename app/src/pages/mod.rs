@@ -7,6 +7,10 @@ pub(crate) mod editor;
 #[cfg(feature = "ssr")]
 pub(crate) mod errors;
 #[cfg(feature = "ssr")]
+pub(crate) mod incident;
+#[cfg(feature = "ssr")]
+pub(crate) mod incidents;
+#[cfg(feature = "ssr")]
 pub(crate) mod login;
 #[cfg(feature = "ssr")]
 pub(crate) mod now;

@@ -5,6 +5,7 @@ use crate::components::common::{
 };
 use crate::components::confirm::{self, Rollback};
 use crate::components::icon::icon;
+use crate::components::incident;
 use crate::components::load::{self, followed};
 use crate::components::tone::{self, Tone, badge};
 use crate::components::{gate, post, rows};
@@ -14,6 +15,7 @@ use crate::{Fault, api, when};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
+use leptos_router::params::ParamsMap;
 use model::Problem;
 use model::view::{KnownGoodRow, ServicePage, Standing, SyncView};
 use model::workload::{Kind, Phase, Revision, Strategy, Workload, version_of};
@@ -88,7 +90,7 @@ pub(super) fn view(p: &ServicePage) -> AnyView {
             {recovery(p)}
             {suspended(p)}
             <div class="cols two">
-                <div>{workload(p)}{history(p)}</div>
+                <div>{workload(p)}{history(p)}{incidents(p)}</div>
                 <div>{way_back(p)}{config(p)}{known_good(p)}{contents(&p.workload, p.sync.as_ref())}</div>
             </div>
         </main>
@@ -280,6 +282,13 @@ fn history(p: &ServicePage) -> AnyView {
         scroll("Releases, table", rows::table("Releases, newest first", p.age.now, &p.releases))
     };
     sect("h-h", "Releases", right, content)
+}
+
+fn incidents(p: &ServicePage) -> AnyView {
+    let mut query = ParamsMap::new();
+    query.insert("service", p.row.service.clone());
+    query.insert("environment", p.row.environment.clone());
+    incident::section(format!("/incidents/new{}", query.to_query_string()), incident::list(&p.incidents))
 }
 
 fn way_back(p: &ServicePage) -> AnyView {

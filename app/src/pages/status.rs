@@ -135,7 +135,7 @@ fn notice(n: &Notice, now: DateTime<Utc>) -> AnyView {
 }
 
 /// Statuspage's words for the stage of an incident, in ours.
-fn stage(status: &str) -> (&'static str, &'static str, String) {
+pub(super) fn stage(status: &str) -> (&'static str, &'static str, String) {
     match status {
         "investigating" => ("degraded", "warn", "Seen".into()),
         "identified" => ("progressing", "undo", "Fixing".into()),

@@ -10,7 +10,8 @@ use tokio::sync::broadcast::error::RecvError;
 /// Something changed. Carries no content: whoever listens reads what it may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    /// `release:318`, `workloads`, `workload:<key>`, `plan:12`, `plans`, `releases`, `audit`, `status`, `notifications`, or `*` when
+    /// `release:318`, `workloads`, `workload:<key>`, `plan:12`, `plans`, `releases`, `incident:7`, `incidents`, `audit`,
+    /// `status`, `notifications`, or `*` when
     /// announcements may have been lost and everything should be read again.
     pub topic: String,
 }

@@ -2,13 +2,17 @@
 //!
 //! Never greener than its data (invariant 9): what is not known lately is unknown, not operational.
 
+use crate::error::OrProblem as _;
+use crate::incidents::{ENVIRONMENT, felt, notice as told_notice};
 use crate::{Control, read_lock, write_lock};
 use chrono::{DateTime, TimeDelta, Utc};
+use model::incident::Entry;
 use model::release::{Course, Release, State};
 use model::verdict::Class;
 use model::view::{Component, ComponentStatus, Notice, StatusPage};
 use model::workload::{Phase, Workload};
-use std::collections::BTreeMap;
+use model::{IncidentId, ReleaseId};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 /// Data older than this says nothing about now.
@@ -16,13 +20,15 @@ const STALE: TimeDelta = TimeDelta::seconds(60);
 /// A notice stays on the page this long after it was resolved.
 const TOLD_FOR: TimeDelta = TimeDelta::hours(24);
 const TICK: Duration = Duration::from_secs(5);
-/// Environment whose users read the page.
-const ENVIRONMENT: &str = "production";
+/// Incidents told, at most.
+const TOLD: i64 = 50;
 
 /// What is known between two looks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     notices: Vec<Notice>,
+    /// What public incidents that are not over make of their services.
+    felt: BTreeMap<String, ComponentStatus>,
     /// Since when each component has had its status.
     since: BTreeMap<String, (ComponentStatus, DateTime<Utc>)>,
 }
@@ -55,6 +61,9 @@ impl Control {
                 }
             }
         }
+        for (service, status) in &known.felt {
+            worsen(&mut by_service, service, *status, &known, now);
+        }
         let components: Vec<_> = by_service.into_values().collect();
         let worst = components.iter().map(|c| c.status).max();
         let open = known.notices.iter().any(|n| n.resolved.is_none());
@@ -72,6 +81,9 @@ impl Control {
     pub(crate) async fn run_status(&self) {
         let mut announcements = self.subscribe();
         loop {
+            if let Err(problem) = self.settle_incidents().await {
+                tracing::debug!(%problem, "open incidents stay as they were");
+            }
             if let Err(problem) = self.refresh_status().await {
                 tracing::debug!(%problem, "notices stay as they were");
             }
@@ -79,7 +91,13 @@ impl Control {
             let _ = tokio::time::timeout(TICK, async {
                 loop {
                     match announcements.recv().await {
-                        Ok(a) if a.topic.starts_with("release:") || a.topic == "*" => return,
+                        Ok(a)
+                            if a.topic.starts_with("release:")
+                                || a.topic == "incidents"
+                                || a.topic == "*" =>
+                        {
+                            return;
+                        }
                         Ok(_) => {}
                         Err(_) => return,
                     }
@@ -94,17 +112,20 @@ impl Control {
         let since: BTreeMap<_, _> =
             self.status().components.into_iter().map(|c| (c.id, (c.status, c.updated))).collect();
         write_lock(&self.inner.status).since = since;
-        let mut notices = Vec::new();
+        let Told { mut notices, felt, releases } = self.told_incidents(now).await?;
         for release in self.found(store::ReleaseFilter::default(), 200).await? {
             let turned = release.turned_back.is_some_and(|at| now - at < TOLD_FOR);
-            if turned && release.environment == ENVIRONMENT {
+            // What people tell about it takes the place of what is told by itself.
+            if turned && release.environment == ENVIRONMENT && !releases.contains(&release.id) {
                 notices.push(notice(&release, now));
             }
         }
+        notices.sort_by_key(|n| std::cmp::Reverse(n.updated));
         let changed = {
             let mut known = write_lock(&self.inner.status);
-            let changed = known.notices != notices;
+            let changed = known.notices != notices || known.felt != felt;
             known.notices = notices;
+            known.felt = felt;
             changed
         };
         if changed {
@@ -112,6 +133,66 @@ impl Control {
         }
         Ok(())
     }
+}
+
+/// What people tell the public.
+#[derive(Default)]
+struct Told {
+    notices: Vec<Notice>,
+    felt: BTreeMap<String, ComponentStatus>,
+    /// Releases that it is about.
+    releases: HashSet<ReleaseId>,
+}
+
+impl Control {
+    async fn told_incidents(&self, now: DateTime<Utc>) -> Result<Told, model::Problem> {
+        let filter = store::IncidentFilter { public: true, ..Default::default() };
+        let mut all = self.store().incidents(&filter, TOLD).await.or_problem()?;
+        all.retain(|i| i.told(now) && i.environment == ENVIRONMENT);
+        let ids: Vec<_> = all.iter().map(|i| i.id).collect();
+        let mut entries: HashMap<IncidentId, Vec<Entry>> = HashMap::new();
+        if !ids.is_empty() {
+            for (id, entry) in self.store().incident_entries(&ids).await.or_problem()? {
+                entries.entry(id).or_default().push(entry);
+            }
+        }
+        let mut told = Told::default();
+        for incident in all {
+            let entries = entries.remove(&incident.id).unwrap_or_default();
+            told.releases.extend(incident.release);
+            told.notices.push(told_notice(&incident, &entries));
+            if !incident.ended() {
+                let worst = told.felt.entry(incident.service.clone()).or_insert(ComponentStatus::Operational);
+                *worst = felt(&incident, &entries).max(*worst);
+            }
+        }
+        Ok(told)
+    }
+}
+
+/// A component is never better than what people tell of it, also one of which the cluster knows nothing.
+fn worsen(
+    components: &mut BTreeMap<String, Component>,
+    service: &str,
+    status: ComponentStatus,
+    known: &Known,
+    now: DateTime<Utc>,
+) {
+    if components.get(service).is_some_and(|c| c.status >= status) {
+        return;
+    }
+    let updated = match known.since.get(service) {
+        Some((before, at)) if *before == status => *at,
+        _ => now,
+    };
+    let component = Component {
+        id: service.to_owned(),
+        name: service.to_owned(),
+        status,
+        words: "There is an incident: see below.".to_owned(),
+        updated,
+    };
+    components.insert(service.to_owned(), component);
 }
 
 /// What users of a workload feel now.

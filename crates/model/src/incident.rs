@@ -6,6 +6,7 @@ mod leak;
 mod tests;
 
 use crate::policy::Severity;
+use crate::release::Release;
 use crate::workload::Key;
 use crate::{FieldError, PersonId, Problem, ReleaseId};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -248,6 +249,9 @@ pub struct Incident {
     pub watching: Option<DateTime<Utc>>,
     pub resolved: Option<DateTime<Utc>>,
     pub resolved_by: Option<String>,
+    /// When it was last opened again.
+    #[serde(default)]
+    pub reopened: Option<DateTime<Utc>>,
 }
 
 impl Incident {
@@ -276,6 +280,7 @@ impl Incident {
             watching: None,
             resolved: None,
             resolved_by: None,
+            reopened: None,
         }
     }
 
@@ -302,7 +307,16 @@ impl Incident {
         self.public && self.resolved.is_none_or(|at| now - at < TOLD_FOR)
     }
 
-    /// Follows an ended or begun fix. Watching begins once; a resolved incident stays resolved until it is reopened.
+    /// Whether a release that went back ended it as far as is known: from then on it is watched.
+    pub fn settled_by(&self, release: &Release) -> bool {
+        let since = self.reopened.unwrap_or(self.opened);
+        self.state == State::Open
+            && self.release == Some(release.id)
+            && release.state == crate::release::State::RolledBack
+            && release.ended.is_some_and(|at| at >= since)
+    }
+
+    /// Goes to another state. Watching begins once; a resolved incident stays resolved until it is reopened.
     ///
     /// # Errors
     /// 409 when it is in that state already, or cannot go there from where it is.
@@ -315,7 +329,10 @@ impl Incident {
             (State::Resolved, State::Watching) => {
                 return Err(Problem::conflict("The incident is resolved. Reopen it first."));
             }
-            (_, State::Open) => (self.watching, self.resolved, self.resolved_by) = (None, None, None),
+            (_, State::Open) => {
+                (self.watching, self.resolved, self.resolved_by) = (None, None, None);
+                self.reopened = Some(now);
+            }
             (_, State::Watching) => self.watching = Some(now),
             (_, State::Resolved) => {
                 self.resolved = Some(now);

@@ -73,11 +73,13 @@ pub enum Action {
     RollBack,
     Restart,
     WritePolicies,
+    OpenIncident,
+    RunIncident,
     Administer,
 }
 
 impl Action {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::See,
         Self::WritePlan,
         Self::Start,
@@ -91,6 +93,8 @@ impl Action {
         Self::RollBack,
         Self::Restart,
         Self::WritePolicies,
+        Self::OpenIncident,
+        Self::RunIncident,
         Self::Administer,
     ];
 
@@ -110,6 +114,8 @@ impl Action {
             Self::RollBack => "roll back",
             Self::Restart => "restart pods",
             Self::WritePolicies => "change rollback policies",
+            Self::OpenIncident => "open an incident or write a note about one",
+            Self::RunIncident => "lead an incident or tell the public",
             Self::Administer => "administer Tidegate",
         }
     }
@@ -128,9 +134,11 @@ pub fn allows(role: Role, action: Action) -> bool {
         Action::WritePolicies => &[ReleaseManager, Administrator],
         Action::Approve => &[Approver],
         Action::OpenOnCallGate => &[OnCall],
-        Action::Pause | Action::Abort | Action::RollBack => {
+        Action::Pause | Action::Abort | Action::RollBack | Action::OpenIncident => {
             &[ReleaseManager, Approver, OnCall, Administrator]
         }
+        // What it says is read by everybody outside.
+        Action::RunIncident => &[ReleaseManager, OnCall],
         Action::Administer => &[Administrator],
     };
     who.contains(&role)
@@ -245,6 +253,8 @@ mod tests {
             roll back                         release-manager, approver, on-call, administrator
             restart pods                      release-manager, on-call
             change rollback policies          release-manager, administrator
+            open an incident or write a note about one release-manager, approver, on-call, administrator
+            lead an incident or tell the public release-manager, on-call
             administer Tidegate               administrator
         "#);
     }
@@ -267,6 +277,8 @@ mod tests {
                 | Action::RollBack
                 | Action::Restart
                 | Action::WritePolicies
+                | Action::OpenIncident
+                | Action::RunIncident
                 | Action::Administer => {}
             }
         }
@@ -279,8 +291,9 @@ mod tests {
     #[test]
     fn whoever_sees_a_fire_may_pull_the_alarm_but_a_viewer_only_sees() {
         for role in Role::ALL {
-            let halting = [Action::Pause, Action::Abort, Action::RollBack].map(|a| allows(role, a));
-            assert_eq!(halting, [role != Role::Viewer; 3], "{role}");
+            let halting = [Action::Pause, Action::Abort, Action::RollBack, Action::OpenIncident]
+                .map(|a| allows(role, a));
+            assert_eq!(halting, [role != Role::Viewer; 4], "{role}");
         }
     }
 

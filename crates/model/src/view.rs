@@ -1,6 +1,7 @@
 //! What pages and the REST API show: read models, complete enough that a page needs nothing else.
 
 mod audit;
+mod incidents;
 mod notify;
 mod now;
 mod plans;
@@ -10,6 +11,7 @@ mod services;
 mod status;
 
 pub use audit::*;
+pub use incidents::*;
 pub use notify::*;
 pub use now::*;
 pub use plans::*;
@@ -36,6 +38,9 @@ pub struct Shell {
     pub moving: u32,
     /// Plans that wait for approval.
     pub plans: u32,
+    /// Incidents that are not resolved.
+    #[serde(default)]
+    pub incidents: u32,
     pub data: Age,
 }
 

@@ -4,6 +4,7 @@ use crate::link::{Link, SqlAs};
 use crate::{Error, Result, Store, document, listen};
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use model::audit::{self, Broken, Event, GENESIS, NewEvent, Verified, Verifier};
+use model::incident::Incident;
 use model::role::Via;
 use model::view::AuditFilter;
 use model::{PlanId, ReleaseId, Seq, canonical};
@@ -165,6 +166,45 @@ impl Store {
             "select {COLUMNS} from audit_events where release = $1 and seq > $2 order by seq limit $3"
         );
         events(&mut self.link().await?, sqlx::query_as(&sql).bind(id.0).bind(after.0).bind(limit)).await
+    }
+
+    /// What an incident's timeline is made of, newest first: its own events, and from `from` until `until` those of its
+    /// release and those of its service that no release did.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn incident_events(
+        &self,
+        incident: &Incident,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+        limit: i64,
+    ) -> Result<Vec<Event>> {
+        // One scan of an index for each of the three.
+        let sql = format!(
+            "select * from (
+                 (select {COLUMNS} from audit_events
+                  where action like 'incident.%' and detail::jsonb ->> 'incident' = $1::bigint::text
+                  order by seq desc limit $7)
+                 union
+                 (select {COLUMNS} from audit_events
+                  where release = $2 and at between $5 and $6 order by seq desc limit $7)
+                 union
+                 (select {COLUMNS} from audit_events
+                  where service = $3 and environment = $4 and release is null and at between $5 and $6
+                    and action not like 'incident.%' and action not like 'plan.%'
+                  order by seq desc limit $7)
+             ) found order by seq desc limit $7"
+        );
+        let sql = sqlx::query_as(&sql)
+            .bind(incident.id.0)
+            .bind(incident.release.map(|id| id.0))
+            .bind(&incident.service)
+            .bind(&incident.environment)
+            .bind(from)
+            .bind(until)
+            .bind(limit);
+        events(&mut self.link().await?, sql).await
     }
 
     /// How many events there are.

@@ -20,6 +20,7 @@ pub struct IncidentFilter {
     pub public: bool,
     pub severity: Option<Severity>,
     pub service: Option<String>,
+    pub environment: Option<String>,
     pub release: Option<ReleaseId>,
     /// In title, impact, headline or service, in any case; or its number.
     pub text: Option<String>,
@@ -101,6 +102,9 @@ impl Store {
         }
         if let Some(service) = &filter.service {
             q.push(" and service = ").push_bind(service);
+        }
+        if let Some(environment) = &filter.environment {
+            q.push(" and environment = ").push_bind(environment);
         }
         if let Some(release) = filter.release {
             q.push(" and release = ").push_bind(release.0);

@@ -170,7 +170,9 @@ impl Teller {
                     true
                 }
                 Topic::Shell | Topic::Workloads => true,
-                Topic::Workload(_) | Topic::Plan(_) | Topic::Page(_) => resumed.is_some(),
+                Topic::Workload(_) | Topic::Plan(_) | Topic::Incident(_) | Topic::Page(_) => {
+                    resumed.is_some()
+                }
             };
             if tell {
                 note(&mut self.dirty, i);

@@ -1,12 +1,12 @@
 //! What a page may ask to be told about.
 
 use model::workload::{Key, Kind};
-use model::{FieldError, PlanId, Problem, ReleaseId};
+use model::{FieldError, IncidentId, PlanId, Problem, ReleaseId};
 
 /// Topics of one stream, at most.
 const MOST: usize = 12;
 /// Topics that say only that something changed.
-const PAGES: [&str; 6] = ["now", "plans", "releases", "audit", "status", "services"];
+const PAGES: [&str; 7] = ["now", "plans", "releases", "audit", "status", "services", "incidents"];
 
 /// One topic of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +21,8 @@ pub enum Topic {
     Workload(Key),
     /// `plan:12`
     Plan(PlanId),
+    /// `incident:7`
+    Incident(IncidentId),
     /// One of [`PAGES`].
     Page(&'static str),
 }
@@ -37,6 +39,9 @@ impl Topic {
         }
         if let Some(id) = text.strip_prefix("plan:") {
             return id.parse().ok().map(Self::Plan);
+        }
+        if let Some(id) = text.strip_prefix("incident:") {
+            return id.parse().ok().map(Self::Incident);
         }
         if let Some(key) = text.strip_prefix("workload:") {
             return parse_key(key).map(Self::Workload);
@@ -56,6 +61,7 @@ impl Topic {
             Self::Shell => "shell".to_owned(),
             Self::Workload(key) => format!("workload:{key}"),
             Self::Plan(id) => format!("plan:{id}"),
+            Self::Incident(id) => format!("incident:{id}"),
             Self::Page(name) => (*name).to_owned(),
         }
     }
@@ -68,6 +74,8 @@ impl Topic {
             (Self::Plan(id), News::Plan(p)) => id == p,
             // Approvals and releases of a plan are told by the release's own announcement too.
             (Self::Plan(_), News::Release(_)) => true,
+            (Self::Incident(id), News::Incident(i)) => id == i,
+            (Self::Shell, News::Other(topic)) => topic == "incidents",
             (Self::Workload(key), News::Workload(k)) => key == k,
             (Self::Workload(_), News::Release(_)) => true,
             (Self::Workloads, News::Workload(_)) => true,
@@ -88,6 +96,7 @@ pub(crate) enum News {
     Everything,
     Release(ReleaseId),
     Plan(PlanId),
+    Incident(IncidentId),
     Workload(Key),
     Other(String),
 }
@@ -98,6 +107,7 @@ impl News {
             _ if topic == "*" => Self::Everything,
             Some(Topic::Release(id)) => Self::Release(id),
             Some(Topic::Plan(id)) => Self::Plan(id),
+            Some(Topic::Incident(id)) => Self::Incident(id),
             Some(Topic::Workload(key)) => Self::Workload(key),
             _ => Self::Other(topic.to_owned()),
         }
@@ -122,7 +132,7 @@ pub(crate) fn read(query: &str) -> Result<Vec<Topic>, Problem> {
     for text in asked.split(',').map(str::trim).filter(|t| !t.is_empty()) {
         let topic = Topic::parse(text).ok_or_else(|| {
             invalid(format!(
-                "There is no topic `{text}`. Use release:<id>, plan:<id>, workload:<cluster/namespace/kind/name>, \
+                "There is no topic `{text}`. Use release:<id>, plan:<id>, incident:<id>, workload:<cluster/namespace/kind/name>, \
                  workloads, shell, {}.",
                 PAGES.join(", ")
             ))
@@ -144,10 +154,14 @@ mod tests {
 
     #[test]
     fn topics_are_read_as_they_are_written() {
-        let topics = read("topics=release:318,workloads,shell,workload:main%2Fshop%2FRollout%2Fcheckout")
-            .expect("topics");
+        let topics =
+            read("topics=release:318,incident:7,workloads,shell,workload:main%2Fshop%2FRollout%2Fcheckout")
+                .expect("topics");
         let names: Vec<_> = topics.iter().map(Topic::name).collect();
-        assert_eq!(names, ["release:318", "workloads", "shell", "workload:main/shop/Rollout/checkout"]);
+        assert_eq!(
+            names,
+            ["release:318", "incident:7", "workloads", "shell", "workload:main/shop/Rollout/checkout"]
+        );
         for wrong in
             ["", "topics=", "topics=release:x", "topics=everything", "topics=workload:a/b", "other=1"]
         {
@@ -170,5 +184,9 @@ mod tests {
         );
         assert!(Topic::Page("audit").hears(&News::of("audit")));
         assert!(Topic::Shell.hears(&News::of("plan:1")));
+        assert!(Topic::Shell.hears(&News::of("incidents")));
+        assert!(Topic::Page("incidents").hears(&News::of("incidents")));
+        assert!(Topic::Incident(IncidentId(7)).hears(&News::of("incident:7")));
+        assert!(!Topic::Incident(IncidentId(7)).hears(&News::of("incident:8")));
     }
 }

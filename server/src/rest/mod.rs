@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod events;
+pub mod incidents;
 pub mod openapi;
 pub mod plans;
 pub mod rehearsals;
@@ -19,8 +20,8 @@ use crate::state::AppState;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use model::Problem;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use model::{FieldError, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -73,4 +74,27 @@ pub(crate) fn with_header(mut response: Response, name: HeaderName, value: &str)
         response.headers_mut().insert(name, value);
     }
     response
+}
+
+/// With the version as its ETag.
+pub(crate) fn tagged(version: impl std::fmt::Display, response: Response) -> Response {
+    with_header(response, header::ETAG, &format!("\"{version}\""))
+}
+
+/// The version that a change was made on, by `If-Match`.
+///
+/// # Errors
+/// 422 when it is no version.
+pub(crate) fn expected<T: std::str::FromStr>(headers: &HeaderMap) -> Result<Option<T>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or("").trim().trim_start_matches("W/").trim_matches('"');
+    if text == "*" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        Problem::invalid(vec![FieldError::new(
+            "If-Match",
+            "Send the version that the ETag names, as in `If-Match: \"3\"`.",
+        )])
+    })
 }

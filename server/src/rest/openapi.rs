@@ -1,6 +1,6 @@
 //! The routes with their description.
 
-use super::{audit, events, plans, rehearsals, releases, samples, status, workloads};
+use super::{audit, events, incidents, plans, rehearsals, releases, samples, status, workloads};
 use crate::problem::{FieldErrorBody, ProblemBody, ProblemResponse};
 use crate::state::AppState;
 use utoipa::OpenApi;
@@ -22,6 +22,7 @@ use utoipa_axum::routes;
         (name = "plans", description = "Written, approved by digest, started"),
         (name = "releases", description = "Executions of a plan, and every deed on one"),
         (name = "workloads", description = "What is in the clusters"),
+        (name = "incidents", description = "What users felt, from the alarm until it was over"),
         (name = "audit", description = "Everything that happened, in a chain of hashes"),
         (name = "status", description = "What users feel, in Statuspage's shape. Public"),
     ),
@@ -55,6 +56,15 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(workloads::roll_back))
         .routes(routes!(workloads::resume_sync))
         .routes(routes!(workloads::restart))
+        .routes(routes!(incidents::list, incidents::open))
+        .routes(routes!(incidents::read, incidents::edit))
+        .routes(routes!(incidents::lead))
+        .routes(routes!(incidents::publish))
+        .routes(routes!(incidents::note))
+        .routes(routes!(incidents::tell))
+        .routes(routes!(incidents::watch))
+        .routes(routes!(incidents::resolve))
+        .routes(routes!(incidents::reopen))
         .routes(routes!(audit::read))
         .routes(routes!(audit::verify))
         .routes(routes!(status::summary))

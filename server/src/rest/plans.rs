@@ -2,17 +2,17 @@
 
 use super::rehearsals::RehearsalBody;
 use super::schema::{ApprovalSchema, PlanSchema};
-use super::{Answer, Reason, created, releases, with_header};
+use super::{Answer, Reason, created, expected, releases, tagged};
 use crate::auth::Who;
 use crate::body::{Document, Id, Small};
 use crate::problem::{FieldErrorBody, ProblemResponse};
 use crate::state::AppState;
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::IntoResponse as _;
 use chrono::{DateTime, Utc};
 use control::{Created, Decision};
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use model::view::{ApprovalView, PlanPage, PlanRow, PlanState};
 use model::{Digest, FieldError, PlanId, Problem};
 use serde::{Deserialize, Serialize};
@@ -285,22 +285,4 @@ pub async fn start(
     let release = state.control.start(&actor, id, body.digest.map(Digest)).await?;
     let body = releases::show(&state, &actor, release).await?;
     Ok(created(format!("/api/v1/releases/{release}"), body))
-}
-
-fn tagged(version: i32, response: Response) -> Response {
-    with_header(response, header::ETAG, &format!("\"{version}\""))
-}
-
-fn expected(headers: &HeaderMap) -> Result<Option<i32>, Problem> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().unwrap_or("").trim().trim_start_matches("W/").trim_matches('"');
-    if text == "*" {
-        return Ok(None);
-    }
-    text.parse().map(Some).map_err(|_| {
-        Problem::invalid(vec![FieldError::new(
-            "If-Match",
-            "Send the version that the plan's ETag names, as in `If-Match: \"3\"`.",
-        )])
-    })
 }

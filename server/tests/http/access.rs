@@ -12,7 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 fn asks_for(operation: &str) -> Option<Action> {
     Some(match operation {
         "listPlans" | "readPlan" | "listReleases" | "readRelease" | "followRelease" | "readSamples"
-        | "listWorkloads" | "listKnownGood" | "readAudit" | "verifyAudit" => Action::See,
+        | "listWorkloads" | "listKnownGood" | "readAudit" | "verifyAudit" | "listIncidents"
+        | "readIncident" => Action::See,
+        "openIncident" | "noteIncident" => Action::OpenIncident,
+        "editIncident" | "leadIncident" | "publishIncident" | "tellPublic" | "watchIncident"
+        | "resolveIncident" | "reopenIncident" => Action::RunIncident,
         "createPlan" | "editPlan" => Action::WritePlan,
         "decideOnPlan" | "revokeApproval" => Action::Approve,
         "startRelease" | "retryRelease" | "resumeSync" => Action::Start,
@@ -46,7 +50,12 @@ async fn every_operation_asks_the_one_table() {
                 // Each gets a release that nobody has touched; only the one that exists in a cluster is shared.
                 let service = format!("w-{}", seen.len() * 10 + role.map_or(9, |r| r as usize));
                 let (plan, release) = server.paper_release(&service).await;
-                let id = if path.contains("/plans/") { plan.0 } else { release.0 };
+                let incident = server.paper_incident(release).await;
+                let id = match path.as_str() {
+                    p if p.contains("/plans/") => plan.0,
+                    p if p.contains("/incidents/") => incident.0,
+                    _ => release.0,
+                };
                 let place = path
                     .replace("{id}", &id.to_string())
                     .replace("{cluster}", "demo")
@@ -87,6 +96,15 @@ fn body_for(operation: &str) -> (Option<&'static str>, Value) {
             let digest = format!("sha256:{}", "0".repeat(64));
             (Some("application/json"), json!({"digest": digest, "decision": "approve"}))
         }
+        "openIncident" => {
+            (Some("application/json"), json!({"title": "It fails", "severity": "high", "release": 1}))
+        }
+        "noteIncident" => (Some("application/json"), json!({"words": "Seen."})),
+        "tellPublic" => {
+            (Some("application/json"), json!({"shown": "identified", "words": "It fails at times."}))
+        }
+        "publishIncident" => (Some("application/json"), json!({"public": true})),
+        o if o.ends_with("Incident") => (Some("application/json"), json!({})),
         "startRelease" | "revokeApproval" | "rehearseRollback" | "resumeSync" | "restartWorkload" => {
             (Some("application/json"), json!({}))
         }

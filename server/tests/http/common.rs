@@ -128,6 +128,32 @@ impl Server {
         (id, release)
     }
 
+    /// An open incident about a release.
+    pub(crate) async fn paper_incident(&self, release: ReleaseId) -> model::IncidentId {
+        let actor = Actor::system("test");
+        let new = model::incident::NewIncident {
+            key: None,
+            title: "It fails".into(),
+            severity: model::policy::Severity::High,
+            impact: String::new(),
+            public: false,
+            service: "web".into(),
+            environment: "production".into(),
+            workload: None,
+            release: Some(release),
+            policy: None,
+            auto_assign: false,
+            lead: None,
+            began: Utc::now(),
+            opened: Utc::now(),
+            opened_by: actor.name.clone(),
+        };
+        let mut tx = self.state.store.begin().await.unwrap();
+        let id = tx.open_incident(&new).await.unwrap();
+        tx.commit(NewEvent::new(Utc::now(), &actor, "incident.opened", "for a test")).await.unwrap();
+        id
+    }
+
     /// How much is stored: grows with whatever is.
     pub(crate) async fn stored(&self) -> (i64, usize) {
         let store = &self.state.store;

@@ -141,7 +141,7 @@ fn view(p: &ReleasePage, seen: Seen) -> AnyView {
                 <div class="wide">{gate(seen)}</div>
                 <div class="aside">{verdict::section(p, seen)}{side::way_back(seen)}</div>
                 <div class="stack">{charts}{timeline::section(p, seen)}</div>
-                <div class="aside">{side::plan(p)}{side::pods(p, seen)}</div>
+                <div class="aside">{side::plan(p)}{side::pods(p, seen)}{side::incidents(p, seen)}</div>
             </div>
         </main>
         {deeds::panels(p, seen)}

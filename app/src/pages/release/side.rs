@@ -4,6 +4,7 @@ use super::Seen;
 use crate::components::common::{ago, at, fact, fact_text, nothing, scroll, sect, service_path};
 use crate::components::gate::newer;
 use crate::components::icon::icon;
+use crate::components::incident;
 use crate::components::tone::{self, st};
 use crate::when;
 use chrono::{DateTime, Utc};
@@ -75,6 +76,13 @@ pub(super) fn reminder(p: &ReleasePage, seen: Seen) -> AnyView {
         })
     };
     view! { <div role="status">{content}</div> }.into_any()
+}
+
+/// Incidents about this release, as they come.
+pub(super) fn incidents(p: &ReleasePage, seen: Seen) -> AnyView {
+    let all = Memo::new(move |_| seen.live.with(|l| l.incidents.clone()));
+    let list = move || all.with(|all| incident::list(all));
+    incident::section(format!("/incidents/new?release={}", p.id), view! { {list} }.into_any())
 }
 
 pub(crate) fn stalled(s: &Stall, ways: &[Way]) -> AnyView {

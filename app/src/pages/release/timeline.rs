@@ -45,6 +45,9 @@ pub(crate) fn look(action: &str, summary: &str) -> (Option<&'static str>, &'stat
         return verdict(summary);
     }
     let has = |word: &str| action.contains(word);
+    if let Some(deed) = action.strip_prefix("incident.") {
+        return incident(deed);
+    }
     if has("rollback") || has("rolled") || has("rolling") {
         (Some("rolled-back"), "undo")
     } else if has("fail") || has("refused") {
@@ -75,6 +78,18 @@ pub(crate) fn look(action: &str, summary: &str) -> (Option<&'static str>, &'stat
         (None, "person")
     } else {
         (None, "dot")
+    }
+}
+
+fn incident(deed: &str) -> (Option<&'static str>, &'static str) {
+    match deed {
+        "opened" | "reopened" => (Some("degraded"), "incident"),
+        "watched" => (Some("progressing"), "clock"),
+        "resolved" => (Some("healthy"), "ok"),
+        "lead" => (None, "person"),
+        "noted" => (None, "plan"),
+        "told" | "published" | "unpublished" => (None, "status"),
+        _ => (None, "incident"),
     }
 }
 

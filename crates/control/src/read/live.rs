@@ -37,6 +37,7 @@ impl Control {
             (Some(_), Some(w)) => self.ways_out(actor, w, Some(release)).await,
             _ => Vec::new(),
         };
+        let about = store::IncidentFilter { release: Some(release.id), ..Default::default() };
         let mut rollback = None;
         if let Some(w) = seen.filter(|_| can_go_back(release).is_ok()) {
             let mut preview = preview(w, &release.known_good, failed);
@@ -83,6 +84,7 @@ impl Control {
             ),
             reminder,
             policy,
+            incidents: crate::incidents::briefs(self, about).await,
             stall,
             ways,
             revisions: revisions(release, seen),

@@ -30,6 +30,7 @@ impl Control {
             waiting: count(waiting.iter().filter(|w| w.mine).count()),
             moving: count(moving.len()),
             plans: count(waiting.iter().filter(|w| w.plan.is_some()).count()),
+            incidents: self.unresolved().await,
             data: self.age(),
         })
     }

@@ -143,6 +143,11 @@ impl Control {
         let broken = self.broken(key, &workload.service, &workload.environment).await.unwrap_or_default();
         let lift = deed(actor.require(Action::Resume, &workload.environment));
         let (restart, restart_does) = self.restart_view(actor, &workload);
+        let about = store::IncidentFilter {
+            service: Some(workload.service.clone()),
+            environment: Some(workload.environment.clone()),
+            ..Default::default()
+        };
         Ok(ServicePage {
             restart,
             restart_does,
@@ -158,6 +163,7 @@ impl Control {
             breaker: broken.map(|broken| BreakerView { lift, ..broken }),
             recovery: self.errors_since_press(key),
             write_plan: deed(actor.require(Action::WritePlan, &workload.environment)),
+            incidents: crate::incidents::briefs(self, about).await,
             workload: (*workload).clone(),
             age: self.age(),
         })

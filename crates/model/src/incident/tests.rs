@@ -36,7 +36,7 @@ fn it_goes_from_open_over_watching_to_resolved_and_back_to_open() {
     assert_eq!(i.lasted(later + TimeDelta::days(1)), TimeDelta::minutes(3));
     assert!(i.go(State::Watching, "Jun", later).unwrap_err().detail.contains("Reopen it first"));
     i.go(State::Open, "Jun", later).unwrap();
-    assert_eq!((i.watching, i.resolved, i.resolved_by), (None, None, None));
+    assert_eq!((i.watching, i.resolved, i.resolved_by, i.reopened), (None, None, None, Some(later)));
 }
 
 #[test]

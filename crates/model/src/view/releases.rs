@@ -152,6 +152,9 @@ pub struct ReleaseLive {
     pub reminder: Option<String>,
     /// The rollback policy that watches it, and what that has done.
     pub policy: Option<PolicyWatch>,
+    /// Incidents about it, newest first.
+    #[serde(default)]
+    pub incidents: Vec<super::IncidentBrief>,
     /// It does not get on.
     pub stall: Option<Stall>,
     /// What else can be done about it.

@@ -82,6 +82,9 @@ pub struct ServicePage {
     /// The Argo CD application that owns it; `None` where none does, or where it is not known.
     pub sync: Option<SyncView>,
     pub write_plan: Deed,
+    /// Incidents of the service in this environment, newest first: open ones, and a few that are over.
+    #[serde(default)]
+    pub incidents: Vec<super::IncidentBrief>,
     /// The same version on other pods.
     pub restart: Deed,
     /// What that does, a sentence each.
