@@ -117,3 +117,25 @@ pub struct EditorPage {
     /// Somebody asked for the check: errors are worth showing.
     pub asked: bool,
 }
+
+/// A policy file while somebody writes it.
+#[cfg(feature = "ssr")]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PolicyDraft {
+    pub cluster: String,
+    pub namespace: String,
+    /// The file as it is; `None` where there is none yet.
+    pub file: Option<model::view::PolicyFileView>,
+    /// The record that was looked at when this was begun.
+    pub after: Option<i64>,
+    pub text: String,
+    /// Somebody asked what is wrong with it.
+    pub asked: bool,
+    pub faults: Vec<FieldError>,
+    pub warnings: Vec<FieldError>,
+    /// What it says, where it has no faults.
+    pub policies: model::policy::Policies,
+    /// What it would have done, where somebody asked.
+    pub runs: Vec<model::view::DryRun>,
+    pub now: chrono::DateTime<chrono::Utc>,
+}

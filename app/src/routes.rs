@@ -2,7 +2,8 @@
 
 use crate::components::frame::frame;
 use crate::pages::{
-    audit, editor, errors, incident, incidents, login, now, plan, plans, release, releases, rollback,
+    audit, editor, errors, incident, incidents, login, now, plan, plans, policies, release, releases,
+    rollback,
 };
 use crate::pages::{service, services, setup, status};
 use leptos::prelude::*;
@@ -41,6 +42,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/releases") view=releases::page/>
                     <Route path=path!("/releases/:id") view=release::page/>
                     <Route path=path!("/releases/:id/rollback") view=rollback::of_release_page/>
+                    <Route path=path!("/policies") view=policies::page/>
+                    <Route path=path!("/policies/edit") view=policies::edit/>
                     <Route path=path!("/incidents") view=incidents::page/>
                     <Route path=path!("/incidents/new") view=incidents::new_page/>
                     <Route path=path!("/incidents/:id") view=incident::page/>

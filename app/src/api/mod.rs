@@ -7,6 +7,7 @@ mod document;
 pub mod incidents;
 pub mod now;
 pub mod plans;
+pub mod policies;
 pub mod releases;
 pub mod services;
 pub mod session;

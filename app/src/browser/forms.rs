@@ -169,12 +169,24 @@ pub(super) fn told(fault: Option<&Fault>) {
         }
         Some(f) => {
             let tone = if f.status >= 500 || f.status == 0 { "degraded" } else { "waiting" };
+            let fields: String = f
+                .fields
+                .iter()
+                .map(|e| {
+                    format!(
+                        "<li><span class=\"mono\">{}</span> {}</li>",
+                        escape(&e.field),
+                        escape(&e.message)
+                    )
+                })
+                .collect();
+            let fields = if fields.is_empty() { fields } else { format!("<ul>{fields}</ul>") };
             let number = f.request.as_ref().map(|r| format!(" Number {}.", escape(r))).unwrap_or_default();
             say(
                 tone,
                 "warn",
                 "alert",
-                &format!("<b>{}.</b> {}{number}", escape(&f.title), escape(&f.detail)),
+                &format!("<b>{}.</b> {}{number}{fields}", escape(&f.title), escape(&f.detail)),
             );
         }
     }
@@ -183,8 +195,8 @@ pub(super) fn told(fault: Option<&Fault>) {
 fn say(tone: &str, icon: &str, role: &str, html: &str) {
     if let Some(place) = find("#answer") {
         place.set_inner_html(&format!(
-            "<p class=\"note box\" data-s=\"{tone}\" role=\"{role}\"><svg class=\"i\" aria-hidden=\"true\">\
-             <use href=\"#i-{icon}\"/></svg><span>{html}</span></p>"
+            "<div class=\"note box\" data-s=\"{tone}\" role=\"{role}\"><svg class=\"i\" aria-hidden=\"true\">\
+             <use href=\"#i-{icon}\"/></svg><div>{html}</div></div>"
         ));
     }
 }

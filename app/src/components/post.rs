@@ -38,12 +38,18 @@ pub(crate) fn button(
 /// A refusal in words.
 pub(crate) fn refusal(fault: &Fault) -> AnyView {
     let request = fault.request.clone().map(|r| format!(" Number {r}."));
+    let fields = (!fault.fields.is_empty()).then(|| {
+        let list = fault.fields.iter().map(|e| {
+            view! { <li><span class="mono">{e.field.clone()}</span>" "{e.message.clone()}</li> }
+        });
+        view! { <ul>{list.collect_view()}</ul> }
+    });
     let tone = if fault.status >= 500 || fault.status == 0 { "degraded" } else { "waiting" };
     view! {
-        <p class="note box" data-s=tone role="alert">
+        <div class="note box" data-s=tone role="alert">
             {icon("warn")}
-            <span><b>{fault.title.clone()}"."</b>" "{fault.detail.clone()}{request}</span>
-        </p>
+            <div><b>{fault.title.clone()}"."</b>" "{fault.detail.clone()}{request}{fields}</div>
+        </div>
     }
     .into_any()
 }

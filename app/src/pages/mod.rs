@@ -18,6 +18,8 @@ pub(crate) mod now;
 pub(crate) mod plan;
 #[cfg(feature = "ssr")]
 pub(crate) mod plans;
+#[cfg(feature = "ssr")]
+pub(crate) mod policies;
 pub(crate) mod release;
 #[cfg(feature = "ssr")]
 pub(crate) mod releases;

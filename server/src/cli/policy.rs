@@ -1,19 +1,15 @@
 //! Rollback policies without a server: is a file right, and what would it have done?
 
-use super::{SAMPLES, connect, text_of};
+use super::{connect, text_of};
 use crate::config::Database;
 use anyhow::{Context as _, Result, bail};
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 use clap::{Args, Subcommand};
 use cluster::Prometheus;
-use model::policy::{self, Action, Policies, Policy, Reading, What};
-use model::{Problem, ReleaseId, Span};
+use model::policy::{self, Action, Policies, Policy, What};
+use model::{Problem, Span};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use store::{ReleaseFilter, Store};
-
-/// Releases looked at in one go.
-const RELEASES: i64 = 200;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Commands {
@@ -164,11 +160,6 @@ fn chosen<'p>(policies: &'p Policies, name: Option<&str>) -> Result<(&'p String,
         None if policies.len() == 1 => policies.first_key_value().context("the file names no policy"),
         None => bail!("the file has several policies: choose one with --policy ({})", names()),
     }
-}
-
-/// Is the figure among what releases store?
-fn stored(what: &What) -> bool {
-    matches!(what, What::ErrorRate | What::ResponseTimeP95)
 }
 
 #[cfg(test)]

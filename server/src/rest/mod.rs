@@ -8,6 +8,7 @@ pub mod events;
 pub mod incidents;
 pub mod openapi;
 pub mod plans;
+pub mod policies;
 pub mod rehearsals;
 pub mod releases;
 pub mod samples;

@@ -1,6 +1,6 @@
 //! The routes with their description.
 
-use super::{audit, events, incidents, plans, rehearsals, releases, samples, status, workloads};
+use super::{audit, events, incidents, plans, policies, rehearsals, releases, samples, status, workloads};
 use crate::problem::{FieldErrorBody, ProblemBody, ProblemResponse};
 use crate::state::AppState;
 use utoipa::OpenApi;
@@ -21,6 +21,7 @@ use utoipa_axum::routes;
     tags(
         (name = "plans", description = "Written, approved by digest, started"),
         (name = "releases", description = "Executions of a plan, and every deed on one"),
+        (name = "policies", description = "What makes a release go back by itself"),
         (name = "workloads", description = "What is in the clusters"),
         (name = "incidents", description = "What users felt, from the alarm until it was over"),
         (name = "audit", description = "Everything that happened, in a chain of hashes"),
@@ -49,6 +50,12 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(releases::open_gate))
         .routes(routes!(releases::roll_back))
         .routes(routes!(releases::retry))
+        .routes(routes!(policies::list))
+        .routes(routes!(policies::write))
+        .routes(routes!(policies::try_out))
+        .routes(routes!(policies::watch))
+        .routes(routes!(policies::stop))
+        .routes(routes!(policies::lift))
         .routes(routes!(events::follow))
         .routes(routes!(samples::read))
         .routes(routes!(workloads::list))

@@ -197,7 +197,7 @@ pub async fn known_good(
 
 /// A workload named by the address.
 #[derive(Debug)]
-pub struct Place(Key);
+pub struct Place(pub(crate) Key);
 
 impl<S: Send + Sync> FromRequestParts<S> for Place {
     type Rejection = Refusal;

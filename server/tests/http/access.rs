@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 fn asks_for(operation: &str) -> Option<Action> {
     Some(match operation {
         "listPlans" | "readPlan" | "listReleases" | "readRelease" | "followRelease" | "readSamples"
-        | "listWorkloads" | "listKnownGood" | "readAudit" | "verifyAudit" | "listIncidents"
-        | "readIncident" => Action::See,
+        | "listPolicies" | "tryPolicies" | "readPolicyWatch" | "listWorkloads" | "listKnownGood"
+        | "readAudit" | "verifyAudit" | "listIncidents" | "readIncident" => Action::See,
         "openIncident" | "noteIncident" => Action::OpenIncident,
         "editIncident" | "leadIncident" | "publishIncident" | "tellPublic" | "watchIncident"
         | "resolveIncident" | "reopenIncident" => Action::RunIncident,
@@ -21,6 +21,8 @@ fn asks_for(operation: &str) -> Option<Action> {
         "decideOnPlan" | "revokeApproval" => Action::Approve,
         "startRelease" | "retryRelease" | "resumeSync" => Action::Start,
         "restartWorkload" => Action::Restart,
+        "writePolicies" => Action::WritePolicies,
+        "stopPolicy" | "liftBreaker" => Action::Resume,
         "pauseRelease" => Action::Pause,
         "resumeRelease" => Action::Resume,
         "promoteRelease" | "fullyPromoteRelease" => Action::Promote,
@@ -108,6 +110,11 @@ fn body_for(operation: &str) -> (Option<&'static str>, Value) {
         "startRelease" | "revokeApproval" | "rehearseRollback" | "resumeSync" | "restartWorkload" => {
             (Some("application/json"), json!({}))
         }
+        // A file with faults: whoever may write one is told, and nothing is stored.
+        "writePolicies" | "tryPolicies" => {
+            (Some("application/json"), json!({"text": "rollback_triggers: {}"}))
+        }
+        "stopPolicy" | "liftBreaker" => (Some("application/json"), json!({"reason": "who may"})),
         o if o.ends_with("Release") || matches!(o, "skipStep" | "openGate" | "rollBackWorkload") => {
             (Some("application/json"), json!({"reason": "who may"}))
         }

@@ -2,6 +2,7 @@
 
 mod charts;
 mod deeds;
+mod policy;
 mod side;
 mod timeline;
 mod verdict;
@@ -135,11 +136,12 @@ fn view(p: &ReleasePage, seen: Seen) -> AnyView {
             {head(p, seen)}
             {deeds::reasons(seen)}
             {sentence(seen)}
+            {policy::countdown(p, seen)}
             {side::stall(seen)}
             {side::reminder(p, seen)}
             <div class="cols rel">
                 <div class="wide">{gate(seen)}</div>
-                <div class="aside">{verdict::section(p, seen)}{side::way_back(seen)}</div>
+                <div class="aside">{verdict::section(p, seen)}{policy::section(seen)}{side::way_back(seen)}</div>
                 <div class="stack">{charts}{timeline::section(p, seen)}</div>
                 <div class="aside">{side::plan(p)}{side::pods(p, seen)}{side::incidents(p, seen)}</div>
             </div>
