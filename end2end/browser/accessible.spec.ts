@@ -32,11 +32,14 @@ test('axe finds nothing on any page, in either theme, at 1440 and at 390 px', as
   // A plan that may still be edited.
   const yaml = planYaml({ ...web.plan('1.2.0'), steps: LONG });
   const open = await api('release-manager').must('/api/v1/plans', { body: yaml });
+  const alarm = { title: 'axe: some pages fail', severity: 'high', impact: 'About 1 in 20 pages fails.', release: running.release };
+  const incident = await api('on-call').must('/api/v1/incidents', { body: alarm });
   const ids: Ids = {
     plan: open.id,
     running: running.release,
     ended: ended.release,
     workload: `sandbox/${web.namespace}/Rollout/${web.name}`,
+    incident: incident.id,
   };
 
   const page = await as('release-manager', { viewport: WIDE });

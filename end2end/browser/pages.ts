@@ -13,6 +13,7 @@ export interface Ids {
   running: number;
   ended: number;
   workload: string;
+  incident: number;
 }
 
 export function places(ids: Ids): Place[] {
@@ -30,6 +31,9 @@ export function places(ids: Ids): Place[] {
     { name: 'release', path: `/releases/${ids.running}` },
     { name: 'release-ended', path: `/releases/${ids.ended}` },
     { name: 'release-rollback', path: `/releases/${ids.running}/rollback` },
+    { name: 'incidents', path: '/incidents' },
+    { name: 'incident-new', path: '/incidents/new' },
+    { name: 'incident', path: `/incidents/${ids.incident}` },
     { name: 'audit', path: '/audit' },
     { name: 'status', path: '/status', open: true },
     { name: 'login', path: '/login', open: true },

@@ -2,7 +2,7 @@
 
 use crate::api;
 use crate::api::refused_at;
-use crate::components::common::{at, empty, nothing, scroll};
+use crate::components::common::{at, empty, nothing, scroll, sect};
 use crate::components::icon::icon;
 use crate::components::incident::tone_of;
 use crate::components::load::{self, followed};
@@ -264,19 +264,31 @@ pub(super) fn alarm(p: &AlarmPage, place: &str) -> AnyView {
             {post::button("btn primary big", "incident", "Open the incident".into(), "Opening…", false)}
             <a class="btn" href="/incidents">"Leave it"</a>
         </div>
-        <p class="xs ink2">"Whoever is on call gets the lead. Nothing is told to the public before somebody says so."</p>
     };
     let form = if p.open_one.allowed {
-        post::form("/do/open-incident", "stackf mt narrow", Vec::new(), fields.into_any())
+        post::form("/do/open-incident", "stackf mt", Vec::new(), fields.into_any())
     } else {
         view! { <p class="note box mt" data-s="waiting">{icon("lock")}<span>{p.open_one.why_not.clone()}</span></p> }
             .into_any()
     };
+    let then = sect(
+        "then-h",
+        "What happens then",
+        nothing(),
+        view! {
+            <ol class="seq mt" role="list">
+                <li>"Whoever is on call gets the lead; if that is you, you have it."</li>
+                <li>"Its page collects what is done: to the release, to the service, about the incident."</li>
+                <li>"The public is told nothing before somebody says so there."</li>
+            </ol>
+        }
+        .into_any(),
+    );
     view! {
         <Title text="Open an incident"/>
         <main class="main" id="main" tabindex="-1">
             <div class="head"><div><h1>"Open an incident"</h1></div></div>
-            {form}
+            <div class="cols"><div>{form}</div>{then}</div>
         </main>
     }
     .into_any()

@@ -11,7 +11,7 @@ use model::view::{
 use model::workload::Phase;
 
 /// Renders, checks what holds for every page, and returns the HTML.
-fn render(name: &str, view: impl FnOnce() -> AnyView) -> String {
+pub(super) fn render(name: &str, view: impl FnOnce() -> AnyView) -> String {
     let owner = Owner::new();
     let html = owner.with(|| {
         leptos_meta::provide_meta_context();
@@ -37,7 +37,7 @@ fn render(name: &str, view: impl FnOnce() -> AnyView) -> String {
 }
 
 /// Text as a reader sees it: tags, and the markers that hydration needs, taken away.
-fn text(html: &str) -> String {
+pub(super) fn text(html: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
     for c in html.chars() {

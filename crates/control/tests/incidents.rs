@@ -381,3 +381,43 @@ async fn the_list_counts_and_finds() {
     let page = world.control.incidents(&jun, over).await.unwrap();
     assert_eq!(page.rows.iter().map(|i| i.id).collect::<Vec<_>>(), [first]);
 }
+
+#[tokio::test]
+async fn it_is_watched_by_itself_once_its_release_is_back_and_not_again_after_it_was_reopened() {
+    let world = World::new().await;
+    let release = world.release("production").await;
+    let jun = world.somebody("Jun Sato", Role::OnCall, None).await;
+    let id = world.open(&jun, release).await.unwrap();
+    world.control.publish_incident(&jun, id, None, true).await.unwrap();
+    world.pass(TimeDelta::minutes(1));
+    let mut tx = world.db.store.begin().await.unwrap();
+    let (mut ended, _) = tx.lock_release(release).await.unwrap();
+    ended.course = model::release::Course::RollBack;
+    ended.state = model::release::State::RolledBack;
+    ended.ended = Some(world.at());
+    tx.put_release(&ended, None).await.unwrap();
+    let mut event =
+        NewEvent::new(world.at(), &Actor::system("conductor"), "release.rolled_back", "Back on 1.41.3");
+    event.release = Some(release);
+    tx.commit(event).await.unwrap();
+
+    let mut heard = world.control.subscribe();
+    let running = world.control.clone();
+    let task = tokio::spawn(async move { running.run(Arc::default()).await });
+    let watched = async {
+        loop {
+            let incident = world.db.store.incident(id).await.unwrap();
+            if incident.state == State::Watching {
+                return incident;
+            }
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), heard.recv()).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), watched).await.unwrap();
+    let (_, entries) = world.control.incident_record(&jun, id).await.unwrap();
+    assert_eq!(entries.last().unwrap().update.map(|(s, _)| s), Some(Shown::Monitoring), "the public is told");
+    task.abort();
+    world.pass(TimeDelta::minutes(1));
+    let reopened = world.control.move_incident(&jun, id, None, State::Open, None).await.unwrap();
+    assert!(!reopened.settled_by(&ended), "somebody knows better");
+}

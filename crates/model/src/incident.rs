@@ -84,10 +84,10 @@ impl Shown {
     /// As the public page writes it.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Investigating => "Investigating",
-            Self::Identified => "Found",
+            Self::Investigating => "Seen",
+            Self::Identified => "Fixing",
             Self::Monitoring => "Watching",
-            Self::Resolved => "Resolved",
+            Self::Resolved => "Over",
         }
     }
 }

@@ -12,6 +12,7 @@ mod common;
 mod documents;
 mod flow;
 mod headers;
+mod incidents;
 mod live;
 mod outage;
 mod rehearsal;

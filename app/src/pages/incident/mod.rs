@@ -2,6 +2,9 @@
 
 mod public;
 mod side;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a fixture that breaks a rule must stop the test")]
+mod tests;
 
 use super::incidents::{lasted, severities};
 use crate::api;
@@ -180,8 +183,17 @@ fn facts(p: &IncidentPage) -> AnyView {
         None => view! { "No release is named." }.into_any(),
     };
     let felt = if i.impact.is_empty() { "not said yet".to_owned() } else { i.impact.clone() };
-    let until = i.resolved.map_or_else(|| "still going on".to_owned(), |t| when::near(now, t));
-    let long = format!("{}, {} to {until}", lasted(i.lasted(now)), when::near(now, i.began));
+    let long = match i.resolved {
+        Some(end) => {
+            format!("{}, {} to {}", lasted(i.lasted(now)), when::near(now, i.began), when::near(now, end))
+        }
+        None => format!("{} so far, since {}", lasted(i.lasted(now)), when::near(now, i.began)),
+    };
+    let after = i.opened - i.began;
+    let noticed = match after.num_seconds() {
+        ..=0 => i.opened_by.clone(),
+        _ => format!("{}, {} after it began", i.opened_by, lasted(after)),
+    };
     let ended = p.release.as_ref().and_then(|r| {
         let end = r.ended.filter(|_| r.state == ReleaseState::RolledBack)?;
         let took = r.turned_back.map(|t| format!(", {}", lasted(end - t))).unwrap_or_default();
@@ -202,7 +214,7 @@ fn facts(p: &IncidentPage) -> AnyView {
             {fact("What changed", changed)}
             {fact_text("What users felt", felt)}
             {fact_text("How long", long)}
-            {fact_text("Noticed by", i.opened_by.clone())}
+            {fact_text("Noticed by", noticed)}
             {ended}
             {resolved}
         </dl>

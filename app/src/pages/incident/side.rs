@@ -98,8 +98,8 @@ fn note(p: &IncidentPage) -> AnyView {
     let wrong = refused_at("/do/note-incident").and_then(|f| f.at("words").map(str::to_owned));
     let fields = view! {
         <label class="vh" for="note">"Add a note: what you saw, what you did"</label>
-        <div class="row nowrap">
-            <input class="in" id="note" name="words" required maxlength="500" autocomplete="off"
+        <div class="row">
+            <input class="in grow" id="note" name="words" required maxlength="500" autocomplete="off"
                 placeholder="Add a note: what you saw, what you did" aria-invalid=wrong.as_ref().map(|_| "true")/>
             {post::button("btn", "plus", "Add".into(), "Adding…", false)}
         </div>
