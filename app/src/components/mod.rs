@@ -2,6 +2,7 @@
 //! half stays small, and a page reads as its outline.
 
 pub(crate) mod age;
+pub(crate) mod analyses;
 pub(crate) mod common;
 pub(crate) mod confirm;
 #[cfg(feature = "ssr")]

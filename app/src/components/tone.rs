@@ -5,7 +5,8 @@ use leptos::prelude::*;
 use model::release::State;
 use model::verdict::Class;
 use model::view::{
-    ApprovalState, ComponentStatus, GateState, PlanState, ReleaseLive, ReleaseRow, StepState, WorkloadRow,
+    AnalysisPhase, ApprovalState, ComponentStatus, GateState, PlanState, ReleaseLive, ReleaseRow, StepState,
+    WorkloadRow,
 };
 use model::workload::Phase;
 
@@ -78,6 +79,19 @@ impl From<Class> for Tone {
             Class::Marginal => tone("waiting", "warn"),
             Class::Fail => DEGRADED,
             Class::NoData => UNKNOWN,
+        }
+    }
+}
+
+impl From<AnalysisPhase> for Tone {
+    fn from(phase: AnalysisPhase) -> Self {
+        match phase {
+            AnalysisPhase::Pending => tone("unknown", "clock"),
+            AnalysisPhase::Running => PROGRESSING,
+            AnalysisPhase::Passed => tone("healthy", "check"),
+            AnalysisPhase::Inconclusive => tone("waiting", "ask"),
+            AnalysisPhase::Error => DEGRADED,
+            AnalysisPhase::Failed => tone("degraded", "x"),
         }
     }
 }

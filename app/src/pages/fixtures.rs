@@ -210,6 +210,7 @@ pub(super) fn release() -> ReleasePage {
         stall: None,
         incidents: Vec::new(),
         ways: Vec::new(),
+        analyses: Vec::new(),
         revisions: vec![revision("b2", 42, "1.42.0", 6), revision("a1", 41, "1.41.3", 18)],
         canary_hash: Some("b2".into()),
         stable_hash: Some("a1".into()),
@@ -269,6 +270,60 @@ pub(super) fn release() -> ReleasePage {
             item(6, 212, "Mara Lind", "release.started", "Release started", None),
         ],
         expected: Span(1200),
+    }
+}
+
+/// One that failed in its second metric, with a template that will surprise, and long names.
+pub(super) fn analysis() -> AnalysisView {
+    use AnalysisPhase::{Error, Failed, Passed};
+    let measurement = |number: u32, phase, value: &str| AnalysisMeasurement {
+        number,
+        phase,
+        at: Some(before(i64::from(60 - number))),
+        value: value.into(),
+        message: String::new(),
+    };
+    let limit = |words: &str, over| AnalysisLimit { words: words.into(), over };
+    let metric = |name: &str, phase, measurements: Vec<AnalysisMeasurement>| AnalysisMetric {
+        name: name.into(),
+        phase,
+        dry_run: false,
+        source: "Prometheus".into(),
+        conditions: vec![("Passes where".into(), "result[0] >= 0.95".into())],
+        rhythm: "every 30s, 20 times".into(),
+        limits: vec![limit("failed 0, at most 3", false), limit("errors in a row 0, at most 4", false)],
+        message: String::new(),
+        made: measurements.last().map_or(0, |m| m.number),
+        missed: 0,
+        measurements,
+        findings: Vec::new(),
+    };
+    let mut slow = metric(
+        "a-metric-with-a-name-that-is-longer-than-any-line-on-a-telephone",
+        Failed,
+        vec![measurement(14, Passed, "0.9877"), measurement(15, Failed, "0.81"), measurement(16, Error, "")],
+    );
+    slow.missed = 2;
+    slow.limits[0] = limit("failed 4, at most 3", true);
+    slow.findings = vec![AnalysisFinding {
+        weight: "warning".into(),
+        happens: "The > in the query is a filter: it answers with nothing, not with 0, where it is not."
+            .into(),
+        instead: "Take the comparison out of the query, and into the condition.".into(),
+    }];
+    let mut dry = metric("dry", Passed, vec![measurement(1, Passed, "1")]);
+    dry.dry_run = true;
+    AnalysisView {
+        uid: "0b9f".into(),
+        name: "checkout-6c8f9d7b54-42-2".into(),
+        stage: "Step 2 of the Rollout".into(),
+        phase: Failed,
+        message: "Metric \"slow\" assessed Failed due to failed (4) > failureLimit (3)".into(),
+        started: Some(before(60)),
+        ended: Some(before(12)),
+        args: vec![("service".into(), "checkout".into())],
+        metrics: vec![slow, dry],
+        findings: Vec::new(),
     }
 }
 
@@ -405,6 +460,7 @@ pub(super) fn service() -> ServicePage {
         sync: None,
         restart: Deed::no("Release 318 is under way. Restart it when that has ended."),
         restart_does: Vec::new(),
+        analyses: Vec::new(),
         write_plan: Deed::no("As on-call you may not write plans in production. Ask: release manager."),
         age: age(),
     }

@@ -1,5 +1,6 @@
 //! `/services/{cluster}/{namespace}/{kind}/{name}`: one workload, its versions, its history, its way back.
 
+use crate::components::analyses;
 use crate::components::common::{
     ago, at, empty, fact, fact_text, nothing, percent, scroll, sect, service_path,
 };
@@ -91,7 +92,7 @@ pub(super) fn view(p: &ServicePage) -> AnyView {
             {recovery(p)}
             {suspended(p)}
             <div class="cols two">
-                <div>{workload(p)}{history(p)}{incidents(p)}</div>
+                <div>{workload(p)}{analyses::section(&p.analyses, base, None)}{history(p)}{incidents(p)}</div>
                 <div>{way_back(p)}{config(p)}{known_good(p)}{contents(&p.workload, p.sync.as_ref())}</div>
             </div>
         </main>

@@ -86,6 +86,38 @@ fn a_failing_release_says_what_is_what_follows_and_how_to_go_back() {
 }
 
 #[test]
+fn what_the_controller_analysed_is_told_metric_by_metric_and_nothing_where_it_did_not() {
+    let mut p = release();
+    assert!(!release_html("release", &p).contains("Analyses by Argo Rollouts"));
+    p.live.analyses = vec![analysis()];
+    let html = release_html("release-analyses", &p);
+    let words = text(&html);
+    for part in [
+        "Step 2 of the Rollout",
+        "failed (4) > failureLimit (3)",
+        "service = checkout",
+        "Passes where result[0] >= 0.95",
+        "Prometheus, every 30s, 20 times",
+        "Failed 0.81",
+        "could not be measured",
+        "11 earlier ones are kept. 2 of 16 measurements were not seen.",
+        "failed 4, at most 3",
+        "dry run: decides nothing",
+        "is a filter",
+    ] {
+        assert!(
+            words.contains(part) || words.contains(&part.replace('>', "&gt;")),
+            "the page lacks “{part}”: {words}"
+        );
+    }
+    assert!(html.contains(r#"href="/api/v1/releases/318/analyses""#));
+    let mut p = service();
+    p.analyses = vec![analysis()];
+    let words = text(&render("service-analyses", || super::service::view(&p)));
+    assert!(words.contains("Analyses by Argo Rollouts") && !words.contains("All measurements"));
+}
+
+#[test]
 fn a_preview_is_reached_and_copies_are_called_copies() {
     let mut p = release();
     p.live.preview = Some("http://checkout-tidegate.shop.svc".into());

@@ -137,6 +137,14 @@ impl Analyses {
     }
 }
 
+/// Whole Jobs and headers with passwords may stand there; what is explained is Prometheus' query.
+fn query_alone(source: &str, settings: &Value) -> Value {
+    match settings.get("query").filter(|_| source == "prometheus") {
+        Some(query) => serde_json::json!({ "query": query }),
+        None => Value::Null,
+    }
+}
+
 fn small(cluster: &str, raw: RawRun) -> AnalysisRun {
     let RawRun { metadata: mut meta, spec, status } = raw;
     let mut spec: Spec = serde_json::from_value(spec).unwrap_or_default();
@@ -156,9 +164,8 @@ fn small(cluster: &str, raw: RawRun) -> AnalysisRun {
         Some("PostPromotion") => Stage::PostPromotion,
         _ => Stage::Other,
     };
-    // Whole Jobs may stand there; the query as it was asked is in the status.
     for metric in &mut spec.metrics {
-        metric.provider.values_mut().for_each(|settings| *settings = Value::Null);
+        metric.provider.iter_mut().for_each(|(source, settings)| *settings = query_alone(source, settings));
     }
     AnalysisRun {
         rollout,

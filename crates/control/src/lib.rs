@@ -4,6 +4,7 @@
 //! The exception is told where it is made: a rollback acts first and may be recorded in a journal on disk, because
 //! it must not wait for a database ([`rollback`]).
 
+mod analyses;
 mod analysis;
 mod announce;
 mod ask;
@@ -175,9 +176,9 @@ impl Control {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Runs everything that works by itself until `shutdown` is notified: the conductor, the sampler, the announcer,
-    /// the journal's merger, the watch over what stalls and over what recovers, the recorder of known-good versions, the
-    /// rollback policies, the status page's data and the delivery of notifications.
+    /// Runs everything that works by itself until `shutdown` is notified: the conductor, the sampler, the keeper of analyses,
+    /// the announcer, the journal's merger, the watch over what stalls and over what recovers, the recorder of known-good
+    /// versions, the rollback policies, the status page's data and the delivery of notifications.
     pub async fn run(&self, shutdown: Arc<Notify>) {
         let stopped = async { shutdown.notified().await };
         let work = async {
@@ -185,6 +186,7 @@ impl Control {
                 self.run_announcer(),
                 self.run_conductor(),
                 self.run_sampler(),
+                self.run_analyses(),
                 self.run_merger(),
                 self.run_stalls(),
                 self.run_recovery(),

@@ -4,8 +4,6 @@
 mod common;
 
 use common::{OLD, World, people};
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
-use kube::core::GroupVersionKind;
 use model::release::State;
 use model::workload::{Phase, Workload};
 use model::{Problem, Role};
@@ -13,12 +11,6 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 impl World {
-    async fn rollouts(&self) -> Api<DynamicObject> {
-        let client = self.sandbox.admin().await.unwrap();
-        let kind = GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Rollout");
-        Api::namespaced_with(client, &self.namespace, &ApiResource::from_gvk_with_plural(&kind, "rollouts"))
-    }
-
     async fn spec(&self) -> Value {
         self.rollouts().await.get("web").await.unwrap().data["spec"].clone()
     }
@@ -28,15 +20,6 @@ impl World {
         let world = Self::new().await;
         world.own(steps).await;
         world
-    }
-
-    async fn own(&self, steps: Value) {
-        let count = i32::try_from(steps.as_array().unwrap().len()).unwrap();
-        let patch = json!({"spec": {"strategy": {"canary": {"steps": steps}}}});
-        self.rollouts().await.patch("web", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
-        let settled = |w: &Workload| w.observed() && w.phase == Phase::Healthy;
-        let theirs = |w: &Workload| w.step_count == count && w.step_index == Some(count);
-        self.wait_workload("with its own steps", |w| theirs(w) && settled(w)).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! What pages and the REST API show: read models, complete enough that a page needs nothing else.
 
+mod analyses;
 mod audit;
 mod incidents;
 mod notify;
@@ -10,6 +11,7 @@ mod releases;
 mod services;
 mod status;
 
+pub use analyses::*;
 pub use audit::*;
 pub use incidents::*;
 pub use notify::*;

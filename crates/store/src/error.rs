@@ -110,7 +110,9 @@ fn broken(constraint: &str) -> Option<Error> {
         | "samples_release_fkey"
         | "verdicts_release_fkey"
         | "incidents_release_fkey"
+        | "release_analyses_release_fkey"
         | "known_good_release_fkey" => Some(Error::NotFound("release")),
+        "release_measurements_run_fkey" => Some(Error::NotFound("analysis")),
         _ => None,
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! One file for each aggregate: its rows, its reads, its writes.
 
+mod analyses;
 mod approvals;
 mod attempts;
 mod audit;
@@ -37,6 +38,7 @@ pub mod test_support;
 mod tokens;
 mod tx;
 
+pub use analyses::{AnalysisRecord, Measured, MeasurementRecord};
 pub use approvals::{ApprovalRecord, Decision, NewApproval};
 pub use attempts::AttemptRecord;
 pub use destinations::{DestinationRecord, NewDestination, Sealed, Secret};

@@ -3,6 +3,7 @@
 //! A handler is a few lines over `control`, which authorises. Routes and their OpenAPI description are made from
 //! one annotation, so that neither can be forgotten.
 
+pub mod analyses;
 pub mod audit;
 pub mod events;
 pub mod incidents;

@@ -1,6 +1,6 @@
 //! The routes with their description.
 
-use super::{audit, events, incidents, plans, policies, rehearsals, releases, samples, status, workloads};
+use super::{analyses, audit, events, incidents, plans, policies, rehearsals, releases, samples, status, workloads};
 use crate::problem::{FieldErrorBody, ProblemBody, ProblemResponse};
 use crate::state::AppState;
 use utoipa::OpenApi;
@@ -58,6 +58,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(policies::lift))
         .routes(routes!(events::follow))
         .routes(routes!(samples::read))
+        .routes(routes!(analyses::read))
         .routes(routes!(workloads::list))
         .routes(routes!(workloads::known_good))
         .routes(routes!(workloads::roll_back))

@@ -12,6 +12,7 @@ pub(crate) use side::{facts as facts_of_rollback, ready as ready_to_roll_back, r
 #[cfg(feature = "ssr")]
 pub(crate) use timeline::look;
 
+use crate::components::analyses;
 use crate::components::common::percent;
 use crate::components::gate::{steps, tide};
 use crate::components::tone::{self, badge};
@@ -131,6 +132,9 @@ fn grow<T: Send + Sync + 'static>(all: RwSignal<Vec<T>>, new: Vec<T>, at: fn(&T)
 fn view(p: &ReleasePage, seen: Seen) -> AnyView {
     // A plan that asks for no analysis is not measured: empty axes would wait for what never comes.
     let charts = (p.analysed || !p.samples.is_empty()).then(|| charts::section(p, seen));
+    let all = format!("/api/v1/releases/{}/analyses", p.id);
+    let runs = Memo::new(move |_| seen.live.with(|l| l.analyses.clone()));
+    let analyses = move || runs.with(|runs| analyses::section(runs, seen.base, Some(all.clone())));
     view! {
         <main class="main has-bar" id="main" tabindex="-1">
             {head(p, seen)}
@@ -142,7 +146,7 @@ fn view(p: &ReleasePage, seen: Seen) -> AnyView {
             <div class="cols rel">
                 <div class="wide">{gate(seen)}</div>
                 <div class="aside">{verdict::section(p, seen)}{policy::section(seen)}{side::way_back(seen)}</div>
-                <div class="stack">{charts}{timeline::section(p, seen)}</div>
+                <div class="stack"><div class="grow">{charts}{analyses}</div>{timeline::section(p, seen)}</div>
                 <div class="aside">{side::plan(p)}{side::pods(p, seen)}{side::incidents(p, seen)}</div>
             </div>
         </main>

@@ -87,6 +87,7 @@ impl Control {
             incidents: crate::incidents::briefs(self, about).await,
             stall,
             ways,
+            analyses: self.analyses_of(release).await,
             revisions: revisions(release, seen),
             canary_hash: release.canary_hash.clone(),
             stable_hash: Some(release.known_good.hash.clone()),

@@ -1,5 +1,6 @@
 //! What pages and REST show. Read only: nothing here changes anything.
 
+mod analyses;
 mod audit;
 mod back;
 mod live;

@@ -162,6 +162,7 @@ impl Control {
             sync,
             breaker: broken.map(|broken| BreakerView { lift, ..broken }),
             recovery: self.errors_since_press(key),
+            analyses: if release.is_none() { self.analyses_now(key) } else { Vec::new() },
             write_plan: deed(actor.require(Action::WritePlan, &workload.environment)),
             incidents: crate::incidents::briefs(self, about).await,
             workload: (*workload).clone(),

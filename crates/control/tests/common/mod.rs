@@ -67,6 +67,29 @@ impl World {
         }
     }
 
+    pub(crate) async fn rollouts(&self) -> kube::Api<kube::api::DynamicObject> {
+        let client = self.sandbox.admin().await.unwrap();
+        let kind = kube::core::GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Rollout");
+        kube::Api::namespaced_with(
+            client,
+            &self.namespace,
+            &kube::api::ApiResource::from_gvk_with_plural(&kind, "rollouts"),
+        )
+    }
+
+    /// Gives the Rollout `web` these steps of its owner's.
+    pub(crate) async fn own(&self, steps: serde_json::Value) {
+        let count = i32::try_from(steps.as_array().unwrap().len()).unwrap();
+        let patch = serde_json::json!({"spec": {"strategy": {"canary": {"steps": steps}}}});
+        self.rollouts()
+            .await
+            .patch("web", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(patch))
+            .await
+            .unwrap();
+        let settled = |w: &Workload| w.observed() && w.phase == model::workload::Phase::Healthy;
+        let theirs = |w: &Workload| w.step_count == count && w.step_index == Some(count);
+        self.wait_workload("with its own steps", |w| theirs(w) && settled(w)).await;
+    }
     /// A replica that runs until the returned handle is dropped.
     pub(crate) fn replica(&self, name: &str) -> Replica {
         self.replica_with(name, self.db.store.clone(), Arc::new(Utc::now))

@@ -147,19 +147,27 @@ impl Metric {
         }
     }
 
-    pub(super) fn failures(&self) -> i32 {
+    /// So many failures do no harm; -1: no number of them does.
+    #[must_use]
+    pub fn failures(&self) -> i32 {
         value(self.failure_limit.as_ref(), 0)
     }
 
-    pub(super) fn inconclusives(&self) -> i32 {
+    /// So many inconclusive measurements do no harm.
+    #[must_use]
+    pub fn inconclusives(&self) -> i32 {
         value(self.inconclusive_limit.as_ref(), 0)
     }
 
-    pub(super) fn errors(&self) -> i32 {
+    /// So many errors in a row do no harm.
+    #[must_use]
+    pub fn errors(&self) -> i32 {
         value(self.consecutive_error_limit.as_ref(), 4)
     }
 
-    pub(super) fn successes(&self) -> i32 {
+    /// So many successes in a row pass it; 0: they do not.
+    #[must_use]
+    pub fn successes(&self) -> i32 {
         value(self.consecutive_success_limit.as_ref(), 0)
     }
 

@@ -1,6 +1,6 @@
 //! `/releases` and `/releases/{id}`.
 
-use super::{Age, Deed, PolicyWatch, RollbackPreview, Way};
+use super::{Age, AnalysisView, Deed, PolicyWatch, RollbackPreview, Way};
 use crate::ids::{Digest, PlanId, ReleaseId, Seq};
 use crate::release::State;
 use crate::span::Span;
@@ -159,6 +159,8 @@ pub struct ReleaseLive {
     pub stall: Option<Stall>,
     /// What else can be done about it.
     pub ways: Vec<Way>,
+    /// What Argo Rollouts analysed for it, in the order of the runs; empty where its controller has no analysis.
+    pub analyses: Vec<AnalysisView>,
     pub revisions: Vec<Revision>,
     pub canary_hash: Option<String>,
     pub stable_hash: Option<String>,

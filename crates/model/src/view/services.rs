@@ -1,6 +1,6 @@
 //! `/services` and `/services/{namespace}/{kind}/{name}`.
 
-use super::{Deed, ProofView, ReleaseRow};
+use super::{AnalysisView, Deed, ProofView, ReleaseRow};
 use crate::config::Change;
 use crate::gitops::Sync;
 use crate::ids::ReleaseId;
@@ -81,6 +81,8 @@ pub struct ServicePage {
     pub config: Option<ConfigView>,
     /// The Argo CD application that owns it; `None` where none does, or where it is not known.
     pub sync: Option<SyncView>,
+    /// What Argo Rollouts analyses now; empty while a release of ours drives it, whose page has them.
+    pub analyses: Vec<AnalysisView>,
     pub write_plan: Deed,
     /// Incidents of the service in this environment, newest first: open ones, and a few that are over.
     #[serde(default)]

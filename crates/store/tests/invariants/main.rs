@@ -1,6 +1,7 @@
 //! What must always be true of the store, on a real Postgres. One binary, so that one server serves all.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod analyses;
 mod audit;
 mod down;
 mod fixture;

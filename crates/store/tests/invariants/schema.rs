@@ -16,6 +16,8 @@ const NOT_STATE: &[&str] = &[
     "public.leases",
     "public.notifications",
     "public.policy_readings",
+    "public.release_analyses",
+    "public.release_measurements",
     "public.samples",
     "public.sign_in_attempts",
     "public.verdicts",
