@@ -1,6 +1,8 @@
 //! The routes with their description.
 
-use super::{analyses, audit, events, incidents, plans, policies, rehearsals, releases, samples, status, workloads};
+use super::{
+    analyses, audit, events, incidents, plans, policies, rehearsals, releases, samples, status, workloads,
+};
 use crate::problem::{FieldErrorBody, ProblemBody, ProblemResponse};
 use crate::state::AppState;
 use utoipa::OpenApi;

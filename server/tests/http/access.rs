@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 fn asks_for(operation: &str) -> Option<Action> {
     Some(match operation {
         "listPlans" | "readPlan" | "listReleases" | "readRelease" | "followRelease" | "readSamples"
-        | "readAnalyses" | "listPolicies" | "tryPolicies" | "readPolicyWatch" | "listWorkloads" | "listKnownGood"
-        | "readAudit" | "verifyAudit" | "listIncidents" | "readIncident" => Action::See,
+        | "readAnalyses" | "listPolicies" | "tryPolicies" | "readPolicyWatch" | "listWorkloads"
+        | "listKnownGood" | "readAudit" | "verifyAudit" | "listIncidents" | "readIncident" => Action::See,
         "openIncident" | "noteIncident" => Action::OpenIncident,
         "editIncident" | "leadIncident" | "publishIncident" | "tellPublic" | "watchIncident"
         | "resolveIncident" | "reopenIncident" => Action::RunIncident,
