@@ -2,8 +2,8 @@
 
 use crate::components::frame::frame;
 use crate::pages::{
-    audit, editor, errors, incident, incidents, login, now, plan, plans, policies, release, releases,
-    rollback,
+    audit, editor, errors, incident, incidents, login, notifications, now, plan, plans, policies, release,
+    releases, rollback,
 };
 use crate::pages::{service, services, setup, status};
 use leptos::prelude::*;
@@ -47,6 +47,9 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/incidents") view=incidents::page/>
                     <Route path=path!("/incidents/new") view=incidents::new_page/>
                     <Route path=path!("/incidents/:id") view=incident::page/>
+                    <Route path=path!("/notifications") view=notifications::page/>
+                    <Route path=path!("/notifications/new") view=notifications::form::new_page/>
+                    <Route path=path!("/notifications/:id") view=notifications::form::change_page/>
                     <Route path=path!("/audit") view=audit::page/>
                 </ParentRoute>
             </Routes>

@@ -34,6 +34,7 @@ export function places(ids: Ids): Place[] {
     { name: 'incidents', path: '/incidents' },
     { name: 'incident-new', path: '/incidents/new' },
     { name: 'incident', path: `/incidents/${ids.incident}` },
+    { name: 'notifications', path: '/notifications' },
     { name: 'audit', path: '/audit' },
     { name: 'status', path: '/status', open: true },
     { name: 'login', path: '/login', open: true },

@@ -200,6 +200,9 @@ export class Replica {
       TIDEGATE_SITE: binaries.site,
       TIDEGATE_CLUSTER: 'sandbox',
       TIDEGATE_PROMETHEUS: sandbox.prometheus_url,
+      // Receivers of notifications are on this machine, and their secrets worth nothing.
+      TIDEGATE_NOTIFY_LOOPBACK: '1',
+      TIDEGATE_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'),
       TIDEGATE_DEMO: this.#demo ? '1' : '0',
       KUBECONFIG: sandbox.tidegate_kubeconfig,
       DATABASE_URL: this.file.database,

@@ -5,6 +5,7 @@
 pub mod audit;
 mod document;
 pub mod incidents;
+pub mod notifications;
 pub mod now;
 pub mod plans;
 pub mod policies;

@@ -96,6 +96,7 @@ fn links(shell: &Shell, path: &str) -> AnyView {
         ("/policies", "shield", "Policies", None),
         ("/incidents", "incident", "Incidents", Some(("incidents", shell.incidents, Some("degraded")))),
         ("/audit", "audit", "Audit", None),
+        ("/notifications", "admin", "Notifications", None),
     ];
     let items = items
         .into_iter()

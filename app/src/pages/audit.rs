@@ -23,13 +23,15 @@ pub(crate) fn page() -> AnyView {
 }
 
 /// Kinds of event to choose from: prefixes of the action.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 10] = [
     ("release.", "releases"),
     ("rollback.", "rollbacks"),
     ("plan.", "plans"),
     ("approval.", "approvals"),
     ("verdict.", "verdicts"),
     ("incident.", "incidents"),
+    ("destination.", "destinations"),
+    ("notification.", "notifications"),
     ("person.", "people"),
     ("token.", "tokens"),
 ];

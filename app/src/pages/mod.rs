@@ -13,6 +13,8 @@ pub(crate) mod incidents;
 #[cfg(feature = "ssr")]
 pub(crate) mod login;
 #[cfg(feature = "ssr")]
+pub(crate) mod notifications;
+#[cfg(feature = "ssr")]
 pub(crate) mod now;
 #[cfg(feature = "ssr")]
 pub(crate) mod plan;

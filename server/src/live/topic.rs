@@ -6,7 +6,8 @@ use model::{FieldError, IncidentId, PlanId, Problem, ReleaseId};
 /// Topics of one stream, at most.
 const MOST: usize = 12;
 /// Topics that say only that something changed.
-const PAGES: [&str; 7] = ["now", "plans", "releases", "audit", "status", "services", "incidents"];
+const PAGES: [&str; 8] =
+    ["now", "plans", "releases", "audit", "status", "services", "incidents", "notifications"];
 
 /// One topic of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

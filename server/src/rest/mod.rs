@@ -7,6 +7,7 @@ pub mod analyses;
 pub mod audit;
 pub mod events;
 pub mod incidents;
+pub mod notifications;
 pub mod openapi;
 pub mod plans;
 pub mod policies;

@@ -1,7 +1,8 @@
 //! The routes with their description.
 
 use super::{
-    analyses, audit, events, incidents, plans, policies, rehearsals, releases, samples, status, workloads,
+    analyses, audit, events, incidents, notifications, plans, policies, rehearsals, releases, samples,
+    status, workloads,
 };
 use crate::problem::{FieldErrorBody, ProblemBody, ProblemResponse};
 use crate::state::AppState;
@@ -26,6 +27,7 @@ use utoipa_axum::routes;
         (name = "policies", description = "What makes a release go back by itself"),
         (name = "workloads", description = "What is in the clusters"),
         (name = "incidents", description = "What users felt, from the alarm until it was over"),
+        (name = "notifications", description = "Who is told what happens, and what was told"),
         (name = "audit", description = "Everything that happened, in a chain of hashes"),
         (name = "status", description = "What users feel, in Statuspage's shape. Public"),
     ),
@@ -75,6 +77,11 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(incidents::watch))
         .routes(routes!(incidents::resolve))
         .routes(routes!(incidents::reopen))
+        .routes(routes!(notifications::destinations, notifications::add))
+        .routes(routes!(notifications::change, notifications::remove))
+        .routes(routes!(notifications::test))
+        .routes(routes!(notifications::list))
+        .routes(routes!(notifications::retry))
         .routes(routes!(audit::read))
         .routes(routes!(audit::verify))
         .routes(routes!(status::summary))

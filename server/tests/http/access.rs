@@ -14,9 +14,12 @@ fn asks_for(operation: &str) -> Option<Action> {
         "listPlans" | "readPlan" | "listReleases" | "readRelease" | "followRelease" | "readSamples"
         | "readAnalyses" | "listPolicies" | "tryPolicies" | "readPolicyWatch" | "listWorkloads"
         | "listKnownGood" | "readAudit" | "verifyAudit" | "listIncidents" | "readIncident" => Action::See,
+        "listDestinations" | "listNotifications" => Action::See,
         "openIncident" | "noteIncident" => Action::OpenIncident,
         "editIncident" | "leadIncident" | "publishIncident" | "tellPublic" | "watchIncident"
         | "resolveIncident" | "reopenIncident" => Action::RunIncident,
+        "addDestination" | "changeDestination" | "removeDestination" | "testDestination"
+        | "retryNotification" => Action::Administer,
         "createPlan" | "editPlan" => Action::WritePlan,
         "decideOnPlan" | "revokeApproval" => Action::Approve,
         "startRelease" | "retryRelease" | "resumeSync" => Action::Start,
@@ -93,7 +96,9 @@ async fn every_operation_asks_the_one_table() {
 fn body_for(operation: &str) -> (Option<&'static str>, Value) {
     match operation {
         // Not a plan: whoever may write one is told what is wrong with it, and nothing is stored.
-        "createPlan" | "editPlan" => (Some("application/json"), json!({})),
+        "createPlan" | "editPlan" | "addDestination" | "changeDestination" => {
+            (Some("application/json"), json!({}))
+        }
         "decideOnPlan" => {
             let digest = format!("sha256:{}", "0".repeat(64));
             (Some("application/json"), json!({"digest": digest, "decision": "approve"}))

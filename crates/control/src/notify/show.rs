@@ -120,7 +120,7 @@ pub(super) fn target(settings: &Settings) -> String {
         }
     };
     match settings {
-        Settings::Slack => "Slack's incoming webhook".to_owned(),
+        Settings::Slack => "an incoming webhook".to_owned(),
         Settings::Pagerduty { endpoint } => host(endpoint),
         Settings::Webhook { url } => host(url),
         Settings::Email { host, to, .. } => match to.as_slice() {
