@@ -120,7 +120,7 @@ pub struct EditorPage {
 
 /// A policy file while somebody writes it.
 #[cfg(feature = "ssr")]
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PolicyDraft {
     pub cluster: String,
     pub namespace: String,
@@ -137,5 +137,7 @@ pub struct PolicyDraft {
     pub policies: model::policy::Policies,
     /// What it would have done, where somebody asked.
     pub runs: Vec<model::view::DryRun>,
+    /// May whoever reads this save it?
+    pub change: model::view::Deed,
     pub now: chrono::DateTime<chrono::Utc>,
 }

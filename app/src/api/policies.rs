@@ -33,6 +33,10 @@ pub(crate) async fn draft(
     let (control, actor) = door::enter()?;
     let page = control.policies_page(&actor).await.or_fault()?;
     let file = page.files.into_iter().find(|f| f.cluster == cluster && f.namespace == namespace);
+    let change = match &file {
+        Some(file) => file.change.clone(),
+        None => control.may_begin_policies(&actor, &cluster, &namespace).or_fault()?,
+    };
     let asked = text.is_some();
     let older = file.as_ref().and_then(|f| f.history.iter().find(|h| Some(h.id) == put_back));
     let begun = older.and_then(|h| h.text.clone()).or_else(|| file.as_ref().map(|f| f.text.clone()));
@@ -46,7 +50,12 @@ pub(crate) async fn draft(
         namespace,
         asked,
         now: page.age.now,
-        ..PolicyDraft::default()
+        change,
+        text: String::new(),
+        faults: Vec::new(),
+        warnings: Vec::new(),
+        policies: model::policy::Policies::new(),
+        runs: Vec::new(),
     };
     match read {
         Ok(read) => {

@@ -53,7 +53,7 @@ pub(super) fn view(p: &PoliciesPage) -> AnyView {
         0 => "every workload has one".to_owned(),
         n => format!("{} without one", when::count(n, "workload", "workloads")),
     };
-    let fired = format!("fired {} in 30\u{a0}days", when::count(p.fired, "time", "times"));
+    let fired = format!("fired {} in 30\u{a0}days", often(p.fired));
     let begin = begin(p);
     let files = if p.files.iter().all(|f| f.state == FileState::Gone) {
         empty(
@@ -196,11 +196,11 @@ fn table(f: &PolicyFileView) -> AnyView {
             view! {
                 <tr>
                     <th scope="row">{p.name.clone()}</th>
-                    <td>{p.policy.fires_when()}</td>
-                    <td>{p.policy.then()}</td>
-                    <td class="r">{p.policy.countdown()}</td>
-                    <td class="r">{when::count(p.used_by, "workload", "workloads")}</td>
-                    <td class="r">{when::count(p.fired, "time", "times")}</td>
+                    <td class="xs-all">{p.policy.fires_when()}</td>
+                    <td class="xs-no">{p.policy.then()}</td>
+                    <td class="r xs-no">{p.policy.countdown()}</td>
+                    <td class="r xs-no">{when::count(p.used_by, "workload", "workloads")}</td>
+                    <td class="r xs-no">{often(p.fired)}</td>
                 </tr>
             }
         })
@@ -217,6 +217,10 @@ fn table(f: &PolicyFileView) -> AnyView {
         </table>
     };
     scroll("Policies in force, table", table.into_any())
+}
+
+fn often(n: usize) -> String {
+    if n == 0 { "never".to_owned() } else { when::count(n, "time", "times") }
 }
 
 fn detail(p: &PolicyView, open: bool) -> AnyView {
@@ -259,7 +263,7 @@ fn course(p: &Policy) -> AnyView {
             </li>
         }
     });
-    view! { <ol class="line short mt" role="list">{first}{actions}{breaker}</ol> }.into_any()
+    view! { <ol class="line mt" role="list">{first}{actions}{breaker}</ol> }.into_any()
 }
 
 fn capital(words: &str) -> String {

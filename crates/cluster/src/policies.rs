@@ -1,7 +1,8 @@
 //! The ConfigMaps `rollback-policies`: read live, wherever they are, and written with the version that was read as the
 //! precondition.
 //!
-//! Apart from the cache of workloads: a cluster that does not let Tidegate list them has none, and is none the older for it.
+//! Apart from the cache of workloads: of a cluster that does not let Tidegate list them nothing is known here, and it is none the
+//! older for it.
 
 use crate::raw::Meta;
 use crate::send::{Answer, MANAGER};
@@ -103,7 +104,8 @@ pub(crate) fn start(client: &Client) -> (watch::Receiver<PolicyFiles>, Vec<JoinH
         client: client.clone(),
         path: "/api/v1/configmaps",
         selector: SELECTOR,
-        optional: true,
+        // Whoever may not list them knows nothing, which is not that there are none.
+        optional: false,
         shrink: Box::new(|map: RawMap| map.file),
         life: Arc::new(Life::default()),
         news: sender,

@@ -35,6 +35,8 @@ impl World {
             prometheus: HashMap::new(),
             data_dir: data.path().to_owned(),
             clock: Arc::new(move || *clock.lock().unwrap()),
+            home: "tidegate".into(),
+            notifying: control::Notifying::default(),
             replica: "one".into(),
             demo: false,
         })

@@ -52,7 +52,7 @@ pub use notify::{Claimed, Delivery, NotificationFilter, NotificationRecord, TOPI
 pub use people::{NewPerson, Person};
 pub use plans::PlanRecord;
 pub use policies::{
-    ActionRecord, FiringRecord, NewFiring, NewPolicyFile, POLICIES_TOPIC, PolicyFileRecord, Stopped,
+    ActionRecord, Beside, FiringRecord, NewFiring, NewPolicyFile, POLICIES_TOPIC, PolicyFileRecord, Stopped,
 };
 pub use releases::ReleaseFilter;
 pub use tokens::{NewToken, TokenRecord};

@@ -69,6 +69,9 @@ impl From<FileRow> for PolicyFileRecord {
     }
 }
 
+/// What a policy had read beside the sample of that time.
+pub type Beside = (DateTime<Utc>, Vec<(What, f64)>);
+
 /// That somebody stopped a policy's rollback.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stopped {
@@ -256,11 +259,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
-    pub async fn policy_readings(
-        &self,
-        release: ReleaseId,
-        limit: i64,
-    ) -> Result<Vec<(DateTime<Utc>, Vec<(What, f64)>)>> {
+    pub async fn policy_readings(&self, release: ReleaseId, limit: i64) -> Result<Vec<Beside>> {
         type Row = (DateTime<Utc>, Json<Vec<(What, f64)>>);
         let sql = sqlx::query_as(
             "select at, values from policy_readings where release = $1 order by at desc limit $2",

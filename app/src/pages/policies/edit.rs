@@ -49,6 +49,11 @@ pub(crate) fn view(d: &PolicyDraft) -> AnyView {
         (1, _) => "one thing to correct".to_owned(),
         (n, _) => format!("{n} things to correct"),
     };
+    let save =
+        d.change.allowed.then(|| post::button("btn primary", "check", "Save".into(), "Saving…", false));
+    let forbidden = d.change.why_not.clone().map(|why| {
+        view! { <p class="note box mt" data-s="waiting">{icon("lock")}<span>{why}</span></p> }
+    });
     let invalid = (!d.faults.is_empty()).then_some("true");
     let lines = d.text.lines().count().clamp(20, 60).to_string();
     let content = view! {
@@ -60,9 +65,10 @@ pub(crate) fn view(d: &PolicyDraft) -> AnyView {
             <div class="acts">
                 <a class="btn quiet" href="/policies">"Discard"</a>
                 <button class="btn" type="submit" formmethod="get" formaction="/policies/edit">{icon("scale")}"Check and try"</button>
-                {post::button("btn primary", "check", "Save".into(), "Saving…", false)}
+                {save}
             </div>
         </div>
+        {forbidden}
         {meanwhile}
         {faults(&d.faults, "This file")}
         {warnings(&d.warnings)}

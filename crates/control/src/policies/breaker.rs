@@ -28,12 +28,12 @@ impl Control {
         Ok(enough.then(|| BreakerView {
             policy: name,
             words: format!(
-                "Tidegate rolled {} back {} times within {}. No new release starts until somebody has looked.",
+                "Tidegate rolled {} back {} within {}. No new release starts until somebody has looked.",
                 key.name,
-                backs.len(),
+                if backs.len() == 1 { "once".to_owned() } else { format!("{} times", backs.len()) },
                 breaker.window
             ),
-            releases: backs.into_iter().map(|(id, at)| (id, at)).collect(),
+            releases: backs,
             lift: Deed::yes(),
         }))
     }

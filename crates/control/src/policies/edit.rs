@@ -6,11 +6,13 @@ use super::{Place, Standing};
 use crate::Control;
 use crate::error::OrProblem as _;
 use crate::plans::tidy;
+use crate::releases::deed;
 use chrono::{DateTime, Utc};
 use cluster::Written;
 use model::audit::NewEvent;
 use model::policy::{DEFAULT, Policies, What, from_yaml};
 use model::problem::FieldError;
+use model::view::Deed;
 use model::{Action, Actor, Problem};
 use std::collections::BTreeSet;
 use store::NewPolicyFile;
@@ -114,6 +116,19 @@ impl Control {
         event.detail = serde_json::json!({ "cluster": cluster, "namespace": namespace, "file": id });
         tx.commit(event).await.or_problem()?;
         Ok(id)
+    }
+
+    /// May this actor begin a policy file where there is none?
+    ///
+    /// # Errors
+    /// 404 where Tidegate releases nothing.
+    pub fn may_begin_policies(&self, actor: &Actor, cluster: &str, namespace: &str) -> Result<Deed, Problem> {
+        let place = (cluster.to_owned(), namespace.to_owned());
+        self.cluster(cluster)?;
+        if namespace != self.inner.config.home && self.environments(&place).is_empty() {
+            return Err(Problem::not_found(format!("There is nothing to release in namespace {namespace}.")));
+        }
+        Ok(deed(self.may_change_policies(actor, &place)))
     }
 
     /// Whoever changes a file changes what happens in every environment that it governs.

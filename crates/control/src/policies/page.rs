@@ -16,7 +16,7 @@ use model::view::{
     DiffKind, DiffLine, DryRun, FileState, FiringAction, FiringView, PoliciesPage, PolicyChangeView,
     PolicyFileView, PolicyView, PolicyWatch, WouldFire,
 };
-use model::{Action, Actor, Problem};
+use model::{Action, Actor, FieldError, Problem};
 use std::collections::BTreeMap;
 use store::{FiringRecord, PolicyFileRecord, ReleaseFilter, Store};
 
@@ -50,7 +50,7 @@ impl Control {
             files: views,
             fired: firings.len(),
             without,
-            free: self.free(&files),
+            free: self.free(actor, &files),
             age: self.age(),
         })
     }
@@ -87,13 +87,21 @@ impl Control {
             namespace: place.1.clone(),
             home: place.1 == self.inner.config.home,
             state,
-            warnings: from_yaml(&text).map(|read| read.warnings).unwrap_or_default(),
+            warnings: self.unmeasured(place, from_yaml(&text).map(|read| read.warnings).unwrap_or_default()),
             faults: record.text.as_deref().map(faults).unwrap_or_default(),
             policies: policies.collect(),
             history: changes(history),
             change: deed(self.may_change_policies(actor, place)),
             text,
         }
+    }
+
+    fn unmeasured(&self, (cluster, _): &Place, mut warnings: Vec<FieldError>) -> Vec<FieldError> {
+        if self.prometheus(cluster).is_none() {
+            let words = "Nothing fires: no Prometheus is set up for this cluster (TIDEGATE_PROMETHEUS).";
+            warnings.insert(0, FieldError::new("rollback_triggers", words));
+        }
+        warnings
     }
 
     /// Workloads by the policy that would watch a release of them, and how many none would.
@@ -110,15 +118,18 @@ impl Control {
         (used, without)
     }
 
-    /// Where a file may be begun: beside Tidegate, and where workloads are.
-    fn free(&self, files: &BTreeMap<Place, Standing>) -> Vec<Place> {
+    /// Where this actor may begin a file: beside Tidegate, and where workloads are.
+    fn free(&self, actor: &Actor, files: &BTreeMap<Place, Standing>) -> Vec<Place> {
         let mut free = Vec::new();
         for cluster in self.clusters() {
             let of = |ns: &str| (cluster.name().to_owned(), ns.to_owned());
             let mut namespaces: Vec<Place> = vec![of(&self.inner.config.home)];
             namespaces.extend(cluster.workloads().iter().map(|w| of(&w.key.namespace)));
             for place in namespaces {
-                if !files.get(&place).is_some_and(|s| s.now.text.is_some()) && !free.contains(&place) {
+                if self.may_change_policies(actor, &place).is_ok()
+                    && files.get(&place).is_none_or(|s| s.now.text.is_none())
+                    && !free.contains(&place)
+                {
                     free.push(place);
                 }
             }

@@ -121,7 +121,7 @@ pub(crate) fn filled(query: &str, release: &Release) -> String {
 }
 
 /// Samples as a policy reads them, each with what was read beside it.
-pub(crate) fn readings(samples: &[Sample], beside: Vec<(DateTime<Utc>, Vec<(What, f64)>)>) -> Vec<Reading> {
+pub(crate) fn readings(samples: &[Sample], beside: Vec<store::Beside>) -> Vec<Reading> {
     let mut beside: BTreeMap<DateTime<Utc>, Vec<(What, f64)>> = beside.into_iter().collect();
     let with = |sample: &Sample| {
         let mut reading = Reading::of(sample);

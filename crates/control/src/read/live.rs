@@ -269,7 +269,8 @@ fn next_gate(
         });
     }
     if let Some(hold) = &release.hold {
-        parts.push(format!("{} must resume it.", hold.by));
+        let who = if hold.by.starts_with("policy ") { "somebody" } else { hold.by.as_str() };
+        parts.push(format!("{who} must resume it."));
     }
     if here.has_analysis() {
         match verdict.map(|v| v.class) {

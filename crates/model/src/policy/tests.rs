@@ -151,7 +151,8 @@ fn it_fires_on_readings_in_a_row_and_not_before_it_has_watched() {
         fire(&policy, at(0), &readings)
     };
     let bad = Some(0.2);
-    let expected = Firing { at: at(640), trigger: 0, values: vec![0.2; 3] };
+    let seen = [600, 620, 640].map(|s| Seen { at: at(s), value: 0.2, requests: reading(s, bad).requests });
+    let expected = Firing { at: at(640), trigger: 0, seen: seen.into() };
     assert_eq!(fired(&[(600, bad), (620, bad), (640, bad), (660, bad)]), Some(expected));
     assert_eq!(fired(&[(600, bad), (620, bad)]), None, "two are not three");
     assert_eq!(fired(&[(600, bad), (620, None), (640, bad), (660, bad)]), None, "no data breaks the row");

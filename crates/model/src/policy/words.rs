@@ -28,7 +28,11 @@ impl What {
 
 /// Three digits, and no zeros behind the point.
 fn short(value: f64) -> String {
-    let places = if value.abs() >= 100.0 { 0 } else { 2 };
+    let places = match value.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        _ => 2,
+    };
     let text = format!("{value:.places$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
