@@ -117,7 +117,7 @@ fn opener(deed: &Deed, path: String) -> AnyView {
     let why = deed.why_not.clone().unwrap_or_default();
     view! {
         <button class="btn" type="button" aria-disabled="true" aria-describedby="open-why">{icon("plus")}"Open an incident"</button>
-        <p class="why xs ink2 full" id="open-why">{why}</p>
+        <p class="xs ink2 full" id="open-why">{why}</p>
     }
     .into_any()
 }
@@ -288,7 +288,7 @@ pub(super) fn alarm(p: &AlarmPage, place: &str) -> AnyView {
         <Title text="Open an incident"/>
         <main class="main" id="main" tabindex="-1">
             <div class="head"><div><h1>"Open an incident"</h1></div></div>
-            <div class="cols"><div>{form}</div>{then}</div>
+            <div class="cols two"><div>{form}</div>{then}</div>
         </main>
     }
     .into_any()

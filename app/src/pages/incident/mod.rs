@@ -43,7 +43,7 @@ pub(super) fn view(p: &IncidentPage) -> AnyView {
             {why_not(p)}
             {sentence(p)}
             {figures(p)}
-            <div class="cols">
+            <div class="cols two">
                 <div>{facts(p)}{public::section(p)}</div>
                 <div>{side::roles(p)}{side::together(p)}{side::timeline(p)}</div>
             </div>
@@ -101,7 +101,7 @@ fn acts(i: &Incident) -> AnyView {
 /// Whoever only reads is told why there are no buttons.
 fn why_not(p: &IncidentPage) -> Option<AnyView> {
     let why = p.run.why_not.clone().filter(|_| !p.run.allowed)?;
-    Some(view! { <p class="why xs ink2">{why}</p> }.into_any())
+    Some(view! { <p class="xs ink2 mt">{why}</p> }.into_any())
 }
 
 /// The release went back: what users are on again.
