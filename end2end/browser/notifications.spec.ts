@@ -60,10 +60,11 @@ for (const javaScriptEnabled of [true, false]) {
     await page.getByLabel('Address').fill('http://example.com/hook');
     await page.getByLabel('Signing key', { exact: true }).fill('not a key');
     await page.getByRole('button', { name: 'Add it' }).click();
-    await expect(page.getByRole('alert')).toContainText('2 fields need a change');
+    await expect(page.getByRole('alert')).toContainText('A rule is broken');
     await expect(page.getByLabel('Name, as the log shows it')).toHaveValue(name);
     await expect(page.getByLabel('Address')).toHaveAttribute('aria-invalid', 'true');
     await expect(page.getByLabel('Address')).toHaveAccessibleDescription(/sent encrypted only/);
+    await expect(page.getByLabel('Signing key', { exact: true })).toHaveAttribute('aria-invalid', 'true');
     await expect(page.getByLabel('Signing key', { exact: true })).toHaveValue('');
     expect(page.url()).not.toContain('not%20a%20key');
     if (javaScriptEnabled) await clean(page);

@@ -8,7 +8,7 @@ use crate::api::refused_at;
 use crate::components::common::{nothing, sect};
 use crate::components::icon::icon;
 use crate::components::load;
-use crate::components::post::{self, refusal};
+use crate::components::post;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_location;
@@ -54,16 +54,6 @@ pub(in crate::pages) fn view(p: &DestinationPage, refused: Option<&Fault>) -> An
         Some(d) => format!("Change {}", d.name),
         None => "Add a destination".to_owned(),
     };
-    // What stands at a field need not stand above, too.
-    let summary = refused.map(|f| match f.fields.is_empty() {
-        true => refusal(f),
-        false => {
-            let n = f.fields.len();
-            let words = if n == 1 { "One field needs a change.".to_owned() } else { format!("{n} fields need a change.") };
-            view! { <p class="note box mt" data-s="waiting" role="alert">{icon("warn")}<span>{words}</span></p> }
-                .into_any()
-        }
-    });
     let action = if p.destination.is_some() { "/do/change-destination" } else { "/do/add-destination" };
     let id = p.destination.as_ref().map(|d| view! { <input type="hidden" name="id" value=d.id/> });
     let tabs = p.destination.is_none().then(|| {
@@ -81,7 +71,6 @@ pub(in crate::pages) fn view(p: &DestinationPage, refused: Option<&Fault>) -> An
                 <div><h1>{title}</h1><p class="meta"><span>{kind_words(kind)}</span><span>{about(kind)}</span></p></div>
             </div>
             {tabs}
-            {summary}
             <form class="draft-form" method="post" action=action autocomplete="off">
                 {id}
                 <input type="hidden" name="draft[kind]" value=key(kind)/>

@@ -70,7 +70,7 @@ pub(super) fn check(d: &DestinationDraft, around: Around) -> Result<Checked, Vec
         wrong.at("environment", "Write the name of an environment, or leave it empty for all.");
     }
     let settings = settings(d, around, &mut wrong);
-    let secret = secret(d, settings.as_ref(), around, &mut wrong);
+    let secret = secret(d, around, &mut wrong);
     match (settings, secret) {
         (Some(settings), Some(secret)) if wrong.0.is_empty() => {
             Ok(Checked { new: NewDestination { name, environment, settings }, secret })
@@ -93,9 +93,13 @@ impl Wrong {
 }
 
 fn settings(d: &DestinationDraft, around: Around, wrong: &mut Wrong) -> Option<Settings> {
-    match d.kind.trim() {
-        "slack" => Some(Settings::Slack),
-        "pagerduty" => {
+    let Some(channel) = channel(&d.kind) else {
+        wrong.at("kind", "Choose one of slack, pagerduty, email, webhook.");
+        return None;
+    };
+    match channel {
+        Channel::Slack => Some(Settings::Slack),
+        Channel::Pagerduty => {
             let given = d.endpoint.trim().trim_end_matches('/');
             let endpoint = if given.is_empty() { PAGERDUTY } else { given };
             let url = wrong.or("endpoint", address(endpoint, around.loopback))?;
@@ -105,16 +109,22 @@ fn settings(d: &DestinationDraft, around: Around, wrong: &mut Wrong) -> Option<S
             }
             Some(Settings::Pagerduty { endpoint: endpoint.to_owned() })
         }
-        "email" => email(d, wrong),
-        "webhook" => {
+        Channel::Email => email(d, wrong),
+        Channel::Webhook => {
             let url = wrong.or("url", address(d.url.trim(), around.loopback))?;
             Some(Settings::Webhook { url: url.into() })
         }
-        _ => {
-            wrong.at("kind", "Choose one of slack, pagerduty, email, webhook.");
-            None
-        }
     }
+}
+
+fn channel(kind: &str) -> Option<Channel> {
+    Some(match kind.trim() {
+        "slack" => Channel::Slack,
+        "pagerduty" => Channel::Pagerduty,
+        "email" => Channel::Email,
+        "webhook" => Channel::Webhook,
+        _ => return None,
+    })
 }
 
 fn email(d: &DestinationDraft, wrong: &mut Wrong) -> Option<Settings> {
@@ -167,13 +177,10 @@ fn recipients(text: &str, wrong: &mut Wrong) -> Vec<String> {
     all.into_iter().map(str::to_owned).collect()
 }
 
-fn secret(
-    d: &DestinationDraft,
-    settings: Option<&Settings>,
-    around: Around,
-    wrong: &mut Wrong,
-) -> Option<Secret> {
-    if let Some(Settings::Email { user: None, .. }) = settings {
+/// Judged though the rest may be wrong: all faults are told at once.
+fn secret(d: &DestinationDraft, around: Around, wrong: &mut Wrong) -> Option<Secret> {
+    let channel = channel(&d.kind)?;
+    if channel == Channel::Email && d.user.trim().is_empty() {
         return Some(Secret::None);
     }
     match d.secret_from.trim() {
@@ -191,9 +198,8 @@ fn secret(
         }
         "value" | "" => {
             let secret = d.secret.trim();
-            let settings = settings?;
             wrong
-                .or("secret", is_secret(settings, secret, around.loopback))
+                .or("secret", is_secret(channel, secret, around.loopback))
                 .map(|()| Secret::Value(secret.to_owned()))
         }
         _ => {
@@ -217,8 +223,8 @@ fn variable(name: &str) -> Result<(), String> {
 }
 
 /// Whether this can be the secret of such a destination. Asked again before each delivery, since a variable may hold anything.
-pub(super) fn is_secret(settings: &Settings, secret: &str, loopback: bool) -> Result<(), String> {
-    match settings.channel() {
+pub(super) fn is_secret(channel: Channel, secret: &str, loopback: bool) -> Result<(), String> {
+    match channel {
         Channel::Slack => address(secret, loopback).map(drop),
         Channel::Pagerduty if secret.len() == 32 && secret.bytes().all(|b| b.is_ascii_alphanumeric()) => Ok(()),
         Channel::Pagerduty => {
@@ -364,6 +370,9 @@ mod tests {
             ..draft("email")
         };
         assert_eq!(fields(&d, AROUND), ["name", "host", "port", "from", "to", "secret"]);
+        let hook =
+            DestinationDraft { url: "http://example.com".into(), secret: "x".into(), ..draft("webhook") };
+        assert_eq!(fields(&hook, AROUND), ["url", "secret"]);
         assert_eq!(fields(&DestinationDraft { to: " , ".into(), ..draft("email") }, AROUND), ["to"]);
         let clear = DestinationDraft { security: "none".into(), ..draft("email") };
         assert_eq!(fields(&clear, AROUND), ["security"]);

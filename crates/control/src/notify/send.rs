@@ -72,7 +72,7 @@ impl Sender {
 
     /// Sends, and says what was heard. Never longer than [`WHOLE`]; what is said holds no secret.
     pub(super) async fn send(&self, parcel: &Parcel<'_>) -> Heard {
-        if let Err(why) = is_secret(parcel.settings, parcel.secret, self.loopback)
+        if let Err(why) = is_secret(parcel.settings.channel(), parcel.secret, self.loopback)
             && !matches!(parcel.settings, Settings::Email { user: None, .. })
         {
             return Heard::NotAsked(format!("Its secret cannot be used. {why}"));

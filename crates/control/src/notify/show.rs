@@ -18,7 +18,7 @@ impl Control {
             if d.secret == store::Secret::None {
                 return Ok(());
             }
-            check::is_secret(&d.settings, &secret, self.notifying().loopback)
+            check::is_secret(d.settings.channel(), &secret, self.notifying().loopback)
         });
         DestinationView {
             id: d.id,
