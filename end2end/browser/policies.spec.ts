@@ -1,5 +1,6 @@
 /** The rollback policies of a namespace: written in the browser, fired on what users feel, and carried out before everybody's eyes. */
 import { LONG } from '../lib/plan.ts';
+import { receiver } from '../lib/receiver.ts';
 import { expect, test } from '../lib/test.ts';
 import { until } from '../lib/until.ts';
 
@@ -30,7 +31,7 @@ rollback_actions:
 
 const POLICY_MAP = (namespace: string) => `/api/v1/namespaces/${namespace}/configmaps/rollback-policies`;
 
-test('fires, holds, counts down, rolls back, opens an incident, and the public page tells of it', async ({
+test('fires, holds, tells on-call, counts down, rolls back, opens an incident, and the public page tells of it', async ({
   world,
   api,
   as,
@@ -39,6 +40,16 @@ test('fires, holds, counts down, rolls back, opens an incident, and the public p
   release,
 }) => {
   const web = await service('policy', { rps: 80 });
+  const pager = await receiver();
+  const admin = api('administrator');
+  for (const [kind, more] of [
+    ['slack', { secret: `${pager.origin}/slack` }],
+    ['pagerduty', { secret: 'k'.repeat(32), endpoint: pager.origin }],
+  ] as const) {
+    await admin.must('/api/v1/destinations', { body: { name: `${kind} of ${web.name}`, kind, ...more } });
+  }
+  /** What was told about this service. */
+  const told = (path: RegExp) => pager.got.filter((g) => path.test(g.path) && g.body.includes(web.name)).map((g) => JSON.parse(g.body));
   await world.kube.create(`/api/v1/namespaces/${web.namespace}/configmaps`, {
     apiVersion: 'v1',
     kind: 'ConfigMap',
@@ -89,9 +100,15 @@ test('fires, holds, counts down, rolls back, opens an incident, and the public p
   await expect(page.getByText('Policy default rolls this back, unless somebody stops it.')).toBeVisible({ timeout: 90_000 });
   await expect(page.getByRole('timer').first()).toBeVisible();
   expect((await api('viewer').release(id)).state).toBe('paused');
+  await until('on-call is told', () => told(/slack/).length > 0 && told(/enqueue/).length > 0);
+  expect(JSON.stringify(told(/slack/)[0])).toContain('Policy default fired');
+  const [alarm] = told(/enqueue/);
+  expect(alarm).toMatchObject({ event_action: 'trigger', routing_key: 'k'.repeat(32) });
   const ended = await api('viewer').until(id, ['rolled_back'], 60);
   expect(ended.reason).toMatch(/^Rolled back by policy default: errors /);
   await web.settledOn('1.0.0');
+  await until('the alarm is taken back', () => told(/enqueue/).some((e) => e.event_action === 'resolve' && e.dedup_key === alarm.dedup_key));
+  pager.close();
   await expect(page.getByRole('heading', { level: 1 })).toContainText('Rolled back');
   const policy = page.locator('section', { hasText: 'Rollback policy' }).last();
   await expect(policy).toContainText('Held: the weight may only fall.');

@@ -256,6 +256,7 @@ pub(super) fn release() -> ReleasePage {
         analysed: true,
         live,
         samples: samples(),
+        reports: Vec::new(),
         marks: vec![(before(203), "5 %".into()), (before(83), "25 %".into())],
         verdicts: vec![
             (before(180), Class::NoData),

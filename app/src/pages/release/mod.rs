@@ -3,6 +3,7 @@
 mod charts;
 mod deeds;
 mod policy;
+mod report;
 mod side;
 mod timeline;
 mod verdict;
@@ -145,7 +146,7 @@ fn view(p: &ReleasePage, seen: Seen) -> AnyView {
             {side::reminder(p, seen)}
             <div class="cols rel">
                 <div class="wide">{gate(seen)}</div>
-                <div class="aside">{verdict::section(p, seen)}{policy::section(seen)}{side::way_back(seen)}</div>
+                <div class="aside">{verdict::section(p, seen)}{report::section(p)}{policy::section(seen)}{side::way_back(seen)}</div>
                 <div class="stack"><div class="grow">{charts}{analyses}</div>{timeline::section(p, seen)}</div>
                 <div class="aside">{side::plan(p)}{side::pods(p, seen)}{side::incidents(p, seen)}</div>
             </div>

@@ -7,11 +7,12 @@ use crate::analysis::analysed;
 use crate::config::{put_back, warnings};
 use crate::error::OrProblem as _;
 use chrono::{DateTime, Utc};
+use judge::kayenta::{Label, step_report};
 use model::audit::Event;
 use model::plan::Plan;
 use model::release::{Release, State};
 use model::verdict::{Class, Sample};
-use model::view::{ReleaseDelta, ReleasePage, ReleasesPage, TimelineItem};
+use model::view::{MetricLine, ReleaseDelta, ReleasePage, ReleasesPage, StepReport, TimelineItem};
 use model::{Actor, Problem, ReleaseId, Seq};
 
 /// Samples drawn: half an hour at one each three seconds, with room.
@@ -90,8 +91,10 @@ impl Control {
             None => Vec::new(),
         };
         let live = self.live(actor, &release, &plan, &samples).await;
+        let reports = reports(&plan, &samples);
         let samples = samples.into_iter().map(drawn).collect();
         Ok(ReleasePage {
+            reports,
             id,
             service: release.service.clone(),
             environment: release.environment.clone(),
@@ -202,6 +205,31 @@ impl Control {
         let all = self.store().verdicts(id).await.unwrap_or_default();
         all.iter().filter(|v| after.is_none_or(|at| v.at > at)).map(|v| (v.at, v.class)).collect()
     }
+}
+
+/// Kayenta's judge, step by step, over the samples that the page draws.
+fn reports(plan: &Plan, samples: &[Sample]) -> Vec<StepReport> {
+    let of_step = |i: usize| {
+        let (points, report) = step_report(samples, i, &plan.spec.analysis.limits())?;
+        let metrics = report.metrics.into_iter().map(|m| MetricLine {
+            passed: m.classification == Label::Pass,
+            label: format!("{:?}", m.classification),
+            reason: m.reason,
+            name: m.name,
+        });
+        Some(StepReport {
+            step: plan.step_title(i),
+            verdict: match report.verdict {
+                judge::kayenta::Verdict::Pass => Class::Pass,
+                judge::kayenta::Verdict::Marginal => Class::Marginal,
+                judge::kayenta::Verdict::Fail => Class::Fail,
+            },
+            score: report.score,
+            points,
+            metrics: metrics.collect(),
+        })
+    };
+    (0..plan.steps().len()).filter_map(of_step).collect()
 }
 
 /// Events that the chart marks on its time axis.

@@ -11,6 +11,7 @@ mod classify;
 mod config;
 mod mann_whitney;
 mod report;
+mod step;
 #[cfg(test)]
 mod tests;
 
@@ -19,3 +20,4 @@ pub use config::{
 };
 pub use mann_whitney::{Shift, Z_98, common_language, shift};
 pub use report::{GroupScore, Label, MetricReport, Report, Summary, Verdict, report};
+pub use step::{of_step, step_report};

@@ -187,6 +187,29 @@ pub struct Retry {
     pub needs_reason: bool,
 }
 
+/// Kayenta's judge over what was measured in a step. It explains, it does not decide.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// `25 %`, `Preview`.
+    pub step: String,
+    pub verdict: Class,
+    /// 0 to 100.
+    pub score: f64,
+    /// Points compared, half a minute apart.
+    pub points: usize,
+    pub metrics: Vec<MetricLine>,
+}
+
+/// One metric of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricLine {
+    pub name: String,
+    /// `Pass`, `High`, `Low`, `Nodata`.
+    pub label: String,
+    pub passed: bool,
+    pub reason: String,
+}
+
 /// A release with everything its page shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReleasePage {
@@ -213,6 +236,9 @@ pub struct ReleasePage {
     pub live: ReleaseLive,
     /// Oldest first; at most the last 720.
     pub samples: Vec<Sample>,
+    /// Of each step in which enough was measured, in their order.
+    #[serde(default)]
+    pub reports: Vec<StepReport>,
     /// Weight over time as confirmed: when, percent.
     pub marks: Vec<(DateTime<Utc>, String)>,
     /// Verdicts as they were reached, oldest first; at most the last 240. Empty where nothing is analysed.
