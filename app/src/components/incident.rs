@@ -32,7 +32,7 @@ pub(crate) fn list(all: &[IncidentBrief]) -> AnyView {
                 <li>
                     <div>
                         <div class="t">
-                            <a href=format!("/incidents/{}", i.id)>{i.title.clone()}</a>
+                            <a class="wrap" href=format!("/incidents/{}", i.id)>{i.title.clone()}</a>
                             {st(tone_of(i.state), i.state.words())}
                         </div>
                         <p>{format!("incident {}, severity {}", i.id, severity_key(i.severity))}</p>

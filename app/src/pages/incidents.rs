@@ -187,7 +187,7 @@ fn table(now: DateTime<Utc>, rows: &[Incident]) -> AnyView {
             let lead = i.lead_words();
             view! {
                 <tr data-key=format!("incident-{}", i.id)>
-                    <th scope="row">
+                    <th scope="row" class="wrap">
                         <a href=format!("/incidents/{}", i.id)>{i.title.clone()}</a>" "
                         <span class="rev dim">{i.id.0}</span>
                     </th>

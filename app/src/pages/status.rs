@@ -127,7 +127,7 @@ fn notice(n: &Notice, now: DateTime<Utc>) -> AnyView {
         })
         .collect_view();
     view! {
-        <h3 class="mt">{n.name.clone()}</h3>
+        <h3 class="mt wrap">{n.name.clone()}</h3>
         <p class="sm ink2 mb">{span}</p>
         <ol class="line" role="list">{updates}</ol>
     }

@@ -60,7 +60,7 @@ fn head(p: &IncidentPage) -> AnyView {
     view! {
         <div class="head stick">
             <div>
-                <h1>{i.title.clone()}" "{badge(tone_of(i.state), i.state.words())}</h1>
+                <h1 class="wrap">{i.title.clone()}" "{badge(tone_of(i.state), i.state.words())}</h1>
                 <p class="meta">
                     <span>{format!("incident {}", i.id)}</span>
                     <span>{format!("{} / {}", i.service, i.environment)}</span>
@@ -137,7 +137,7 @@ fn sentence(p: &IncidentPage) -> AnyView {
     };
     view! {
         <div class="say" data-s=tone_of(i.state).s>
-            <p role="status"><strong>{first}</strong>" "{rest}<small>{felt}</small></p>
+            <p class="wrap" role="status"><strong>{first}</strong>" "{rest}<small>{felt}</small></p>
         </div>
     }
     .into_any()
@@ -196,8 +196,11 @@ fn facts(p: &IncidentPage) -> AnyView {
     };
     let ended = p.release.as_ref().and_then(|r| {
         let end = r.ended.filter(|_| r.state == ReleaseState::RolledBack)?;
-        let took = r.turned_back.map(|t| format!(", {}", lasted(end - t))).unwrap_or_default();
-        let why = r.reason.clone().map(|w| format!(". {w}")).unwrap_or_default();
+        let took = match r.turned_back.map(|t| end - t).filter(|t| t.num_seconds() > 0) {
+            Some(took) => format!(", {}", lasted(took)),
+            None => String::new(),
+        };
+        let why = r.reason.clone().map(|w| format!(": “{w}”")).unwrap_or_default();
         let words = view! {
             <a href=format!("/releases/{}", r.id)>{format!("rollback to {}", r.from_version)}</a>
             {format!(" at {}{took}{why}", when::near(now, end))}

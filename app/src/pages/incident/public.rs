@@ -97,7 +97,7 @@ fn preview(p: &IncidentPage) -> AnyView {
             Some(view! {
                 <li data-s=s>
                     <time datetime=when::iso(e.at) title=when::stamp(e.at)>{when::near(now, e.at)}</time>{icon(sign)}
-                    <div><b>{title}</b>" "<span class="ink2">{e.author.clone()}</span><p>{e.words.clone()}</p></div>
+                    <div class="wrap"><b>{title}</b>" "<span class="ink2">{e.author.clone()}</span><p>{e.words.clone()}</p></div>
                 </li>
             })
         })
@@ -108,7 +108,7 @@ fn preview(p: &IncidentPage) -> AnyView {
     view! {
         <div class="frame mt" role="group" aria-labelledby="pv-h">
             <h3 class="xs ink2" id="pv-h">"What the public reads; names are left out there"</h3>
-            <p class="mt"><b>{i.headline.clone()}</b></p>
+            <p class="mt wrap"><b>{i.headline.clone()}</b></p>
             <p class="sm ink2">{span}</p>
             {none}
             <ol class="line mt" role="list">{updates}</ol>

@@ -120,7 +120,7 @@ fn item(p: &IncidentPage, t: &IncidentItem) -> AnyView {
         <li data-s=s data-key=t.seq.map(|seq| format!("event-{seq}"))>
             <time datetime=when::iso(t.at) title=when::stamp(t.at)>{when::near(p.age.now, t.at)}</time>
             {icon(icon_name)}
-            <div><b>{t.summary.clone()}</b>" "<span class="ink2">{t.actor.clone()}</span>{event}{words}</div>
+            <div class="wrap"><b>{t.summary.clone()}</b>" "<span class="ink2">{t.actor.clone()}</span>{event}{words}</div>
         </li>
     }
     .into_any()

@@ -33,7 +33,7 @@ fn item(t: &TimelineItem, new: bool, base: chrono::DateTime<chrono::Utc>) -> Any
         <li data-s=s class:flash=new>
             <time datetime=when::iso(t.at) title=when::stamp(t.at)>{when::near(base, t.at)}</time>
             {icon(icon_name)}
-            <div><b>{t.summary.clone()}</b>" "<span class="ink2">{t.actor.clone()}</span>{reason}</div>
+            <div class="wrap"><b>{t.summary.clone()}</b>" "<span class="ink2">{t.actor.clone()}</span>{reason}</div>
         </li>
     }
     .into_any()
