@@ -55,6 +55,24 @@ test('a plan is written, approved by another person, released and recorded', asy
   await expect(weight).toHaveText(/20\s*%/, { timeout: 60_000 });
   const early = await until('the chart has begun', async () => (await length()) || undefined, 40);
   await until('the chart grew', async () => (await length()) > early, 40);
+
+  // Read by keys and by pointer, sample by sample, in a line that is told to those who do not see the chart.
+  const reading = manager.locator('.reading');
+  await manager.getByRole('group', { name: /^Charts/ }).focus();
+  await manager.keyboard.press('Home');
+  await expect(reading).toContainText(/weight \d+\s%; errors: stable/);
+  const first = await reading.innerText();
+  await manager.keyboard.press('ArrowRight');
+  await expect(reading).not.toHaveText(first);
+  await manager.keyboard.press('ArrowLeft');
+  await expect(reading).toHaveText(first);
+  await expect(manager.locator('.plot.over line')).toHaveCount(2);
+  await manager.keyboard.press('Escape');
+  await expect(manager.locator('.plot.over line')).toHaveCount(0);
+  await manager.locator('.pane').first().hover();
+  await expect(reading).toContainText('errors: stable');
+  await info.attach('a chart that is read', { body: await manager.screenshot({ fullPage: true }), contentType: 'image/png' });
+  await manager.mouse.move(0, 0);
   await expect(weight).toHaveText(/60\s*%/, { timeout: 60_000 });
   await expect(manager.getByRole('heading', { level: 1 })).toContainText('Succeeded', { timeout: 60_000 });
   expect(await manager.evaluate(() => (window as unknown as { stayed?: boolean }).stayed)).toBe(true);

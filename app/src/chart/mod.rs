@@ -7,8 +7,12 @@
 
 mod axis;
 mod lines;
+mod read;
 mod strip;
 
+pub(crate) use read::{cursor, words};
+#[cfg(any(test, feature = "hydrate"))]
+pub(crate) use read::{moved, nearest};
 pub(crate) use strip::label as strip_label;
 pub use strip::{VerdictMark, strip};
 
@@ -139,14 +143,8 @@ pub fn svg(
     window: &Window,
 ) -> String {
     let height = metric.height();
-    let stable = points(samples, window, |s| metric.of(&s.stable_recent));
-    let canary = points(samples, window, |s| {
-        let enough = s.canary.requests >= f64::from(limits.min_requests);
-        if enough { metric.of(&s.canary_recent) } else { None }
-    });
+    let (stable, canary, scale) = lines_of(metric, samples, limits, window);
     let limit = metric.limit(limits);
-    let highest = stable.iter().chain(&canary).flatten().map(|p| p.value).fold(0.0, f64::max);
-    let scale = Scale::new(metric, highest, limit);
     let y = |value: f64| TOP + height - height * (value / scale.top).clamp(0.0, 1.0);
 
     let mut out = String::with_capacity(8192);
@@ -176,6 +174,23 @@ pub fn svg(
     ends(&mut out, metric, &stable, &canary, &y);
     notes(&mut out, samples, &canary, limits, height);
     out
+}
+
+/// Both lines, and the scale that has room for them and the limit.
+fn lines_of(
+    metric: Metric,
+    samples: &[Sample],
+    limits: &Limits,
+    window: &Window,
+) -> (Vec<Vec<Point>>, Vec<Vec<Point>>, Scale) {
+    let stable = points(samples, window, |s| metric.of(&s.stable_recent));
+    let canary = points(samples, window, |s| {
+        let enough = s.canary.requests >= f64::from(limits.min_requests);
+        if enough { metric.of(&s.canary_recent) } else { None }
+    });
+    let highest = stable.iter().chain(&canary).flatten().map(|p| p.value).fold(0.0, f64::max);
+    let scale = Scale::new(metric, highest, metric.limit(limits));
+    (stable, canary, scale)
 }
 
 /// What the chart says, for those who do not see it.
@@ -283,7 +298,11 @@ fn marks_of(
             );
         }
         let room = marks.get(i + 1).map_or(100.0, |(next, _)| window.x(*next)) - x;
-        let words = if i == 0 && room >= wide { format!("deploy, {words}") } else { words.clone() };
+        let words = if i == 0 && room >= wide && words != "deploy" {
+            format!("deploy, {words}")
+        } else {
+            words.clone()
+        };
         let need = if words.chars().count() > 6 { wide } else { narrow };
         if labelled && x >= taken && room >= need.min(12.0) && x + need <= 101.0 {
             let dx = if i == 0 { 9 } else { 5 };

@@ -161,3 +161,46 @@ fn drawing_is_the_same_twice() {
     assert_eq!(draw(), draw());
     assert!(polylines(&draw(), "stable") >= 1);
 }
+
+#[test]
+fn keys_lead_from_sample_to_sample_and_never_off_the_chart() {
+    let samples: Vec<_> = (0..20).map(|i| sample(i * 5, 4.0, 500.0)).collect();
+    let go = |from: Option<i64>, key: &str| moved(&samples, &window(), from.map(at), key);
+    assert_eq!(go(None, "ArrowLeft"), Some(Some(at(95))), "begins at the newest");
+    assert_eq!(go(Some(95), "ArrowLeft"), Some(Some(at(90))));
+    assert_eq!(go(Some(95), "ArrowRight"), Some(Some(at(95))));
+    assert_eq!(go(Some(95), "PageUp"), Some(Some(at(45))));
+    assert_eq!(go(Some(10), "PageUp"), Some(Some(at(0))));
+    assert_eq!((go(Some(10), "Home"), go(Some(10), "End")), (Some(Some(at(0))), Some(Some(at(95)))));
+    assert_eq!(go(Some(10), "Escape"), Some(None));
+    assert_eq!(go(Some(10), "Tab"), None);
+    assert_eq!(moved(&[], &window(), None, "ArrowLeft"), None, "nothing to read");
+    // A sample that has left the list meanwhile: the next one.
+    assert_eq!(go(Some(12), "ArrowLeft"), Some(Some(at(10))));
+}
+
+#[test]
+fn a_place_reads_the_nearest_sample_with_its_weight_both_sides_and_the_verdict_that_held() {
+    let samples: Vec<_> = (0..20).map(|i| sample(i * 5, 4.0, 500.0)).collect();
+    let x = window().x(at(52));
+    assert_eq!(nearest(&samples, &window(), x), Some(at(50)));
+    let verdicts = [(at(40), Class::Pass), (at(60), Class::Fail)];
+    let said = words(&samples, at(50), &verdicts, &limits()).unwrap();
+    assert_eq!(
+        said.replace('\u{a0}', " "),
+        "14:02:50, weight 5 %; errors: stable 0.33 %, canary 4.0 %; p95: stable 180 ms, canary 190 ms; verdict pass"
+    );
+    let few = [sample(5, 4.0, 20.0)];
+    assert!(words(&few, at(5), &[], &limits()).unwrap().contains("canary too few requests"));
+    assert_eq!(words(&samples, at(51), &verdicts, &limits()), None);
+}
+
+#[test]
+fn the_cursor_stands_at_the_sample_with_a_ring_on_each_line_that_is_there() {
+    let samples: Vec<_> = (0..20).map(|i| sample(i * 5, 4.0, 500.0)).collect();
+    let drawn = cursor(Metric::Errors, &samples, &limits(), &window(), at(50));
+    assert_eq!(drawn.matches("<circle").count(), 2);
+    assert!(drawn.contains(&format!("x1=\"{:.2}%\"", window().x(at(50)))) && !drawn.contains("style="));
+    let few: Vec<_> = (0..20).map(|i| sample(i * 5, 4.0, 20.0)).collect();
+    assert_eq!(cursor(Metric::Errors, &few, &limits(), &window(), at(50)).matches("<circle").count(), 1);
+}

@@ -6,12 +6,47 @@ use crate::components::common::{percent, scroll};
 use crate::components::gate::judged;
 use crate::components::icon::icon;
 use crate::when;
+#[cfg(feature = "hydrate")]
+use chart::{moved, nearest};
+use chrono::{DateTime, Utc};
+use leptos::ev::{KeyboardEvent, PointerEvent};
+use leptos::html::Div;
 use leptos::prelude::*;
 use model::verdict::{Limits, Sample, Side};
 use model::view::ReleasePage;
 
 /// Rows of the table at most: the newest.
 const ROWS: usize = 60;
+
+/// Script is there: charts can be pointed at.
+const LIVE: bool = cfg!(feature = "hydrate");
+
+/// Where in a chart the pointer is, in percent of the width.
+#[cfg(feature = "hydrate")]
+fn place(pane: NodeRef<Div>, ev: &PointerEvent) -> Option<f64> {
+    let area = pane.get_untracked()?.get_bounding_client_rect();
+    (area.width() > 0.0).then(|| (f64::from(ev.client_x()) - area.left()) / area.width() * 100.0)
+}
+
+#[cfg(not(feature = "hydrate"))]
+fn place(_pane: NodeRef<Div>, _ev: &PointerEvent) -> Option<f64> {
+    None
+}
+
+#[cfg(not(feature = "hydrate"))]
+fn nearest(_samples: &[Sample], _window: &Window, _percent: f64) -> Option<DateTime<Utc>> {
+    None
+}
+
+#[cfg(not(feature = "hydrate"))]
+fn moved(
+    _samples: &[Sample],
+    _window: &Window,
+    _at: Option<DateTime<Utc>>,
+    _key: &str,
+) -> Option<Option<DateTime<Utc>>> {
+    None
+}
 
 pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
     let limits = p.limits;
@@ -44,22 +79,60 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
             </figure>
         }
     });
+    let cursor: RwSignal<Option<DateTime<Utc>>> = RwSignal::new(None);
+    let over = move |metric: Metric| {
+        move || match cursor.get() {
+            Some(at) => seen.samples.with(|s| window.with(|w| chart::cursor(metric, s, &limits, w, at))),
+            None => String::new(),
+        }
+    };
+    let pane = move |metric: Metric, class: &'static str| {
+        let at = NodeRef::<Div>::new();
+        let point = move |ev: PointerEvent| {
+            if let Some(percent) = place(at, &ev) {
+                cursor.set(seen.samples.with(|s| window.with(|w| nearest(s, w, percent))));
+            }
+        };
+        view! {
+            <div class="pane" node_ref=at on:pointermove=point on:pointerdown=point on:pointerleave=move |_| cursor.set(None)>
+                <svg class=format!("plot{class}") role="img" aria-label=say(metric) inner_html=draw(metric)></svg>
+                <svg class=format!("plot{class} over") aria-hidden="true" inner_html=over(metric)></svg>
+            </div>
+        }
+        .into_any()
+    };
+    let key = move |ev: KeyboardEvent| {
+        let led = seen.samples.with(|s| window.with(|w| moved(s, w, cursor.get_untracked(), &ev.key())));
+        if let Some(led) = led {
+            ev.prevent_default();
+            cursor.set(led);
+        }
+    };
+    let reading = move || match cursor.get() {
+        Some(at) => {
+            seen.samples.with(|s| seen.verdicts.with(|v| chart::words(s, at, v, &limits))).unwrap_or_default()
+        }
+        None if LIVE => "Point at a chart, or move through it with the arrow keys, to read it.".to_owned(),
+        None => String::new(),
+    };
     let csv = format!("/api/v1/releases/{}/samples?format=csv", p.id);
     let table = move || seen.samples.with(|s| table(s, &limits));
     view! {
         <section class="sect" aria-labelledby="ch-h">
             <header><h2 id="ch-h">"Stable against "{judged(&p.live.steps, p.live.step)}</h2>{legend(p)}</header>
-            <div class="plots">
+            <div class="plots" role="group" tabindex=LIVE.then_some("0") on:keydown=key
+                aria-label="Charts. Arrow keys, Home and End read them sample by sample">
                 <figure>
                     <figcaption><b>"Errors"</b><span>"share of requests with 5xx, 30\u{a0}s window; shaded: 95\u{a0}% sure"</span></figcaption>
-                    <svg class="plot" role="img" aria-label=say(Metric::Errors) inner_html=draw(Metric::Errors)></svg>
+                    {pane(Metric::Errors, "")}
                 </figure>
                 <figure>
                     <figcaption><b>"Latency p95"</b><span>"milliseconds, 30\u{a0}s window"</span></figcaption>
-                    <svg class="plot low" role="img" aria-label=say(Metric::Latency) inner_html=draw(Metric::Latency)></svg>
+                    {pane(Metric::Latency, " low")}
                 </figure>
                 {analysed}
             </div>
+            <p class="reading" aria-live="polite">{reading}</p>
             <details class="sm"><summary>"The same as a table"</summary>{table}
                 <p class="mt"><a class="btn small" href=csv rel="external" download>{icon("deploy")}"Everything measured, CSV"</a></p>
             </details>
