@@ -1,7 +1,7 @@
 //! One sample of the charts, read out: by pointer, or by keys.
 
 use super::{Metric, TOP, VerdictMark, Window, lines_of};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use model::verdict::{Limits, Sample, Side};
 use std::fmt::Write as _;
 
@@ -67,7 +67,9 @@ pub(crate) fn words(
         // Writing to a string does not fail.
         let _ = write!(out, "; {name}: stable {}, canary {canary}", say(&sample.stable_recent));
     }
-    if let Some((_, class)) = verdicts.iter().rev().find(|(when, _)| *when <= at) {
+    // A verdict is reached with its sample; the two are stored with different precision.
+    let reached = at + TimeDelta::milliseconds(1);
+    if let Some((_, class)) = verdicts.iter().rev().find(|(when, _)| *when <= reached) {
         let _ = write!(out, "; verdict {}", class.key().replace('_', " "));
     }
     Some(out)
