@@ -176,6 +176,8 @@ fn impact(i: &Incident, told: &[Entry]) -> Impact {
 /// What a public incident that is not resolved makes of its component: never green, whatever the cluster looks like.
 pub(crate) fn felt(i: &Incident, told: &[Entry]) -> ComponentStatus {
     match impact(i, told) {
+        // Fixed as far as is known: no longer an outage, and not green before somebody says that it is over.
+        _ if i.state == State::Watching => ComponentStatus::DegradedPerformance,
         Impact::None | Impact::Minor => ComponentStatus::DegradedPerformance,
         Impact::Major => ComponentStatus::PartialOutage,
         Impact::Critical => ComponentStatus::MajorOutage,
