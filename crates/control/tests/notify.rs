@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::test_support::TestDb;
 use tokio::sync::Notify;
-use tokio_rustls::TlsAcceptor;
 
 const SLACK: &str = "TIDEGATE_TEST_SLACK";
 const ROUTING_KEY: &str = "R0123456789abcdefABCDEF012345678";
@@ -395,32 +394,9 @@ async fn mail_is_retried_while_the_server_says_later_and_given_up_when_it_says_n
     assert_eq!(server.mails().len(), 1);
 }
 
-/// A certificate for `localhost` by an authority of its own.
-fn certified() -> (TlsAcceptor, Vec<u8>) {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-    use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority_key = KeyPair::generate().unwrap();
-    let root = authority.self_signed(&authority_key).unwrap();
-    let issuer = Issuer::new(authority, authority_key);
-    let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["localhost".into()]).unwrap().signed_by(&key, &issuer).unwrap();
-    let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = tokio_rustls::rustls::ServerConfig::builder_with_provider(Arc::new(
-        tokio_rustls::rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .unwrap()
-    .with_no_client_auth()
-    .with_single_cert(vec![leaf.der().clone()], private)
-    .unwrap();
-    (TlsAcceptor::from(Arc::new(config)), root.pem().into_bytes())
-}
-
 #[tokio::test]
 async fn a_password_is_sent_over_tls_only_and_to_a_server_that_proves_who_it_is() {
-    let (tls, root) = certified();
+    let (tls, root) = smtp::certified();
     let (proven, clear) = (MailServer::start(Some(tls)).await, MailServer::start(None).await);
     let mut world = World::new().await;
     let signed_in = |server: &MailServer| DestinationDraft {
