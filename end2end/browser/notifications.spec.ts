@@ -2,31 +2,8 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { createHmac } from 'node:crypto';
-import { createServer, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { receiver } from '../lib/receiver.ts';
 import { expect, test } from '../lib/test.ts';
-
-interface Got {
-  headers: IncomingHttpHeaders;
-  body: string;
-}
-
-/** A receiver that answers as told, 200 when it is told nothing. */
-async function receiver(): Promise<{ url: string; got: Got[]; say: number[]; close: () => void }> {
-  const got: Got[] = [];
-  const say: number[] = [];
-  const server = createServer((request, response) => {
-    let body = '';
-    request.on('data', (part) => (body += part));
-    request.on('end', () => {
-      got.push({ headers: request.headers, body });
-      response.writeHead(say.shift() ?? 200).end('as told');
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}/hook`, got, say, close: () => server.close() };
-}
 
 const KEY = Buffer.alloc(32, 9).toString('base64');
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -49,7 +26,8 @@ async function clean(page: Page): Promise<void> {
 for (const javaScriptEnabled of [true, false]) {
   const how = javaScriptEnabled ? 'with' : 'without';
   test(`a webhook is added, tried out, and seen delivered, ${how} JavaScript`, async ({ as }) => {
-    const { url, got, say, close } = await receiver();
+    const { origin, got, say, close } = await receiver();
+    const url = `${origin}/hook`;
     const name = `Board, ${how} script`;
     const page = await as('administrator', { javaScriptEnabled, viewport: { width: 1440, height: 900 } });
     await page.goto('/notifications');

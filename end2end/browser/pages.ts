@@ -36,7 +36,7 @@ export function places(ids: Ids): Place[] {
     { name: 'incident', path: `/incidents/${ids.incident}` },
     { name: 'notifications', path: '/notifications' },
     { name: 'policies', path: '/policies' },
-    { name: 'policies-edit', path: '/policies/edit?cluster=demo&namespace=agent-platform' },
+    { name: 'policies-edit', path: `/policies/edit?cluster=${ids.workload.split('/')[0]}&namespace=agent-platform` },
     { name: 'audit', path: '/audit' },
     { name: 'status', path: '/status', open: true },
     { name: 'login', path: '/login', open: true },

@@ -93,6 +93,15 @@ test('fires, holds, tells on-call, counts down, rolls back, opens an incident, a
     return (await world.kube.get(POLICY_MAP(web.namespace))).data['policies.yaml'] === short;
   });
 
+  // Written past Tidegate, it is told on the page that stands open.
+  await world.kube.call(
+    'PATCH',
+    POLICY_MAP(web.namespace),
+    { data: { 'policies.yaml': `${short}# by kubectl\n` } },
+    'application/merge-patch+json',
+  );
+  await expect(file).toContainText('In force, written outside Tidegate', { timeout: 30_000 });
+
   // No analysis is planned: only the policy looks.
   const { release: id } = await release({ ...web.plan('1.1.0-errors-20pct'), steps: LONG });
   const page = await as('on-call');
@@ -120,7 +129,7 @@ test('fires, holds, tells on-call, counts down, rolls back, opens an incident, a
   expect(incident).toMatchObject({ severity: 'high', policy: 'default' });
   await page.goto(`/incidents/${incident.id}`);
   await expect(page.getByRole('heading', { level: 1 })).toContainText(web.name);
-  await page.getByLabel('What users feel').fill('Some requests failed for a minute. The earlier version is back.');
+  await page.getByRole('region', { name: 'Tell the public' }).getByLabel('What users feel').fill('Some requests failed for a minute. The earlier version is back.');
   await page.getByRole('button', { name: /Publish/ }).click();
   const outside = await browser.newContext();
   const status = await outside.newPage();
