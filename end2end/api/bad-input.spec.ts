@@ -175,6 +175,8 @@ test.describe('bad input', () => {
   test.beforeAll(async ({ world }) => {
     own = await world.own('bad-input');
     manager = Api.as(own.replica, 'release-manager');
+    // Read once by whoever starts: what the demo's ConfigMap says is recorded.
+    await until('the policies are on record', async () => (await manager.must('/api/v1/policies')).files.length > 0);
     before = await stored();
   });
   test.afterAll(() => own?.end());

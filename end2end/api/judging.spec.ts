@@ -34,7 +34,7 @@ test('a release that went back by itself can be judged again, and tried under a 
     writeFileSync(file, POLICY(rate));
     return world.main.command('policy', 'try', file, '--service', web.name);
   };
-  expect(tried(0.05)).toMatch(new RegExp(`^release ${id} of ${web.name}, .* error_rate_threshold above 0.05 on 0\\.\\d+ `, 'm'));
+  expect(tried(0.05)).toMatch(new RegExp(`^release ${id} of ${web.name}, .*: errors [\\d.]+ %; the limit is 5 % .*, it ended: rolled back`, 'm'));
   expect(tried(0.05)).toContain('default would have fired on 1 of 1 releases in 14 days');
   expect(tried(0.9)).toContain('default would have fired on 0 of 1 releases in 14 days');
 });

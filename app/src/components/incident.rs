@@ -3,7 +3,7 @@
 use super::common::sect;
 use super::tone::{self, Tone, st};
 use leptos::prelude::*;
-use model::incident::{State, severity_key};
+use model::incident::State;
 use model::view::IncidentBrief;
 
 /// Colour and icon of a state.
@@ -35,7 +35,7 @@ pub(crate) fn list(all: &[IncidentBrief]) -> AnyView {
                             <a class="wrap" href=format!("/incidents/{}", i.id)>{i.title.clone()}</a>
                             {st(tone_of(i.state), i.state.words())}
                         </div>
-                        <p>{format!("incident {}, severity {}", i.id, severity_key(i.severity))}</p>
+                        <p>{format!("incident {}, severity {}", i.id, i.severity.key())}</p>
                     </div>
                 </li>
             }

@@ -53,7 +53,7 @@ fn query_of(f: &IncidentsFilter, before: Option<i64>) -> String {
     };
     put("q", f.q.clone());
     put("state", f.state.map(|s| s.key().to_owned()));
-    put("severity", f.severity.map(|s| incident::severity_key(s).to_owned()));
+    put("severity", f.severity.map(|s| s.key().to_owned()));
     put("before", before.map(|n| n.to_string()));
     q.to_query_string()
 }
@@ -153,8 +153,8 @@ pub(crate) fn severities(chosen: Option<model::policy::Severity>, told: bool) ->
     SEVERITIES
         .into_iter()
         .map(|s| {
-            let words = if told { incident::severity_words(s) } else { incident::severity_key(s) };
-            view! { <option value=incident::severity_key(s) selected=chosen == Some(s)>{words}</option> }
+            let words = if told { incident::severity_words(s) } else { s.key() };
+            view! { <option value=s.key() selected=chosen == Some(s)>{words}</option> }
         })
         .collect_view()
         .into_any()
@@ -192,7 +192,7 @@ fn table(now: DateTime<Utc>, rows: &[Incident]) -> AnyView {
                         <span class="rev dim">{i.id.0}</span>
                     </th>
                     <td>{st(tone_of(i.state), i.state.words())}</td>
-                    <td class="ink2 xs-all">{incident::severity_key(i.severity)}
+                    <td class="ink2 xs-all">{i.severity.key()}
                         <span class="only-s">{format!("{NB}severity, {}", i.service)}</span></td>
                     <td class="xs-no ink2">{i.service.clone()}</td>
                     <td class="xs-no ink2">{i.environment.clone()}</td>

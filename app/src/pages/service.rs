@@ -1,5 +1,7 @@
 //! `/services/{cluster}/{namespace}/{kind}/{name}`: one workload, its versions, its history, its way back.
 
+mod breaker;
+
 use crate::components::analyses;
 use crate::components::common::{
     ago, at, empty, fact, fact_text, nothing, percent, scroll, sect, service_path,
@@ -87,7 +89,7 @@ pub(super) fn view(p: &ServicePage) -> AnyView {
             </div>
             {reasons(p)}
             {sentence(p)}
-            {breaker(p)}
+            {breaker::shown(p)}
             {stall(p)}
             {recovery(p)}
             {suspended(p)}
@@ -302,42 +304,6 @@ fn way_back(p: &ServicePage) -> AnyView {
         }
     };
     sect("r-h", "If you roll back", right, content)
-}
-
-/// It was rolled back by itself too often: nothing is released until somebody has looked.
-fn breaker(p: &ServicePage) -> AnyView {
-    let Some(b) = &p.breaker else { return nothing() };
-    let releases = b.releases.iter().map(|(id, when)| {
-        view! { <li><a href=format!("/releases/{id}")>{format!("Release #{id}")}</a>" "{at(p.age.now, *when)}</li> }
-    });
-    let releases = releases.collect_view();
-    let lift = if b.lift.allowed {
-        let form = view! {
-            <div class="field">
-                <label for="lift-why">"What was found"</label>
-                <input class="in" id="lift-why" name="reason" maxlength="500" autocomplete="off" required/>
-            </div>
-            {post::button("btn", "check", "Let it be released again".into(), "Letting…", false)}
-        };
-        view! {
-            <details class="sm"><summary>"I have looked"</summary>
-                {post::form("/do/lift-breaker", "stackf mt", place_of(p), form.into_any())}
-            </details>
-        }
-        .into_any()
-    } else {
-        nothing()
-    };
-    view! {
-        <div class="say" data-s="waiting">
-            <div>
-                <p role="status"><strong>{b.words.clone()}</strong><small>{format!("Policy {}.", b.policy)}</small></p>
-                <ul class="sm" role="list">{releases}</ul>
-            </div>
-            {lift}
-        </div>
-    }
-    .into_any()
 }
 
 /// A rollback does not get on: why, what helps, and where it could go instead.

@@ -84,8 +84,9 @@ async fn every_service_is_switched_once_and_the_way_back_is_the_selector() {
     // Whichever came first: together they may have switched one Service each, and who looks again completes it.
     let seen = world.seen(&key, "switched", Workload::any_switched).await;
     if !seen.all_switched() {
+        // Refused where it was complete before it was seen to be: the Services are asked, not the view of them.
         let rest = world.switch(&key, "c", &seen).await;
-        assert!(rest.is_applied(), "{rest:?}");
+        assert!(!matches!(rest, Outcome::Unsure { .. }), "{rest:?}");
     }
     let w = world.seen(&key, "switched", Workload::all_switched).await;
     assert_eq!((w.canary_share(), w.images["app"].as_str()), (100, image(1).as_str()));

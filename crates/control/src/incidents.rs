@@ -9,7 +9,7 @@ use crate::Control;
 use crate::error::OrProblem as _;
 use chrono::{DateTime, Utc};
 use model::audit::NewEvent;
-use model::incident::{self, Entry, Impact, Incident, Lead, NewIncident, Shown, State, TITLE, WORDS, text};
+use model::incident::{Entry, Impact, Incident, Lead, NewIncident, Shown, State, TITLE, WORDS, text};
 use model::policy::Severity;
 use model::workload::Key;
 use model::{Action, Actor, FieldError, IncidentId, PersonId, Problem, ReleaseId, Role};
@@ -117,7 +117,7 @@ impl Control {
         let mut tx = self.store().begin().await.or_problem()?;
         let id = tx.open_incident(&new).await.or_problem()?;
         let incident = Incident::new(id, &new, None);
-        let severity = incident::severity_key(new.severity);
+        let severity = new.severity.key();
         let done =
             Done::new("incident.opened", format!("Incident {id} opened, severity {severity}: {}", new.title))
                 .saying(&new.impact);
@@ -165,7 +165,7 @@ impl Control {
         self.change(actor, id, expected, |i, _| {
             let mut said = Vec::new();
             if let Some(severity) = edit.severity.filter(|s| *s != i.severity) {
-                let key = incident::severity_key;
+                let key = model::policy::Severity::key;
                 said.push(format!("severity {} to {}", key(i.severity), key(severity)));
                 i.severity = severity;
             }

@@ -136,16 +136,6 @@ impl Impact {
 /// Most severe first, as forms offer them.
 pub const SEVERITIES: [Severity; 4] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
 
-/// As in addresses and JSON.
-pub fn severity_key(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
-}
-
 /// What a severity means, as forms say it: `high, many users`.
 pub fn severity_words(severity: Severity) -> &'static str {
     match severity {
@@ -176,8 +166,8 @@ read_by_key!(Impact, "impact");
 /// # Errors
 /// Which severities there are, when `s` is none.
 pub fn severity_from(s: &str) -> Result<Severity, String> {
-    SEVERITIES.into_iter().find(|v| severity_key(*v) == s).ok_or_else(|| {
-        let known = SEVERITIES.map(severity_key).join(", ");
+    SEVERITIES.into_iter().find(|v| v.key() == s).ok_or_else(|| {
+        let known = SEVERITIES.map(Severity::key).join(", ");
         format!("there is no severity `{s}`: use one of {known}")
     })
 }

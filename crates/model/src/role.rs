@@ -237,25 +237,25 @@ mod tests {
         let mut table = String::new();
         for action in Action::ALL {
             let who: Vec<_> = Role::ALL.into_iter().filter(|r| allows(*r, action)).map(Role::key).collect();
-            table.push_str(&format!("{:34}{}\n", action.verb(), who.join(", ")));
+            table.push_str(&format!("{:47}{}\n", action.verb(), who.join(", ")));
         }
         insta::assert_snapshot!(table, @r#"
-            see this                          viewer, release-manager, approver, on-call, administrator
-            write plans                       release-manager
-            start releases                    release-manager
-            promote a step                    release-manager
-            skip a step                       release-manager
-            resume a release                  release-manager, on-call
-            approve plans                     approver
-            open a gate that asks for on-call on-call
-            pause a release                   release-manager, approver, on-call, administrator
-            abort a release                   release-manager, approver, on-call, administrator
-            roll back                         release-manager, approver, on-call, administrator
-            restart pods                      release-manager, on-call
-            change rollback policies          release-manager, administrator
-            open an incident or write a note about one release-manager, approver, on-call, administrator
-            lead an incident or tell the public release-manager, on-call
-            administer Tidegate               administrator
+            see this                                       viewer, release-manager, approver, on-call, administrator
+            write plans                                    release-manager
+            start releases                                 release-manager
+            promote a step                                 release-manager
+            skip a step                                    release-manager
+            resume a release                               release-manager, on-call
+            approve plans                                  approver
+            open a gate that asks for on-call              on-call
+            pause a release                                release-manager, approver, on-call, administrator
+            abort a release                                release-manager, approver, on-call, administrator
+            roll back                                      release-manager, approver, on-call, administrator
+            restart pods                                   release-manager, on-call
+            change rollback policies                       release-manager, administrator
+            open an incident or write a note about one     release-manager, approver, on-call, administrator
+            lead an incident or tell the public            release-manager, on-call
+            administer Tidegate                            administrator
         "#);
     }
 

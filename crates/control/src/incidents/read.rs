@@ -222,11 +222,7 @@ fn timeline(incident: &Incident, events: &[Event]) -> Vec<IncidentItem> {
             at: incident.opened,
             actor: incident.opened_by.clone(),
             action: "incident.opened".to_owned(),
-            summary: format!(
-                "Incident {} opened, severity {}",
-                incident.id,
-                model::incident::severity_key(incident.severity)
-            ),
+            summary: format!("Incident {} opened, severity {}", incident.id, incident.severity.key()),
             words: None,
             seq: None,
         };

@@ -121,7 +121,7 @@ fn words_of_addresses_are_read_back() {
         assert_eq!(state.key().parse(), Ok(state));
     }
     for severity in SEVERITIES {
-        assert_eq!(severity_from(severity_key(severity)), Ok(severity));
+        assert_eq!(severity_from(severity.key()), Ok(severity));
     }
     assert!(severity_from("1").unwrap_err().contains("use one of critical, high"));
     assert!("gone".parse::<State>().unwrap_err().contains("use one of open, watching, resolved"));

@@ -82,6 +82,15 @@ fn policy(walk: &mut Walk, path: &str, node: &Node) -> Option<Policy> {
     let actions = parts.need(walk, "rollback_actions", "[{type: automatic_rollback, delay: 5m}]");
     let most = conditions.as_ref().map(|c| c.max_rollback_time);
     let actions = actions.and_then(|(path, node)| actions_of(walk, &path, node, most));
+    if let Some(actions) = &actions
+        && actions.iter().any(|a| {
+            matches!(a, Action::AutomaticRollback { delay, confirmation_required } if *confirmation_required || *delay > Span::ZERO)
+        })
+        && !actions.contains(&Action::PauseRollout)
+    {
+        let words = "Nothing holds the release until it rolls back: it may rise, and end, meanwhile. Add pause_rollout.";
+        walk.warn(parts.path("rollback_actions"), words);
+    }
     let breaker = parts.get("circuit_breaker").map(|(path, node)| breaker(walk, &path, node));
     // One that cannot be read is a fault of the file, and none is none.
     let breaker = breaker.map_or(Some(None), |read| read.map(Some))?;

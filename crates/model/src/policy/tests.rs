@@ -204,6 +204,13 @@ fn a_breaker_is_read_with_its_faults() {
 }
 
 #[test]
+fn a_countdown_during_which_nothing_holds_is_worth_a_word() {
+    let without = FILE.replacen("  - type: \"pause_rollout\"\n    immediate: true\n", "", 1);
+    let warned: Vec<_> = from_yaml(&without).unwrap().warnings.into_iter().map(|w| w.field).collect();
+    assert_eq!(warned, ["rollback_triggers.workflow_failure_rate", "rollback_actions"]);
+}
+
+#[test]
 fn the_nearest_policy_governs() {
     let text = |names: &[&str]| {
         let of = |name: &&str| {
