@@ -257,6 +257,7 @@ pub(super) fn release() -> ReleasePage {
         live,
         samples: samples(),
         reports: Vec::new(),
+        report: String::new(),
         marks: vec![(before(203), "5 %".into()), (before(83), "25 %".into())],
         verdicts: vec![
             (before(180), Class::NoData),

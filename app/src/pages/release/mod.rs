@@ -31,7 +31,8 @@ pub(crate) fn page() -> AnyView {
     use crate::{api, components::load};
     use leptos_meta::Title;
     let id = super::number("id");
-    load::page(async move { api::releases::release(id, None).await }, move |p| {
+    load::page(async move { api::releases::release(id, None).await }, move |mut p| {
+        p.report = report::markup(&p);
         let content = view(&p, Seen::new(&p));
         view! {
             <Title text=title(&p.service, &p.version, &p.live.badge)/>

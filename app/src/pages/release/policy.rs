@@ -33,6 +33,7 @@ fn to_come(name: &str, f: &FiringView, release: String, base: DateTime<Utc>) -> 
             "Nothing happens until somebody says so. It fired on ",
         ),
     };
+    let small = format!("{small}{}.", f.words);
     let count = f.rolls_back_at.map(|at| {
         let label = format!("Rolls back at {}", when::clock(at));
         view! {
@@ -51,7 +52,7 @@ fn to_come(name: &str, f: &FiringView, release: String, base: DateTime<Utc>) -> 
     };
     view! {
         <div class="say" data-s="rolled-back">
-            <p><strong>{title}</strong><small>{small}{f.words.clone()}"."</small></p>
+            <p><strong>{title}</strong><small>{small}</small></p>
             {count}
             {stop}
         </div>
@@ -83,9 +84,8 @@ pub(super) fn section(seen: Seen) -> AnyView {
 
 fn shown(w: &PolicyWatch, base: DateTime<Utc>) -> AnyView {
     let Some(f) = &w.firing else {
-        let words = view! {
-            <p class="sm mt"><b>{w.name.clone()}</b>{format!(" fires on {}.", w.fires_when)}</p>
-        };
+        let words = format!("{} fires on {}.", w.name, w.fires_when);
+        let words = view! { <p class="sm mt">{words}</p> };
         return sect("pol-h", "Rollback policy", st(tone::HEALTHY, "Watches"), words.into_any());
     };
     let right = match (&f.stopped, f.stop.is_some()) {
@@ -94,12 +94,14 @@ fn shown(w: &PolicyWatch, base: DateTime<Utc>) -> AnyView {
         (None, false) => st(tone::DEGRADED, "Fired"),
     };
     let actions = f.actions.iter().map(|a| action(a, base)).collect_view();
-    let stopped = f.stopped.as_ref().map(|(who, when, why)| {
-        let why = why.clone().map(|why| format!(": {why}")).unwrap_or_default();
-        view! { <p class="sm mt">"Stopped by "{who.clone()}" "{at(base, *when)}{why}"."</p> }
+    let stopped = f.stopped.as_ref().map(|(who, time, why)| {
+        let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let words = format!("Stopped by {who} {}{why}.", when::near(base, *time));
+        view! { <p class="sm mt">{words}</p> }
     });
+    let fired = format!("{} fired {} on {}.", w.name, when::near(base, f.at), f.words);
     let content = view! {
-        <p class="sm mt"><b>{w.name.clone()}</b>" fired "{at(base, f.at)}{format!(" on {}.", f.words)}</p>
+        <p class="sm mt">{fired}</p>
         <ul class="gates mt" role="list" aria-live="polite">{actions}</ul>
         {stopped}
     };

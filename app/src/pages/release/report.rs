@@ -1,17 +1,35 @@
 //! What Kayenta's judge makes of each step, metric by metric. It explains; the verdict is the guard's.
 
-use crate::components::common::{nothing, sect};
-use crate::components::icon::icon;
-use crate::components::tone::{Tone, st};
+#[cfg(feature = "ssr")]
+use crate::components::{
+    common::{nothing, sect},
+    icon::icon,
+    tone::{Tone, st},
+};
 use leptos::prelude::*;
+#[cfg(feature = "ssr")]
 use model::verdict::Class;
-use model::view::{ReleasePage, StepReport};
+use model::view::ReleasePage;
+#[cfg(feature = "ssr")]
+use model::view::StepReport;
 
-/// As of when the page was read: it grows by half a minute at a time.
+/// As of when the page was read: it grows by half a minute at a time. Drawn by the server alone, so that the browser's half
+/// need not know how.
 pub(super) fn section(p: &ReleasePage) -> AnyView {
+    view! { <div inner_html=p.report.clone()></div> }.into_any()
+}
+
+/// The section as markup; empty where nothing is reported.
+#[cfg(feature = "ssr")]
+pub(super) fn markup(p: &ReleasePage) -> String {
     if p.reports.is_empty() {
-        return nothing();
+        return String::new();
     }
+    Owner::new().with(|| drawn(p).to_html())
+}
+
+#[cfg(feature = "ssr")]
+fn drawn(p: &ReleasePage) -> AnyView {
     let all = p.reports.iter().map(one).collect_view();
     let content = view! {
         {all}
@@ -20,6 +38,7 @@ pub(super) fn section(p: &ReleasePage) -> AnyView {
     sect("ka-h", "Report by step", nothing(), content.into_any())
 }
 
+#[cfg(feature = "ssr")]
 fn one(r: &StepReport) -> AnyView {
     let word = match r.verdict {
         Class::Pass => "Pass",

@@ -95,6 +95,7 @@ impl Control {
         let samples = samples.into_iter().map(drawn).collect();
         Ok(ReleasePage {
             reports,
+            report: String::new(),
             id,
             service: release.service.clone(),
             environment: release.environment.clone(),

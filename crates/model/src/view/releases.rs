@@ -236,9 +236,12 @@ pub struct ReleasePage {
     pub live: ReleaseLive,
     /// Oldest first; at most the last 720.
     pub samples: Vec<Sample>,
-    /// Of each step in which enough was measured, in their order.
-    #[serde(default)]
+    /// Of each step in which enough was measured, in their order. The server alone draws them.
+    #[serde(skip)]
     pub reports: Vec<StepReport>,
+    /// The same as markup, for the browser's half to leave as it is.
+    #[serde(default)]
+    pub report: String,
     /// Weight over time as confirmed: when, percent.
     pub marks: Vec<(DateTime<Utc>, String)>,
     /// Verdicts as they were reached, oldest first; at most the last 240. Empty where nothing is analysed.
