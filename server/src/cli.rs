@@ -1,5 +1,6 @@
 //! The command line.
 
+mod flag;
 mod judging;
 mod policy;
 
@@ -49,6 +50,8 @@ enum Command {
     Token(Token),
     /// Judge a file of metrics, and print each one's class, the scores and the verdict as JSON (docs/JUDGE.md)
     Judge(judging::Judge),
+    /// A file of feature flags: what it answers, as JSON, or what is wrong with it (docs/FLAGS.md)
+    Flag(flag::Flag),
     /// Rollback policies: is a file right, and what would it have done?
     #[command(subcommand)]
     Policy(policy::Commands),
@@ -184,6 +187,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Person(Person::Add(add)) => add_person(add).await,
         Command::Person(Person::List(database)) => list_people(&database).await,
         Command::Token(Token::Issue(issue)) => issue_token(issue).await,
+        Command::Flag(flag) => flag::run(&flag),
         Command::Policy(command) => policy::run(&command).await,
         Command::Judge(judge) => judging::judge(&judge),
         Command::Verdict(judging::Verdict::Replay(replay)) => judging::replay(&replay).await,

@@ -8,15 +8,17 @@ use std::collections::BTreeMap;
 
 /// Each crate and the crates of this workspace it may name. What is not listed here is refused, so that a new crate
 /// is given its place on purpose.
-const MAY: [(&str, &[&str]); 10] = [
+const MAY: [(&str, &[&str]); 11] = [
     ("failpoint", &[]),
     ("model", &[]),
     ("judge", &["model"]),
-    ("store", &["model", "judge"]),
-    ("cluster", &["failpoint", "model", "judge"]),
-    ("control", &["failpoint", "model", "judge", "store", "cluster"]),
-    ("app", &["model", "judge", "control"]),
-    ("server", &["model", "judge", "store", "cluster", "control", "app"]),
+    // Beside judge: the file and its evaluation stand for themselves.
+    ("flags", &[]),
+    ("store", &["model", "judge", "flags"]),
+    ("cluster", &["failpoint", "model", "judge", "flags"]),
+    ("control", &["failpoint", "model", "judge", "flags", "store", "cluster"]),
+    ("app", &["model", "judge", "flags", "control"]),
+    ("server", &["model", "judge", "flags", "store", "cluster", "control", "app"]),
     // Real parts on one machine: for `./run`, tests and benches only.
     ("sandbox", &["model"]),
     ("xtask", &["sandbox"]),

@@ -1,0 +1,12 @@
+//! Changes of a file, as rules and in words: what changed, whether more users get something, what a killed flag forbids, and which
+//! flags are forgotten.
+
+mod diff;
+mod exposure;
+mod kill;
+mod stale;
+
+pub use diff::{Change, FieldChange, diff};
+pub use exposure::{Exposure, raises_exposure};
+pub use kill::{Hand, Refusal, kill, may_change, revive};
+pub use stale::{KEPT_FULL, Stale, UNASKED, Usage, stale};
