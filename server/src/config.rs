@@ -116,9 +116,8 @@ pub struct Settings {
     /// Context in the kubeconfig. Default: its current one
     #[arg(long, env = "TIDEGATE_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
-    /// Prometheus with the cluster's metrics; without it, analysis gates have no data and stay closed
-    #[arg(long, env = "TIDEGATE_PROMETHEUS", value_name = "URL")]
-    pub prometheus: Option<Url>,
+    #[command(flatten)]
+    pub metrics: crate::sources::MetricSettings,
     /// Directory of the site that `cargo xtask build` made
     #[arg(long, env = "TIDEGATE_SITE", default_value = "target/site", value_name = "DIR")]
     pub site: PathBuf,

@@ -20,4 +20,5 @@ pub mod router;
 pub mod serve;
 pub mod session;
 pub mod shutdown;
+pub mod sources;
 pub mod state;

@@ -8,10 +8,9 @@ use crate::shutdown::{self, PATIENCE};
 use crate::state::AppState;
 use anyhow::{Context as _, Result, bail};
 use axum::serve::ListenerExt as _;
-use cluster::{Cluster, Prometheus};
+use cluster::Cluster;
 use control::{Config, Control};
 use leptos::config::LeptosOptions;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,11 +59,7 @@ pub fn assemble(settings: Settings, store: Store, clusters: Vec<Arc<Cluster>>) -
     let data = absolute(&settings.data);
     std::fs::create_dir_all(&data)
         .with_context(|| format!("{} cannot be made: choose another with TIDEGATE_DATA", data.display()))?;
-    let mut prometheus = HashMap::new();
-    if let Some(url) = &settings.prometheus {
-        let reached = Prometheus::new(url.as_str()).context("TIDEGATE_PROMETHEUS cannot be used")?;
-        prometheus.insert(settings.cluster.clone(), reached);
-    }
+    let prometheus = settings.metrics.prometheus(&settings.cluster)?;
     let control = Control::new(Config {
         store: store.clone(),
         clusters: clusters.clone(),

@@ -49,7 +49,7 @@ pub use fence::{Announced, Voided};
 pub use observe::{ATTEMPT, ENVIRONMENT, RELEASE, ROLLBACK, SERVICE, observe};
 pub use patch::Patch;
 pub use policies::{POLICIES, POLICIES_KEY, PolicyFile, PolicyFiles, Written};
-pub use prometheus::{Prometheus, Series};
+pub use prometheus::{Line, Prometheus, Series, Source};
 pub use rollout::steps;
 pub use sample::{of_service, sample};
 pub use send::Outcome;

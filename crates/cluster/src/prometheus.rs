@@ -1,14 +1,27 @@
-//! Instant queries to Prometheus' HTTP API (`/api/v1/query`).
+//! Queries to Prometheus' HTTP API (`/api/v1/query`, `/api/v1/query_range`), which Thanos, Mimir and VictoriaMetrics speak
+//! too.
 
-use crate::error::{Error, one_line};
-use chrono::{DateTime, Utc};
-use serde::Deserialize;
+mod answer;
+mod server;
+
+use crate::error::Error;
+use answer::Unreadable;
+use chrono::{DateTime, TimeDelta, Utc};
+use server::{Server, Unanswered};
 use std::collections::BTreeMap;
-use std::time::Duration;
-use url::Url;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use server::Source;
 
 /// For one query. A page or a verdict that waits longer is worth less than one that says "no data".
 const ANSWER: Duration = Duration::from_secs(5);
+/// For one query over a range of time.
+const RANGE: Duration = Duration::from_secs(30);
+/// Before all servers are asked once more.
+const AGAIN: Duration = Duration::from_millis(200);
+/// Points of a series that Prometheus gives in one answer: its own limit is 11,000.
+const POINTS: i32 = 10_000;
 
 /// One series of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,66 +32,48 @@ pub struct Series {
     pub value: Option<f64>,
 }
 
-/// A Prometheus server. A cheap clone around a connection pool.
+/// One series over time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    pub labels: BTreeMap<String, String>,
+    /// In order of time. Where nothing was measured, or NaN, there is no point.
+    pub points: Vec<(DateTime<Utc>, f64)>,
+}
+
+/// A cluster's metrics: one Prometheus server, or several that hold the same. A cheap clone around connection pools.
 #[derive(Clone, Debug)]
 pub struct Prometheus {
-    base: Url,
-    http: reqwest::Client,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    status: String,
-    data: Option<Data>,
-    error: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Data {
-    result_type: String,
-    result: serde_json::Value,
-}
-
-#[derive(Deserialize)]
-struct Point {
-    metric: BTreeMap<String, String>,
-    value: (f64, String),
+    servers: Arc<[Server]>,
 }
 
 impl Prometheus {
-    /// `url` is where its web page is, `http://prometheus:9090`; a path before `/api` is kept. Connects to
-    /// nothing yet. A user name and password in the URL are used and never shown.
+    /// One server that asks nothing of us. Connects to nothing yet.
     ///
     /// # Errors
-    /// [`Error::Prometheus`] when it is not an http(s) URL.
+    /// [`Error::Prometheus`] when `url` is not an http(s) URL.
     pub fn new(url: &str) -> Result<Self, Error> {
-        // Credentials stand before the last `@`.
-        let shown = url.rsplit('@').next().unwrap_or_default().to_owned();
-        let bad = |reason: &str| Error::Prometheus { url: shown.clone(), reason: reason.to_owned() };
-        let mut base = Url::parse(url)
-            .map_err(|e| bad(&format!("cannot be used: {e}. Write it like http://prometheus:9090.")))?;
-        if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
-            return Err(bad("cannot be used: it is not an http or https address."));
-        }
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
-        }
-        let http = reqwest::Client::builder()
-            .timeout(ANSWER)
-            .build()
-            .map_err(|e| bad(&format!("cannot be used: {}.", one_line(&e))))?;
-        Ok(Self { base, http })
+        Self::of([Source { url: url.to_owned(), ..Source::default() }])
     }
 
-    /// The address without credentials.
+    /// Servers that hold the same metrics, the best first: the next is asked where the one before does not answer, which
+    /// then comes last for a while. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::Prometheus`] when a source cannot be used, or there is none.
+    pub fn of(sources: impl IntoIterator<Item = Source>) -> Result<Self, Error> {
+        let servers: Vec<_> = sources.into_iter().map(Server::new).collect::<Result<_, _>>()?;
+        if servers.is_empty() {
+            return Err(Error::Prometheus {
+                url: "-".into(),
+                reason: "cannot be asked: none is named.".into(),
+            });
+        }
+        Ok(Self { servers: servers.into() })
+    }
+
+    /// The first one's address, without credentials.
     pub fn url(&self) -> String {
-        let mut url = self.base.clone();
-        // Only a URL that cannot have them refuses, and that one has none.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        url.to_string()
+        self.servers.first().map(Server::url).unwrap_or_default()
     }
 
     /// Evaluates `query` at a moment. A scalar is one series without labels.
@@ -86,112 +81,75 @@ impl Prometheus {
     /// # Errors
     /// [`Error::Prometheus`] after five seconds, or with Prometheus' own words.
     pub async fn query(&self, query: &str, at: DateTime<Utc>) -> Result<Vec<Series>, Error> {
-        let fail = |reason: String| Error::Prometheus { url: self.url(), reason };
-        let url = self.base.join("api/v1/query").map_err(|e| fail(format!("cannot be used: {e}")))?;
-        let time = format!("{}.{:03}", at.timestamp(), at.timestamp_subsec_millis());
-        let sent = self.http.post(url).form(&[("query", query), ("time", &time)]).send().await;
-        let response = sent.map_err(|e| {
-            fail(if e.is_timeout() {
-                format!("does not answer within {} s. Check that it is up.", ANSWER.as_secs())
-            } else {
-                format!(
-                    "does not answer ({}). Check that it is up and reachable.",
-                    one_line(&e.without_url())
-                )
-            })
-        })?;
-        let status = response.status();
-        let body = response
-            .bytes()
-            .await
-            .map_err(|e| fail(format!("broke off its answer ({}).", one_line(&e.without_url()))))?;
-        read(&body).map_err(|e| {
-            fail(match e {
-                Unreadable::Refused(words) => format!("refuses the query: {words}."),
-                Unreadable::Foreign => {
-                    format!("answers {status}, but not as Prometheus does. Check the address.")
+        let time = seconds(at);
+        self.ask("query", &[("query", query), ("time", &time)], ANSWER, answer::instant).await
+    }
+
+    /// Evaluates `query` at each `step` from `from` to `to`, in as many requests as that takes.
+    ///
+    /// # Errors
+    /// [`Error::Prometheus`] when one of them takes longer than 30 s, or with Prometheus' own words.
+    pub async fn query_range(
+        &self,
+        query: &str,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        step: TimeDelta,
+    ) -> Result<Vec<Line>, Error> {
+        let step = step.max(TimeDelta::seconds(1));
+        let width = format!("{}", step.num_seconds());
+        let mut found: BTreeMap<BTreeMap<String, String>, Vec<(DateTime<Utc>, f64)>> = BTreeMap::new();
+        let mut start = from;
+        while start <= to {
+            let end = (start + step * (POINTS - 1)).min(to);
+            let (first, last) = (seconds(start), seconds(end));
+            let form = [("query", query), ("start", &first), ("end", &last), ("step", &width)];
+            for line in self.ask("query_range", &form, RANGE, answer::range).await? {
+                found.entry(line.labels).or_default().extend(line.points);
+            }
+            start = end + step;
+        }
+        Ok(found.into_iter().map(|(labels, points)| Line { labels, points }).collect())
+    }
+
+    /// All servers in turn, and once more where none answered and time is left. A query that one refuses is refused.
+    async fn ask<T>(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        within: Duration,
+        read: fn(&[u8]) -> Result<T, Unreadable>,
+    ) -> Result<T, Error> {
+        let mut order: Vec<_> = self.servers.iter().collect();
+        order.sort_by_key(|s| s.is_shunned());
+        let began = Instant::now();
+        let each = within / u32::try_from(order.len()).unwrap_or(1).max(1);
+        loop {
+            let mut silent = None;
+            for server in &order {
+                let fail = |reason| Error::Prometheus { url: server.url(), reason };
+                match server.ask(path, form, each, read).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(Unanswered::Refused(reason)) => return Err(fail(reason)),
+                    Err(Unanswered::Silent(reason)) => silent = silent.or_else(|| Some(fail(reason))),
                 }
-            })
-        })
+            }
+            // A server that restarts, or a connection that broke, is soon there again.
+            if began.elapsed() > AGAIN
+                && let Some(error) = silent
+            {
+                return Err(error);
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 }
 
-#[derive(Debug, PartialEq)]
-enum Unreadable {
-    Refused(String),
-    Foreign,
-}
-
-fn read(body: &[u8]) -> Result<Vec<Series>, Unreadable> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|_| Unreadable::Foreign)?;
-    if answer.status != "success" {
-        return Err(Unreadable::Refused(answer.error.unwrap_or_else(|| "no reason given".to_owned())));
-    }
-    let data = answer.data.ok_or(Unreadable::Foreign)?;
-    let number = |text: &str| text.parse().ok().filter(|v: &f64| v.is_finite());
-    match data.result_type.as_str() {
-        "vector" => {
-            let points: Vec<Point> = serde_json::from_value(data.result).map_err(|_| Unreadable::Foreign)?;
-            let series = |p: Point| Series { value: number(&p.value.1), labels: p.metric };
-            Ok(points.into_iter().map(series).collect())
-        }
-        "scalar" => {
-            let (_, text): (f64, String) =
-                serde_json::from_value(data.result).map_err(|_| Unreadable::Foreign)?;
-            Ok(vec![Series { labels: BTreeMap::new(), value: number(&text) }])
-        }
-        other => Err(Unreadable::Refused(format!("it gives a {other}, not one number a series"))),
-    }
+fn seconds(at: DateTime<Utc>) -> String {
+    format!("{}.{:03}", at.timestamp(), at.timestamp_subsec_millis())
 }
 
 /// A label's value inside double quotes.
 pub(crate) fn escape(value: &str) -> String {
     value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nan_is_no_number() {
-        let body = br#"{"status":"success","data":{"resultType":"vector","result":[
-            {"metric":{"rollouts_pod_template_hash":"a"},"value":[1700000000.1,"12.5"]},
-            {"metric":{"rollouts_pod_template_hash":"b"},"value":[1700000000.1,"NaN"]},
-            {"metric":{"rollouts_pod_template_hash":"c"},"value":[1700000000.1,"+Inf"]}]}}"#;
-        let values: Vec<_> = read(body).unwrap().into_iter().map(|s| s.value).collect();
-        assert_eq!(values, [Some(12.5), None, None]);
-    }
-
-    #[test]
-    fn an_empty_vector_is_no_series() {
-        let body = br#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
-        assert_eq!(read(body).unwrap(), []);
-    }
-
-    #[test]
-    fn a_refused_query_says_why() {
-        let body = br#"{"status":"error","errorType":"bad_data","error":"parse error: unexpected end"}"#;
-        assert_eq!(read(body), Err(Unreadable::Refused("parse error: unexpected end".into())));
-    }
-
-    #[test]
-    fn somebody_elses_page_is_not_prometheus() {
-        assert_eq!(read(b"<html>404</html>"), Err(Unreadable::Foreign));
-    }
-
-    #[test]
-    fn an_address_keeps_its_path_and_hides_its_password() {
-        let p = Prometheus::new("http://me:secret@mon.example.com/prom").unwrap();
-        assert_eq!(p.url(), "http://mon.example.com/prom/");
-        assert_eq!(p.base.join("api/v1/query").unwrap().path(), "/prom/api/v1/query");
-    }
-
-    #[test]
-    fn an_address_that_is_none_is_refused_in_words() {
-        for bad in ["prometheus:9090", "ftp://x/", "not an address"] {
-            let words = Prometheus::new(bad).unwrap_err().to_string();
-            assert!(words.contains(bad) && words.contains("cannot be used"), "{words}");
-        }
-    }
 }
