@@ -62,7 +62,8 @@ pub(crate) async fn draft(
             draft.warnings = read.warnings;
             draft.policies = read.policies;
             if asked {
-                draft.runs = control.try_policies(&actor, &text, DAYS).await.or_fault()?;
+                let place = (draft.cluster.clone(), draft.namespace.clone());
+                draft.runs = control.try_policies(&actor, &text, DAYS, Some(place)).await.or_fault()?;
             }
         }
         Err(problem) if problem.fields.is_empty() => {
@@ -157,6 +158,23 @@ pub async fn stop_policy(release: i64, #[server(default)] reason: Option<String>
     let (control, actor) = door::enter()?;
     control.stop_policy(&actor, model::ReleaseId(release), reason).await.or_fault()?;
     door::go(&format!("/releases/{release}"));
+    Ok(())
+}
+
+/// Stops the rollback that a policy is about to make of a service between releases.
+#[server(prefix = "/do", endpoint = "stop-service-policy")]
+pub async fn stop_service_policy(
+    cluster: String,
+    namespace: String,
+    kind: Kind,
+    name: String,
+    #[server(default)] reason: Option<String>,
+) -> Result<(), Fault> {
+    use super::door::{self, OrFault as _};
+    let (control, actor) = door::enter()?;
+    let key = model::workload::Key { cluster, namespace, kind, name };
+    control.stop_service_policy(&actor, &key, reason).await.or_fault()?;
+    door::go(&format!("/services/{key}"));
     Ok(())
 }
 

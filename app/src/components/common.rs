@@ -5,6 +5,7 @@ use super::tone::Tone;
 use crate::when;
 use chrono::{DateTime, Utc};
 use leptos::prelude::*;
+use model::view::{DiffKind, DiffLine};
 use model::workload::Key;
 
 /// `25 %`, never broken between figure and sign.
@@ -86,4 +87,19 @@ pub(crate) fn fact_text(name: &'static str, value: impl Into<String>) -> AnyView
 
 pub(crate) fn nothing() -> AnyView {
     ().into_any()
+}
+
+/// Two texts compared, line by line.
+pub(crate) fn difference_of(label: String, lines: &[DiffLine]) -> AnyView {
+    let lines = lines.iter().map(|l| {
+        let (class, sign) = match l.kind {
+            DiffKind::Same => ("", "  "),
+            DiffKind::Removed => ("del", "- "),
+            DiffKind::Added => ("add", "+ "),
+        };
+        view! { <tr class=class><td>{l.number}</td><td>{format!("{sign}{}", l.text)}</td></tr> }
+    });
+    let lines = lines.collect_view();
+    view! { <div class="diff" tabindex="0" role="region" aria-label=label><table><tbody>{lines}</tbody></table></div> }
+        .into_any()
 }

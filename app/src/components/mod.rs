@@ -5,6 +5,7 @@ pub(crate) mod age;
 pub(crate) mod analyses;
 pub(crate) mod common;
 pub(crate) mod confirm;
+pub(crate) mod firing;
 #[cfg(feature = "ssr")]
 pub(crate) mod frame;
 pub(crate) mod gate;

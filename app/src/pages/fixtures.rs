@@ -457,6 +457,7 @@ pub(super) fn service() -> ServicePage {
         incidents: Vec::new(),
         ways: Vec::new(),
         breaker: None,
+        policy: None,
         recovery: None,
         config: None,
         sync: None,

@@ -3,7 +3,9 @@
 mod rehearsal;
 
 use crate::api;
-use crate::components::common::{ago, at, empty, fact, fact_text, note, nothing, scroll, sect};
+use crate::components::common::{
+    ago, at, difference_of, empty, fact, fact_text, note, nothing, scroll, sect,
+};
 use crate::components::gate::{steps, tide};
 use crate::components::icon::icon;
 use crate::components::load::{self, followed};
@@ -17,8 +19,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use model::plan::{Gate, Plan};
 use model::view::{
-    ApprovalState, ApprovalView, Deed, DiffKind, GateState, GateView, PlanPage, PlanState, StepState,
-    StepView,
+    ApprovalState, ApprovalView, Deed, GateState, GateView, PlanPage, PlanState, StepState, StepView,
 };
 
 pub(crate) fn page() -> AnyView {
@@ -189,21 +190,9 @@ fn difference(p: &PlanPage) -> AnyView {
     }
     let from = format!("from version {} to version {}", p.version - 1, p.version);
     let right = view! { <span class="sm ink2">{from.clone()}</span> }.into_any();
-    let lines = p
-        .diff
-        .iter()
-        .map(|l| {
-            let (class, sign) = match l.kind {
-                DiffKind::Same => ("", "  "),
-                DiffKind::Removed => ("del", "- "),
-                DiffKind::Added => ("add", "+ "),
-            };
-            view! { <tr class=class><td>{l.number}</td><td>{format!("{sign}{}", l.text)}</td></tr> }
-        })
-        .collect_view();
     let label = format!("Difference {from}");
     let content = view! {
-        <div class="diff" tabindex="0" role="region" aria-label=label><table><tbody>{lines}</tbody></table></div>
+        {difference_of(label, &p.diff)}
         <details class="sm mt"><summary>"The whole document"</summary><pre class="yaml" tabindex="0"><code>{p.yaml.clone()}</code></pre></details>
     };
     sect("d-h", "Difference", right, content.into_any())

@@ -3,7 +3,7 @@
 mod edit;
 
 use crate::api;
-use crate::components::common::{ago, empty, nothing, scroll};
+use crate::components::common::{ago, difference_of, empty, nothing, scroll};
 use crate::components::icon::icon;
 use crate::components::load::{self, followed};
 use crate::components::tone::{self, Tone, badge, st};
@@ -15,7 +15,7 @@ use leptos_meta::Title;
 use leptos_router::params::ParamsMap;
 use model::FieldError;
 use model::policy::{Action as Asked, Policy};
-use model::view::{DiffKind, FileState, PoliciesPage, PolicyChangeView, PolicyFileView, PolicyView};
+use model::view::{FileState, PoliciesPage, PolicyChangeView, PolicyFileView, PolicyView};
 
 pub(crate) fn page() -> AnyView {
     load::page(api::policies::policies(), |p| followed("policies", view(&p)))
@@ -231,10 +231,11 @@ fn detail(p: &PolicyView, open: bool) -> AnyView {
 
 /// What a policy does, in its order, with the times that count from the trigger.
 fn course(p: &Policy) -> AnyView {
+    let always = p.service_words().map(|words| format!(" It watches {words}."));
     let first = view! {
         <li data-s="waiting">
             <span>"when"</span>{icon("warn")}
-            <div><b>{capital(&p.fires_when())}</b><p>{format!("{}.", capital(&p.conditions.words()))}</p></div>
+            <div><b>{capital(&p.fires_when())}</b><p>{format!("{}.", capital(&p.conditions.words()))}{always}</p></div>
         </li>
     };
     let actions = p
@@ -299,7 +300,7 @@ fn history(f: &PolicyFileView, now: DateTime<Utc>) -> AnyView {
             <li>
                 <div>
                     <div class="t">{what}<span class="sm">{format!("{}{outside}", h.by)}</span><span class="sm dim">{ago(now, h.at)}</span></div>
-                    {difference(h)}
+                    {difference_of("What was changed".to_owned(), &h.diff)}
                 </div>
                 <div class="acts">{back}</div>
             </li>
@@ -309,23 +310,4 @@ fn history(f: &PolicyFileView, now: DateTime<Utc>) -> AnyView {
     let words = format!("Who changed it ({})", f.history.len());
     view! { <details class="sm mt"><summary>{words}</summary><ul class="rows" role="list">{rows}</ul></details> }
         .into_any()
-}
-
-fn difference(h: &PolicyChangeView) -> AnyView {
-    let lines = h
-        .diff
-        .iter()
-        .map(|l| {
-            let (class, sign) = match l.kind {
-                DiffKind::Same => ("", "  "),
-                DiffKind::Removed => ("del", "- "),
-                DiffKind::Added => ("add", "+ "),
-            };
-            view! { <tr class=class><td>{l.number}</td><td>{format!("{sign}{}", l.text)}</td></tr> }
-        })
-        .collect_view();
-    view! {
-        <div class="diff" tabindex="0" role="region" aria-label="What was changed"><table><tbody>{lines}</tbody></table></div>
-    }
-    .into_any()
 }

@@ -1,6 +1,7 @@
 //! `/services/{cluster}/{namespace}/{kind}/{name}`: one workload, its versions, its history, its way back.
 
 mod breaker;
+mod policy;
 
 use crate::components::analyses;
 use crate::components::common::{
@@ -89,13 +90,14 @@ pub(super) fn view(p: &ServicePage) -> AnyView {
             </div>
             {reasons(p)}
             {sentence(p)}
+            {policy::countdown(p)}
             {breaker::shown(p)}
             {stall(p)}
             {recovery(p)}
             {suspended(p)}
             <div class="cols two">
                 <div>{workload(p)}{analyses::section(&p.analyses, base, None)}{history(p)}{incidents(p)}</div>
-                <div>{way_back(p)}{config(p)}{known_good(p)}{contents(&p.workload, p.sync.as_ref())}</div>
+                <div>{way_back(p)}{policy::section(p)}{config(p)}{known_good(p)}{contents(&p.workload, p.sync.as_ref())}</div>
             </div>
         </main>
         {panel}

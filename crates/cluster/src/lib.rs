@@ -36,6 +36,7 @@ mod rehearse;
 mod rollout;
 mod sample;
 mod send;
+mod service;
 mod splitter;
 mod twin;
 mod watch;
@@ -53,6 +54,7 @@ pub use prometheus::{Line, Prometheus, Series, Source};
 pub use rollout::steps;
 pub use sample::{of_service, sample};
 pub use send::Outcome;
+pub use service::{service_history, service_reading, workflows};
 
 use analyses::Analyses;
 use cache::{Entry, View};

@@ -2,21 +2,24 @@
 //! start under it, and what it asks for is done once, whichever replica lives.
 
 mod act;
+mod act_service;
 mod breaker;
 mod edit;
 mod files;
 mod page;
+mod services;
+mod tried;
 mod watch;
 
 pub use edit::PolicyChange;
-pub use page::tried;
+pub use tried::tried;
 
 use crate::error::OrProblem as _;
 use crate::{Control, read_lock, write_lock};
 use model::Problem;
 use model::policy::{Policies, Policy, from_yaml, governing};
 use model::release::{PolicyUsed, Release};
-use model::workload::Key;
+use model::workload::{Key, Workload};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 use store::PolicyFileRecord;
@@ -31,6 +34,8 @@ pub(crate) struct Known {
     files: RwLock<BTreeMap<Place, Standing>>,
     /// Policies by the stored content that they are of. Contents never change.
     contents: RwLock<HashMap<i64, Arc<Policies>>>,
+    /// Services watched between releases, as this process has read them.
+    watched: RwLock<HashMap<Key, services::Watched>>,
     /// Something changed: a file in a cluster, or its record.
     pub(crate) changed: Notify,
     /// A policy has fired, or somebody has answered.
@@ -72,6 +77,15 @@ impl Control {
         let (file, policies) = own.or_else(|| of(&self.inner.config.home))?.in_force.as_ref()?;
         let (name, _) = governing(policies, service, environment)?;
         Some(PolicyUsed { file: *file, name: name.to_owned() })
+    }
+
+    /// Does the file of this place rule this workload, or would it?
+    fn rules(&self, (cluster, namespace): &Place, w: &Workload) -> bool {
+        let files = read_lock(&self.inner.policies.files);
+        let has_own =
+            |ns: &str| files.get(&(cluster.clone(), ns.to_owned())).is_some_and(|s| s.now.text.is_some());
+        let ns = &w.key.namespace;
+        w.key.cluster == *cluster && (ns == namespace || *namespace == self.inner.config.home && !has_own(ns))
     }
 
     /// The policy that watches a release: as it was when that started.

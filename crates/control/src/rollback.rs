@@ -153,14 +153,28 @@ impl Control {
         to: Option<&str>,
         reason: Option<String>,
     ) -> Result<RollbackReceipt, Problem> {
-        let begun = Instant::now();
-        let cluster = self.cluster(&key.cluster)?;
-        let workload = cluster.workload(key).ok_or_else(|| gone(key))?;
+        let workload = self.cluster(&key.cluster)?.workload(key).ok_or_else(|| gone(key))?;
         actor.require(Action::RollBack, &workload.environment)?;
         let driving = read_lock(&self.inner.active).values().find(|r| r.workload == *key).map(|r| r.id);
-        if let Some(id) = driving {
-            return self.roll_back_to(actor, id, to, reason).await;
+        match driving {
+            Some(id) => self.roll_back_to(actor, id, to, reason).await,
+            None => self.go_back(actor, key, to, reason).await,
         }
+    }
+
+    /// The same for a workload without a release under way, by whoever may: a person who was asked for, or a policy.
+    ///
+    /// # Errors
+    /// As [`Control::roll_back_workload`], but for 403.
+    pub(crate) async fn go_back(
+        &self,
+        actor: &Actor,
+        key: &Key,
+        to: Option<&str>,
+        reason: Option<String>,
+    ) -> Result<RollbackReceipt, Problem> {
+        let begun = Instant::now();
+        let workload = self.cluster(&key.cluster)?.workload(key).ok_or_else(|| gone(key))?;
         let reason = tidy(reason)?;
         let told = self.told(key).await;
         let toward = under_way(&told.records, &workload);

@@ -5,6 +5,7 @@
 
 mod fire;
 mod read;
+mod service;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 
 pub use fire::{Due, Fired, Firing, Reading, Seen, due, fire};
 pub use read::{Read, from_yaml};
+pub use service::{FiredOn, LOOK, QUIET, REQUESTS, ServiceAt, WINDOW, episodes, is_quiet, may_roll_back};
 
 /// Name of the policy in a file that names none.
 pub const DEFAULT: &str = "default";
@@ -33,6 +35,16 @@ pub struct Policy {
     /// What too many rollbacks by itself lead to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaker: Option<Breaker>,
+    /// It watches services all the time as well; `None`: releases only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services: Option<ServiceWatch>,
+}
+
+/// How services are watched between releases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceWatch {
+    /// It rolls back by itself only what was deployed within so long: an old version is rarely what broke.
+    pub rollback_within: Span,
 }
 
 /// A circuit breaker: no new release of a service that keeps being rolled back by itself, until a person looks.

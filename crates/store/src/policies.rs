@@ -3,7 +3,7 @@
 use crate::{Error, Result, Store, Tx, document};
 use chrono::{DateTime, Utc};
 use model::ReleaseId;
-use model::policy::{Fired, What};
+use model::policy::{Fired, FiredOn, ServiceAt, What};
 use model::problem::FieldError;
 use model::workload::Key;
 use serde::{Deserialize, Serialize};
@@ -93,8 +93,7 @@ pub struct ActionRecord {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FiringRecord {
     pub id: i64,
-    pub release: ReleaseId,
-    pub step: usize,
+    pub on: FiredOn,
     pub policy: String,
     pub fired: Fired,
     pub stopped: Option<Stopped>,
@@ -106,8 +105,9 @@ pub struct FiringRecord {
 #[derive(FromRow)]
 struct FiringRow {
     id: i64,
-    release: i64,
-    step: i64,
+    release: Option<i64>,
+    step: Option<i64>,
+    subject: Option<Json<ServiceAt>>,
     policy: String,
     document: Json<Fired>,
     stopped: Option<Json<Stopped>>,
@@ -125,8 +125,7 @@ struct ActionRow {
 /// A firing about to be recorded.
 #[derive(Clone, Debug)]
 pub struct NewFiring<'a> {
-    pub release: ReleaseId,
-    pub step: usize,
+    pub on: &'a FiredOn,
     pub file: i64,
     pub policy: &'a str,
     pub fired: &'a Fired,
@@ -183,7 +182,7 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn open_firings(&self) -> Result<Vec<FiringRecord>> {
-        self.firings_where("ended is null", 0).await
+        self.firings_where("ended is null", "").await
     }
 
     /// Firings on a release, oldest first.
@@ -191,7 +190,17 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn firings(&self, release: ReleaseId) -> Result<Vec<FiringRecord>> {
-        self.firings_where("release = $1", release.0).await
+        self.firings_where("release = $1::bigint", &release.0.to_string()).await
+    }
+
+    /// Firings on a service between releases that are not over, and the newest that is; oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn service_firings(&self, key: &Key) -> Result<Vec<FiringRecord>> {
+        let narrow = "id in (select id from policy_firings where release is null and workload = $1 \
+                      order by id desc limit 1)";
+        self.firings_where(narrow, &key.to_string()).await
     }
 
     /// Firings since a time, newest last.
@@ -199,13 +208,13 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn firings_since(&self, since: DateTime<Utc>) -> Result<Vec<FiringRecord>> {
-        self.firings_where("at >= to_timestamp($1)", since.timestamp()).await
+        self.firings_where("at >= $1::timestamptz", &since.to_rfc3339()).await
     }
 
-    async fn firings_where(&self, narrow: &str, value: i64) -> Result<Vec<FiringRecord>> {
+    async fn firings_where(&self, narrow: &str, value: &str) -> Result<Vec<FiringRecord>> {
         let sql = format!(
-            "select id, release, step, policy, document, stopped, ended from policy_firings
-             where {narrow} and $1::bigint is not null order by id limit 500"
+            "select id, release, step, subject, policy, document, stopped, ended from policy_firings
+             where {narrow} and $1::text is not null order by id limit 500"
         );
         let mut link = self.link().await?;
         let rows: Vec<FiringRow> = link.all(sqlx::query_as(&sql).bind(value)).await?;
@@ -222,10 +231,16 @@ impl Store {
                     let place = document::number("place", a.place)?;
                     Ok(ActionRecord { place, at: a.at, words: a.words.clone() })
                 });
+                let on = match (row.release, row.step, row.subject) {
+                    (Some(id), Some(step), _) => {
+                        FiredOn::Release { id: ReleaseId(id), step: document::number("step", step)? }
+                    }
+                    (_, _, Some(subject)) => FiredOn::Service(Box::new(subject.0)),
+                    _ => return Err(Error::Corrupt(format!("Firing {} is of nothing.", row.id))),
+                };
                 Ok(FiringRecord {
                     id: row.id,
-                    release: ReleaseId(row.release),
-                    step: document::number("step", row.step)?,
+                    on,
                     policy: row.policy,
                     fired: row.document.0,
                     stopped: row.stopped.map(|s| s.0),
@@ -340,18 +355,26 @@ impl Tx {
         Ok(row.map(|(id,)| id))
     }
 
-    /// Records that a policy fired. `None` when one has on this step already: nothing is written.
+    /// Records that a policy fired. `None` when one has on this step already, or is not over on this service: nothing is written.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such release or file.
     pub async fn insert_firing(&mut self, new: &NewFiring<'_>) -> Result<Option<i64>> {
-        let step = i64::try_from(new.step).map_err(|e| Error::Corrupt(format!("Step: {e}.")))?;
+        let (release, step, service) = match new.on {
+            FiredOn::Release { id, step } => {
+                let step = i64::try_from(*step).map_err(|e| Error::Corrupt(format!("Step: {e}.")))?;
+                (Some(id.0), Some(step), None)
+            }
+            FiredOn::Service(at) => (None, None, Some(at)),
+        };
         let sql = sqlx::query_as(
-            "insert into policy_firings (release, step, file, policy, at, document)
-             values ($1, $2, $3, $4, $5, $6::json) on conflict do nothing returning id",
+            "insert into policy_firings (release, step, workload, subject, file, policy, at, document)
+             values ($1, $2, $3, $4::json, $5, $6, $7, $8::json) on conflict do nothing returning id",
         )
-        .bind(new.release.0)
+        .bind(release)
         .bind(step)
+        .bind(service.map(|at| at.workload.to_string()))
+        .bind(service.map(|at| document::to_text(at)).transpose()?)
         .bind(new.file)
         .bind(new.policy)
         .bind(new.fired.firing.at)
@@ -375,6 +398,27 @@ impl Tx {
         .bind(action.at)
         .bind(&action.words);
         Ok(self.run(sql).await? == 1)
+    }
+
+    /// Keeps others from doing anything for a firing until this transaction is over. `false`: somebody does already, or it is
+    /// over.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn claim_firing(&mut self, firing: i64) -> Result<bool> {
+        let sql = "select id from policy_firings where id = $1 and ended is null for update skip locked";
+        let row: Option<(i64,)> = self.maybe(sqlx::query_as(sql).bind(firing)).await?;
+        Ok(row.is_some())
+    }
+
+    /// The same, behind whoever does something for it this moment. `false`: it is over.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn await_firing(&mut self, firing: i64) -> Result<bool> {
+        let sql = "select id from policy_firings where id = $1 and ended is null for update";
+        let row: Option<(i64,)> = self.maybe(sqlx::query_as(sql).bind(firing)).await?;
+        Ok(row.is_some())
     }
 
     /// Records who stopped a firing's rollback; `false` when somebody had, or nothing was left to be stopped.

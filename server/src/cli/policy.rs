@@ -114,6 +114,9 @@ fn words(name: &str, policy: &Policy) -> String {
             action.words(&policy.conditions)
         ));
     }
+    if let Some(watches) = policy.service_words() {
+        out.push_str(&format!("  watches  {watches}\n"));
+    }
     if let Some(breaker) = policy.breaker {
         out.push_str(&format!("  then     {}\n", breaker.words()));
     }

@@ -59,6 +59,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(policies::try_out))
         .routes(routes!(policies::watch))
         .routes(routes!(policies::stop))
+        .routes(routes!(policies::watch_service))
+        .routes(routes!(policies::stop_service))
         .routes(routes!(policies::lift))
         .routes(routes!(events::follow))
         .routes(routes!(samples::read))

@@ -10,7 +10,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
 use http::StatusCode;
-use model::view::{DryRun, FileState, FiringView, PolicyFileView, WouldFire};
+use model::view::{
+    DryRun, FileState, FiringView, PolicyFileView, PolicyWatch, ServiceRun, WouldFire, WouldFireOn,
+};
 use model::{FieldError, Problem, ReleaseId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -146,6 +148,9 @@ pub struct PolicyTrial {
     pub text: String,
     /// Releases of so many days, 1 to 90. Default 14.
     pub days: Option<u16>,
+    /// The services that a file here rules; without it and `namespace`, all.
+    pub cluster: Option<String>,
+    pub namespace: Option<String>,
 }
 
 /// What a policy would have done.
@@ -161,6 +166,48 @@ pub struct DryRunBody {
     pub without: usize,
     /// Triggers on figures that are not stored with every release.
     pub untried: Vec<String>,
+    /// On services, had it watched them all the time; null where it governs none, or no Prometheus is set up.
+    pub services: Option<ServiceRunBody>,
+}
+
+/// What a policy would have done to services between releases.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PolicyServiceRun)]
+pub struct ServiceRunBody {
+    /// Newest first.
+    pub fired: Vec<WouldFireOnBody>,
+    /// Services whose past was read.
+    pub seen: usize,
+    /// Services that were not, for time or number.
+    pub left: usize,
+    /// Why one could not be read.
+    pub unread: Option<String>,
+    /// Triggers of which Prometheus has no past.
+    pub untried: Vec<String>,
+}
+
+/// A service that a policy would have fired on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PolicyWouldFireOn)]
+pub struct WouldFireOnBody {
+    /// `cluster/namespace/kind/name`
+    pub workload: String,
+    pub service: String,
+    pub at: DateTime<Utc>,
+    pub words: String,
+}
+
+impl From<ServiceRun> for ServiceRunBody {
+    fn from(run: ServiceRun) -> Self {
+        let one = |f: WouldFireOn| WouldFireOnBody {
+            workload: f.workload.to_string(),
+            service: f.service,
+            at: f.at,
+            words: f.words,
+        };
+        let ServiceRun { seen, left, fired, unread, untried } = run;
+        Self { fired: fired.into_iter().map(one).collect(), seen, left, unread, untried }
+    }
 }
 
 /// A release that a policy would have fired on.
@@ -185,8 +232,9 @@ impl From<DryRun> for DryRunBody {
             words: f.words,
             ended: f.ended,
         };
-        let DryRun { policy, days, fired, seen, without, untried } = run;
-        Self { policy, days, fired: fired.into_iter().map(one).collect(), seen, without, untried }
+        let DryRun { policy, days, fired, seen, without, untried, services } = run;
+        let fired = fired.into_iter().map(one).collect();
+        Self { policy, days, fired, seen, without, untried, services: services.map(Into::into) }
     }
 }
 
@@ -213,11 +261,19 @@ pub async fn try_out(
     if !(1..=90).contains(&days) {
         return Err(Problem::invalid(vec![FieldError::new("days", "Must be from 1 to 90.")]).into());
     }
-    let runs = state.control.try_policies(&actor, &body.text, days).await?;
+    let place = match (body.cluster, body.namespace) {
+        (Some(cluster), Some(namespace)) => Some((cluster, namespace)),
+        (None, None) => None,
+        _ => {
+            let words = "Give both cluster and namespace, or neither.";
+            return Err(Problem::invalid(vec![FieldError::new("namespace", words)]).into());
+        }
+    };
+    let runs = state.control.try_policies(&actor, &body.text, days, place).await?;
     Ok(Json(DryRuns { policies: runs.into_iter().map(Into::into).collect() }))
 }
 
-/// The policy that watches a release.
+/// The policy that watches a release or a service.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PolicyWatch)]
 pub struct WatchBody {
@@ -254,6 +310,19 @@ pub struct FiringActionBody {
     pub words: String,
 }
 
+impl From<Option<PolicyWatch>> for WatchBody {
+    fn from(watch: Option<PolicyWatch>) -> Self {
+        match watch {
+            Some(w) => Self {
+                policy: Some(w.name),
+                fires_when: Some(w.fires_when),
+                firing: w.firing.map(Into::into),
+            },
+            None => Self { policy: None, fires_when: None, firing: None },
+        }
+    }
+}
+
 impl From<FiringView> for FiringBody {
     fn from(f: FiringView) -> Self {
         let actions =
@@ -280,15 +349,44 @@ pub async fn watch(
     Who(actor): Who,
     Id(id): Id<ReleaseId>,
 ) -> Answer<Json<WatchBody>> {
-    let watch = state.control.release(&actor, id).await?.live.policy;
-    Ok(Json(match watch {
-        Some(w) => WatchBody {
-            policy: Some(w.name),
-            fires_when: Some(w.fires_when),
-            firing: w.firing.map(Into::into),
-        },
-        None => WatchBody { policy: None, fires_when: None, firing: None },
-    }))
+    Ok(Json(state.control.release(&actor, id).await?.live.policy.into()))
+}
+
+/// Reads which policy watches a service all the time, and what it has done.
+#[utoipa::path(get, path = "/api/v1/workloads/{cluster}/{namespace}/{kind}/{name}/policy", tag = "policies",
+    operation_id = "readServicePolicyWatch",
+    params(("cluster" = String, Path), ("namespace" = String, Path),
+           ("kind" = String, Path, description = "Rollout or Deployment"), ("name" = String, Path)),
+    responses((status = 200, description = "The policy, if one watches", body = WatchBody),
+              (status = 401, response = ProblemResponse), (status = 403, response = ProblemResponse),
+              (status = 404, response = ProblemResponse), (status = 503, response = ProblemResponse)))]
+pub async fn watch_service(
+    State(state): State<AppState>,
+    Who(actor): Who,
+    Place(key): Place,
+) -> Answer<Json<WatchBody>> {
+    Ok(Json(state.control.policy_of_service(&actor, &key).await?.into()))
+}
+
+/// Stops the rollback that a policy is about to make of a service between releases, with a reason.
+#[utoipa::path(post, path = "/api/v1/workloads/{cluster}/{namespace}/{kind}/{name}/policy/stop", tag = "policies",
+    operation_id = "stopServicePolicy",
+    params(("cluster" = String, Path), ("namespace" = String, Path),
+           ("kind" = String, Path, description = "Rollout or Deployment"), ("name" = String, Path)),
+    request_body = Reason,
+    responses((status = 204, description = "It does not roll back by itself"),
+              (status = 401, response = ProblemResponse), (status = 403, response = ProblemResponse),
+              (status = 404, response = ProblemResponse), (status = 409, response = ProblemResponse),
+              (status = 415, response = ProblemResponse), (status = 422, response = ProblemResponse),
+              (status = 503, response = ProblemResponse)))]
+pub async fn stop_service(
+    State(state): State<AppState>,
+    Who(actor): Who,
+    Place(key): Place,
+    Small(body): Small<Reason>,
+) -> Answer<StatusCode> {
+    state.control.stop_service_policy(&actor, &key, body.reason).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Stops the rollback that a policy is about to make, with a reason. The release stays held until somebody resumes it.

@@ -11,9 +11,23 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Which action of the one table each operation asks for; `None`: open to everybody.
 fn asks_for(operation: &str) -> Option<Action> {
     Some(match operation {
-        "listPlans" | "readPlan" | "listReleases" | "readRelease" | "followRelease" | "readSamples"
-        | "readAnalyses" | "listPolicies" | "tryPolicies" | "readPolicyWatch" | "listWorkloads"
-        | "listKnownGood" | "readAudit" | "verifyAudit" | "listIncidents" | "readIncident" => Action::See,
+        "listPlans"
+        | "readPlan"
+        | "listReleases"
+        | "readRelease"
+        | "followRelease"
+        | "readSamples"
+        | "readAnalyses"
+        | "listPolicies"
+        | "tryPolicies"
+        | "readPolicyWatch"
+        | "readServicePolicyWatch"
+        | "listWorkloads"
+        | "listKnownGood"
+        | "readAudit"
+        | "verifyAudit"
+        | "listIncidents"
+        | "readIncident" => Action::See,
         "listDestinations" | "listNotifications" => Action::See,
         "openIncident" | "noteIncident" => Action::OpenIncident,
         "editIncident" | "leadIncident" | "publishIncident" | "tellPublic" | "watchIncident"
@@ -25,7 +39,7 @@ fn asks_for(operation: &str) -> Option<Action> {
         "startRelease" | "retryRelease" | "resumeSync" => Action::Start,
         "restartWorkload" => Action::Restart,
         "writePolicies" => Action::WritePolicies,
-        "stopPolicy" | "liftBreaker" => Action::Resume,
+        "stopPolicy" | "stopServicePolicy" | "liftBreaker" => Action::Resume,
         "pauseRelease" => Action::Pause,
         "resumeRelease" => Action::Resume,
         "promoteRelease" | "fullyPromoteRelease" => Action::Promote,
@@ -119,7 +133,9 @@ fn body_for(operation: &str) -> (Option<&'static str>, Value) {
         "writePolicies" | "tryPolicies" => {
             (Some("application/json"), json!({"text": "rollback_triggers: {}"}))
         }
-        "stopPolicy" | "liftBreaker" => (Some("application/json"), json!({"reason": "who may"})),
+        "stopPolicy" | "stopServicePolicy" | "liftBreaker" => {
+            (Some("application/json"), json!({"reason": "who may"}))
+        }
         o if o.ends_with("Release") || matches!(o, "skipStep" | "openGate" | "rollBackWorkload") => {
             (Some("application/json"), json!({"reason": "who may"}))
         }

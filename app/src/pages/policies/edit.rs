@@ -4,7 +4,7 @@
 //! word, with script or without.
 
 use super::{course, faults, warnings};
-use crate::components::common::{at, nothing, sect};
+use crate::components::common::{at, nothing, sect, service_path};
 use crate::components::icon::icon;
 use crate::components::load;
 use crate::components::post;
@@ -14,7 +14,7 @@ use crate::when;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
-use model::view::DryRun;
+use model::view::{DryRun, ServiceRun};
 
 pub(crate) fn page() -> AnyView {
     let query = use_query_map().get_untracked();
@@ -153,6 +153,43 @@ fn one(run: &DryRun, d: &PolicyDraft) -> AnyView {
         <p class="mt"><b>{run.policy.clone()}</b>{format!(" would have fired {fired} in {} days, on {seen}.", run.days)}</p>
         <ul class="rows" role="list">{list}</ul>
         <p class="xs ink2 mt">{format!("It decides on what was stored, so it is exact.{without}{untried}")}</p>
+        {run.services.as_ref().map(|s| services(s, run.days, d))}
+    }
+    .into_any()
+}
+
+/// What it would have fired on between releases.
+fn services(s: &ServiceRun, days: u16, d: &PolicyDraft) -> AnyView {
+    let seen = when::count(s.seen, "service", "services");
+    let fired = when::count(s.fired.len(), "time", "times");
+    let list = s
+        .fired
+        .iter()
+        .take(20)
+        .map(|f| {
+            let look = st(tone::WAITING, "Would have fired");
+            view! {
+                <li><div>
+                    <div class="t"><a class="sm" href=service_path(&f.workload)>{f.service.clone()}</a>{look}</div>
+                    <p>{at(d.now, f.at)}{format!(": {}.", f.words)}</p>
+                </div></li>
+            }
+        })
+        .collect_view();
+    let mut small = "As Prometheus still has it, read every 15 s.".to_owned();
+    if s.left > 0 {
+        small.push_str(&format!(" Not read: {}.", when::count(s.left, "service", "services")));
+    }
+    if let Some(why) = &s.unread {
+        small.push_str(&format!(" {why}"));
+    }
+    if !s.untried.is_empty() {
+        small.push_str(&format!(" It has no past of {}.", s.untried.join(", ")));
+    }
+    view! {
+        <p class="mt">{format!("Watching services all the time, it would have fired {fired} in {days} days, on {seen}.")}</p>
+        <ul class="rows" role="list">{list}</ul>
+        <p class="xs ink2 mt">{small}</p>
     }
     .into_any()
 }

@@ -11,8 +11,9 @@ use model::audit::NewEvent;
 use model::conductor::hold;
 use model::incident::NewIncident;
 use model::notify::{Happened, Message};
-use model::policy::{Action as Asked, Channel, Severity, due};
+use model::policy::{Action as Asked, Channel, FiredOn, ServiceAt, Severity, due};
 use model::release::{Course, Release, State};
+use model::workload::Key;
 use model::{Action, Actor, Problem, ReleaseId};
 use std::time::Duration;
 use store::{ActionRecord, FiringRecord, Stopped, Tx};
@@ -34,23 +35,30 @@ impl Control {
             };
             for firing in &open {
                 if let Err(problem) = self.do_due(firing).await {
-                    tracing::debug!(%problem, release = %firing.release, "a policy's action waits");
+                    tracing::debug!(%problem, firing = firing.id, "a policy's action waits");
                 }
             }
         }
     }
 
     async fn do_due(&self, firing: &FiringRecord) -> Result<(), Problem> {
+        match &firing.on {
+            FiredOn::Release { id, .. } => self.do_due_release(firing, *id).await,
+            FiredOn::Service(at) => self.do_due_service(firing, at).await,
+        }
+    }
+
+    async fn do_due_release(&self, firing: &FiringRecord, id: ReleaseId) -> Result<(), Problem> {
         let now = self.now_utc();
         let mut done: Vec<usize> = firing.actions.iter().map(|a| a.place).collect();
         let fired = &firing.fired;
         for next in due(&fired.policy, &fired.firing, firing.stopped.is_some(), &done.clone(), now) {
             if next.at.is_some_and(|at| at <= now) {
-                self.do_action(firing, next.index, next.action, now).await?;
+                self.do_action(firing, id, next.index, next.action, now).await?;
                 done.push(next.index);
             }
         }
-        let release = self.store().release(firing.release).await.or_problem()?;
+        let release = self.store().release(id).await.or_problem()?;
         let left = due(&fired.policy, &fired.firing, firing.stopped.is_some(), &done, now);
         // What ended cannot be rolled back any more; all else is due at once.
         let moot = left.iter().all(|d| matches!(d.action, Asked::AutomaticRollback { .. }));
@@ -63,12 +71,13 @@ impl Control {
     async fn do_action(
         &self,
         firing: &FiringRecord,
+        id: ReleaseId,
         place: usize,
         action: &Asked,
         now: DateTime<Utc>,
     ) -> Result<(), Problem> {
         let mut tx = self.store().begin().await.or_problem()?;
-        let (mut release, _) = tx.lock_release(firing.release).await.or_problem()?;
+        let (mut release, _) = tx.lock_release(id).await.or_problem()?;
         let goes_on = release.course == Course::Forward && !release.state.ended();
         let mut changed = false;
         let words = match action {
@@ -88,9 +97,11 @@ impl Control {
                 turn(&mut release, good, &named(firing), Some(&why), now);
                 format!("Rolled back to {}.", release.good_version())
             }
-            Asked::NotifyOncall { channels } => self.tell(&mut tx, firing, &release, channels, now).await?,
+            Asked::NotifyOncall { channels } => {
+                tell(&mut tx, firing, &Matter::release(&release), channels, now).await?
+            }
             Asked::IncidentCreation { severity, auto_assign, public } => {
-                let new = incident(firing, &release, *severity, *auto_assign, *public, now);
+                let new = incident(firing, &Matter::release(&release), *severity, *auto_assign, *public, now);
                 let id = tx.open_incident(&new).await.or_problem()?;
                 format!("Incident {id} is open.")
             }
@@ -115,35 +126,6 @@ impl Control {
         Ok(())
     }
 
-    async fn tell(
-        &self,
-        tx: &mut Tx,
-        firing: &FiringRecord,
-        release: &Release,
-        channels: &[Channel],
-        now: DateTime<Utc>,
-    ) -> Result<String, Problem> {
-        let back = match firing.fired.rolls_back_at().filter(|at| *at > now) {
-            Some(at) => format!(" It rolls back at {} UTC unless somebody stops it.", at.format("%H:%M:%S")),
-            None => String::new(),
-        };
-        let words = format!(
-            "{} of {} in {}: {}.{back}",
-            release.version(),
-            release.service,
-            release.environment,
-            firing.fired.words()
-        );
-        let message = message(firing, release, Happened::Fired, words, now);
-        let told = tx.enqueue(&message, channels).await.or_problem()?;
-        let names: Vec<_> = channels.iter().map(|c| c.words()).collect();
-        Ok(match told {
-            0 => format!("Nobody was told: no destination of {} is set up.", names.join(" or ")),
-            1 => "1 destination is told.".to_owned(),
-            n => format!("{n} destinations are told."),
-        })
-    }
-
     /// Nothing is left to be done: those who were told are told that it is over.
     async fn over(
         &self,
@@ -161,13 +143,8 @@ impl Control {
             }
             state => state.words().to_lowercase(),
         };
-        for action in &firing.fired.policy.actions {
-            if let Asked::NotifyOncall { channels } = action {
-                let words = format!("Release {} of {}: {how}.", release.id, release.service);
-                let message = message(firing, release, Happened::Resolved, words, now);
-                tx.enqueue(&message, channels).await.or_problem()?;
-            }
-        }
+        let words = format!("Release {} of {}: {how}.", release.id, release.service);
+        tell_over(&mut tx, firing, &Matter::release(release), words, now).await?;
         let words = format!("Policy {} is done with: {how}", firing.policy);
         let mut event = NewEvent::new(now, &Actor::system("policies"), "policy.ended", words);
         about(&mut event, release);
@@ -241,7 +218,7 @@ fn named(firing: &FiringRecord) -> String {
     format!("policy {}", firing.policy)
 }
 
-fn event_of(action: &Asked) -> &'static str {
+pub(super) fn event_of(action: &Asked) -> &'static str {
     match action {
         Asked::PauseRollout => "policy.held",
         Asked::NotifyOncall { .. } => "policy.told",
@@ -250,9 +227,84 @@ fn event_of(action: &Asked) -> &'static str {
     }
 }
 
+/// What a policy fired on, as people are told of it.
+pub(super) struct Matter {
+    version: String,
+    service: String,
+    environment: String,
+    workload: Key,
+    release: Option<ReleaseId>,
+    path: String,
+}
+
+impl Matter {
+    fn release(r: &Release) -> Self {
+        Self {
+            version: r.version(),
+            service: r.service.clone(),
+            environment: r.environment.clone(),
+            workload: r.workload.clone(),
+            release: Some(r.id),
+            path: format!("/releases/{}", r.id),
+        }
+    }
+
+    pub(super) fn service(at: &ServiceAt) -> Self {
+        Self {
+            version: at.version.clone(),
+            service: at.service.clone(),
+            environment: at.environment.clone(),
+            workload: at.workload.clone(),
+            release: None,
+            path: format!("/services/{}", at.workload),
+        }
+    }
+}
+
+/// Tells the destinations of some channels that it fired. What came of it, in words.
+pub(super) async fn tell(
+    tx: &mut Tx,
+    firing: &FiringRecord,
+    matter: &Matter,
+    channels: &[Channel],
+    now: DateTime<Utc>,
+) -> Result<String, Problem> {
+    let back = match firing.fired.rolls_back_at().filter(|at| *at > now) {
+        Some(at) => format!(" It rolls back at {} UTC unless somebody stops it.", at.format("%H:%M:%S")),
+        None => String::new(),
+    };
+    let Matter { version, service, environment, .. } = matter;
+    let words = format!("{version} of {service} in {environment}: {}.{back}", firing.fired.words());
+    let message = message(firing, matter, Happened::Fired, words, now);
+    let told = tx.enqueue(&message, channels).await.or_problem()?;
+    let names: Vec<_> = channels.iter().map(|c| c.words()).collect();
+    Ok(match told {
+        0 => format!("Nobody was told: no destination of {} is set up.", names.join(" or ")),
+        1 => "1 destination is told.".to_owned(),
+        n => format!("{n} destinations are told."),
+    })
+}
+
+/// Tells those who were told that it is over.
+pub(super) async fn tell_over(
+    tx: &mut Tx,
+    firing: &FiringRecord,
+    matter: &Matter,
+    words: String,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
+    for action in &firing.fired.policy.actions {
+        if let Asked::NotifyOncall { channels } = action {
+            let message = message(firing, matter, Happened::Resolved, words.clone(), now);
+            tx.enqueue(&message, channels).await.or_problem()?;
+        }
+    }
+    Ok(())
+}
+
 fn message(
     firing: &FiringRecord,
-    release: &Release,
+    matter: &Matter,
     what: Happened,
     words: String,
     now: DateTime<Utc>,
@@ -263,27 +315,27 @@ fn message(
     });
     Message {
         key: format!("policy-firing:{}", firing.id),
-        title: format!("Policy {} fired on {} {}", firing.policy, release.service, release.version()),
+        title: format!("Policy {} fired on {} {}", firing.policy, matter.service, matter.version),
         words,
         severity: severity.unwrap_or(Severity::High),
-        path: format!("/releases/{}", release.id),
-        release: Some(release.id),
-        service: Some(release.service.clone()),
-        environment: Some(release.environment.clone()),
+        path: matter.path.clone(),
+        release: matter.release,
+        service: Some(matter.service.clone()),
+        environment: Some(matter.environment.clone()),
         what,
         at: now,
     }
 }
 
-fn incident(
+pub(super) fn incident(
     firing: &FiringRecord,
-    release: &Release,
+    matter: &Matter,
     severity: Severity,
     auto_assign: bool,
     public: bool,
     now: DateTime<Utc>,
 ) -> NewIncident {
-    let title: String = format!("{} {}: {}", release.service, release.version(), firing.fired.words())
+    let title: String = format!("{} {}: {}", matter.service, matter.version, firing.fired.words())
         .chars()
         .take(model::incident::TITLE)
         .collect();
@@ -293,10 +345,10 @@ fn incident(
         severity,
         impact: String::new(),
         public,
-        service: release.service.clone(),
-        environment: release.environment.clone(),
-        workload: Some(release.workload.clone()),
-        release: Some(release.id),
+        service: matter.service.clone(),
+        environment: matter.environment.clone(),
+        workload: Some(matter.workload.clone()),
+        release: matter.release,
         policy: Some(firing.policy.clone()),
         auto_assign,
         lead: None,

@@ -1,8 +1,8 @@
 //! Changing a policy file from the browser or by REST: checked whole, recorded, written with the version that was read as the
 //! precondition, and taken back where the cluster refuses.
 
+use super::Place;
 use super::files::faults;
-use super::{Place, Standing};
 use crate::Control;
 use crate::error::OrProblem as _;
 use crate::plans::tidy;
@@ -141,18 +141,10 @@ impl Control {
     }
 
     /// Environments of the workloads that a file governs, or would.
-    fn environments(&self, (of, namespace): &Place) -> BTreeSet<String> {
-        let Ok(cluster) = self.cluster(of) else { return BTreeSet::new() };
-        let files = self.inner.policies.files();
-        let has_own = |ns: &str| {
-            files.get(&(of.clone(), ns.to_owned())).is_some_and(|s: &Standing| s.now.text.is_some())
-        };
-        let home = *namespace == self.inner.config.home;
+    fn environments(&self, place: &Place) -> BTreeSet<String> {
+        let Ok(cluster) = self.cluster(&place.0) else { return BTreeSet::new() };
         let all = cluster.workloads();
-        let governed = all.iter().filter(|w| {
-            let ns = &w.key.namespace;
-            ns == namespace || home && !has_own(ns)
-        });
+        let governed = all.iter().filter(|w| self.rules(place, w));
         governed.map(|w| w.environment.clone()).collect()
     }
 

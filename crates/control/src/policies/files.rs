@@ -50,7 +50,7 @@ impl Control {
                 let _ = tokio::time::timeout(TICK, changed).await;
             }
         };
-        tokio::join!(futures::future::join_all(clusters), compared, self.run_firings());
+        tokio::join!(futures::future::join_all(clusters), compared, self.run_firings(), self.run_services());
     }
 
     async fn compare_policies(&self) -> Result<(), Problem> {

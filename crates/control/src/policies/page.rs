@@ -1,31 +1,30 @@
 //! `/policies`, what a release's page says of its policy, and what a policy would have done.
 
 use super::act::waits;
+use super::act_service::is_to_come;
 use super::files::faults;
-use super::watch::{of_samples, readings};
 use super::{Place, Standing};
 use crate::Control;
 use crate::error::OrProblem as _;
 use crate::read::see;
 use crate::releases::deed;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use model::plan::diff::lines;
-use model::policy::{Action as Asked, Fired, Policies, Policy, What, fire, from_yaml};
+use model::policy::{Action as Asked, from_yaml};
 use model::release::Release;
 use model::view::{
-    DiffKind, DiffLine, DryRun, FileState, FiringAction, FiringView, PoliciesPage, PolicyChangeView,
-    PolicyFileView, PolicyView, PolicyWatch, WouldFire,
+    DiffKind, DiffLine, FileState, FiringAction, FiringView, PoliciesPage, PolicyChangeView, PolicyFileView,
+    PolicyView, PolicyWatch,
 };
+use model::workload::{Key, Workload};
 use model::{Action, Actor, FieldError, Problem};
 use std::collections::BTreeMap;
-use store::{FiringRecord, PolicyFileRecord, ReleaseFilter, Store};
+use store::{FiringRecord, PolicyFileRecord};
 
 /// Changes of a file that its page shows.
 const HISTORY: i64 = 20;
-/// Releases looked at in one go.
-const RELEASES: i64 = 200;
-/// Samples of one release that are looked at: a day of looks.
-const SAMPLES: i64 = 30_000;
+/// How long a service's page shows what its policy did, once it is over.
+const SHOWN: TimeDelta = TimeDelta::hours(1);
 /// How far back firings are counted.
 const COUNTED: TimeDelta = TimeDelta::days(30);
 
@@ -137,32 +136,49 @@ impl Control {
         free
     }
 
-    /// What the policies of a text would have done to the releases of the last days.
-    ///
-    /// # Errors
-    /// 403; 422 for a text with faults; 503 without a database.
-    pub async fn try_policies(&self, actor: &Actor, text: &str, days: u16) -> Result<Vec<DryRun>, Problem> {
-        see(actor)?;
-        let policies: Policies = from_yaml(text)?.policies;
-        let mut all = Vec::new();
-        for (name, policy) in &policies {
-            all.push(tried(self.store(), name, policy, days, None).await.or_problem()?);
-        }
-        Ok(all)
-    }
-
     /// The policy that watches a release, for its page. What cannot be read is not told.
     pub(crate) async fn policy_watch(&self, actor: &Actor, release: &Release) -> Option<PolicyWatch> {
         let policy = self.policy_of(release).await.ok()??;
         let firings = self.store().firings(release.id).await.unwrap_or_default();
         let name = release.policy.as_ref()?.name.clone();
-        let firing = firings.last().map(|f| firing(f, release, actor));
-        Some(PolicyWatch { name, fires_when: policy.fires_when(), firing })
+        let view = |f: &FiringRecord| firing(f, waits(f, release), &release.environment, actor);
+        Some(PolicyWatch { name, fires_when: policy.fires_when(), firing: firings.last().map(view) })
+    }
+
+    /// The policy that watches a service between releases.
+    ///
+    /// # Errors
+    /// 403; 404.
+    pub async fn policy_of_service(&self, actor: &Actor, key: &Key) -> Result<Option<PolicyWatch>, Problem> {
+        see(actor)?;
+        let workload = self.cluster(&key.cluster)?.workload(key);
+        let workload = workload.ok_or_else(|| Problem::not_found(format!("There is no {key}.")))?;
+        Ok(self.service_watch(actor, &workload).await)
+    }
+
+    /// The policy that watches a service between releases, for its page; `None` where none does. What cannot be read is not
+    /// told.
+    pub(crate) async fn service_watch(&self, actor: &Actor, w: &Workload) -> Option<PolicyWatch> {
+        let firings = self.store().service_firings(&w.key).await.unwrap_or_default();
+        let last = firings.last().filter(|f| f.ended.is_none() || self.now_utc() - f.fired.firing.at < SHOWN);
+        let view = |f: &FiringRecord| firing(f, is_to_come(f), &w.environment, actor);
+        match (self.service_policy(w), last) {
+            (Some((used, policy)), last) => {
+                Some(PolicyWatch { name: used.name, fires_when: policy.fires_when(), firing: last.map(view) })
+            }
+            // The policy is gone, and its matter is not over.
+            (None, Some(f)) if f.ended.is_none() => Some(PolicyWatch {
+                name: f.policy.clone(),
+                fires_when: f.fired.policy.fires_when(),
+                firing: Some(view(f)),
+            }),
+            (None, _) => None,
+        }
     }
 }
 
-fn firing(record: &FiringRecord, release: &Release, actor: &Actor) -> FiringView {
-    let (policy, waits) = (&record.fired.policy, waits(record, release));
+fn firing(record: &FiringRecord, waits: bool, environment: &str, actor: &Actor) -> FiringView {
+    let policy = &record.fired.policy;
     let back_at = record.fired.rolls_back_at();
     let actions = policy.actions.iter().enumerate().map(|(place, action)| {
         let done = record.actions.iter().find(|a| a.place == place);
@@ -181,7 +197,7 @@ fn firing(record: &FiringRecord, release: &Release, actor: &Actor) -> FiringView
         asks: waits && back_at.is_none(),
         stopped: record.stopped.clone().map(|s| (s.by, s.at, s.why)),
         actions: actions.collect(),
-        stop: waits.then(|| deed(actor.require(Action::Resume, &release.environment))),
+        stop: waits.then(|| deed(actor.require(Action::Resume, environment))),
     }
 }
 
@@ -205,53 +221,4 @@ fn diff(before: &str, after: &str) -> Vec<DiffLine> {
     let mut all = lines(before, after);
     all.retain(|line| line.kind != DiffKind::Same);
     all
-}
-
-/// Which releases of the last days a policy would have fired on, by what was measured then.
-///
-/// # Errors
-/// As for any read of the store.
-pub async fn tried(
-    store: &Store,
-    name: &str,
-    policy: &Policy,
-    days: u16,
-    service: Option<String>,
-) -> store::Result<DryRun> {
-    let since = Utc::now() - TimeDelta::days(i64::from(days));
-    let untried = policy.triggers.iter().map(|t| &t.what).filter(|w| !of_samples(w));
-    let untried = untried.map(|w| What::words(w).to_owned()).collect();
-    let mut run = DryRun { policy: name.to_owned(), days, fired: Vec::new(), seen: 0, without: 0, untried };
-    let mut before = None;
-    loop {
-        let filter = ReleaseFilter { service: service.clone(), before, ..ReleaseFilter::default() };
-        let page = store.releases(&filter, RELEASES).await?;
-        let Some(last) = page.last() else { break };
-        before = Some(last.id);
-        for release in page.iter().filter(|r| r.created >= since) {
-            let samples = store.samples(release.id, None, SAMPLES).await?;
-            let Some(first) = samples.first() else {
-                run.without += 1;
-                continue;
-            };
-            run.seen += 1;
-            let beside = store.policy_readings(release.id, SAMPLES).await?;
-            let began = release.started.unwrap_or(first.at);
-            if let Some(firing) = fire(policy, began, &readings(&samples, beside)) {
-                let fired = Fired { policy: policy.clone(), firing };
-                run.fired.push(WouldFire {
-                    release: release.id,
-                    service: release.service.clone(),
-                    version: release.version(),
-                    at: fired.firing.at,
-                    words: fired.words(),
-                    ended: release.state.words().to_owned(),
-                });
-            }
-        }
-        if last.created < since {
-            break;
-        }
-    }
-    Ok(run)
 }

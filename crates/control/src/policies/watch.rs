@@ -6,7 +6,7 @@ use crate::releases::about;
 use chrono::{DateTime, Utc};
 use cluster::Prometheus;
 use model::audit::NewEvent;
-use model::policy::{Fired, Policy, Reading, What, fire};
+use model::policy::{Fired, FiredOn, Policy, Reading, What, fire};
 use model::release::Release;
 use model::verdict::Sample;
 use model::{Actor, Problem};
@@ -29,7 +29,8 @@ impl Control {
             return Ok(());
         };
         let earlier = self.store().firings(release.id).await.or_problem()?;
-        if earlier.iter().any(|f| f.step == step) {
+        let on = FiredOn::Release { id: release.id, step };
+        if earlier.iter().any(|f| f.on == on) {
             return Ok(());
         }
         let beside = self.read_beside(release, policy, prometheus, newest.at).await;
@@ -47,7 +48,7 @@ impl Control {
         let Some(firing) = fire(policy, since, &readings) else { return Ok(()) };
         let fired = Fired { policy: policy.clone(), firing };
         let mut tx = self.store().begin().await.or_problem()?;
-        let new = NewFiring { release: release.id, step, file: used.file, policy: &used.name, fired: &fired };
+        let new = NewFiring { on: &on, file: used.file, policy: &used.name, fired: &fired };
         if tx.insert_firing(&new).await.or_problem()?.is_none() {
             return Ok(());
         }
@@ -73,8 +74,11 @@ impl Control {
         for trigger in policy.triggers.iter().filter(|t| !of_samples(&t.what)) {
             let value = match &trigger.what {
                 What::PodRestartRate => self.restarts(release, at).await,
-                What::Query { query, .. } => one(prometheus, &filled(query, release), at).await,
-                What::ErrorRate | What::ResponseTimeP95 | What::WorkflowFailureRate => None,
+                What::Query { query, .. } => one(prometheus, &filled(query, &Names::of(release)), at).await,
+                What::WorkflowFailureRate => {
+                    one(prometheus, &cluster::workflows(&release.workload.namespace), at).await
+                }
+                What::ErrorRate | What::ResponseTimeP95 => None,
             };
             values.extend(value.map(|value| (trigger.what.clone(), value)));
         }
@@ -94,7 +98,7 @@ pub(crate) fn of_samples(what: &What) -> bool {
 }
 
 /// The one number that a query answers; none where it answers several or no series.
-async fn one(prometheus: &Prometheus, query: &str, at: DateTime<Utc>) -> Option<f64> {
+pub(super) async fn one(prometheus: &Prometheus, query: &str, at: DateTime<Utc>) -> Option<f64> {
     match prometheus.query(query, at).await {
         Ok(series) if series.len() == 1 => series.first().and_then(|s| s.value),
         Ok(_) => None,
@@ -105,15 +109,38 @@ async fn one(prometheus: &Prometheus, query: &str, at: DateTime<Utc>) -> Option<
     }
 }
 
-/// A query with a release's names in the places that AnalysisTemplates have for arguments.
-pub(crate) fn filled(query: &str, release: &Release) -> String {
+/// What stands in a query in the places that AnalysisTemplates have for arguments.
+pub(crate) struct Names<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) workload: &'a str,
+    pub(crate) service: &'a str,
+    pub(crate) environment: &'a str,
+    pub(crate) canary_hash: &'a str,
+    pub(crate) stable_hash: &'a str,
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn of(release: &'a Release) -> Self {
+        Self {
+            namespace: &release.workload.namespace,
+            workload: &release.workload.name,
+            service: &release.service,
+            environment: &release.environment,
+            canary_hash: release.canary_hash.as_deref().unwrap_or_default(),
+            stable_hash: &release.known_good.hash,
+        }
+    }
+}
+
+/// A query with names in it.
+pub(crate) fn filled(query: &str, names: &Names<'_>) -> String {
     let names = [
-        ("namespace", release.workload.namespace.as_str()),
-        ("workload", release.workload.name.as_str()),
-        ("service-name", release.service.as_str()),
-        ("environment", release.environment.as_str()),
-        ("canary-hash", release.canary_hash.as_deref().unwrap_or_default()),
-        ("stable-hash", release.known_good.hash.as_str()),
+        ("namespace", names.namespace),
+        ("workload", names.workload),
+        ("service-name", names.service),
+        ("environment", names.environment),
+        ("canary-hash", names.canary_hash),
+        ("stable-hash", names.stable_hash),
     ];
     names
         .iter()

@@ -161,6 +161,7 @@ impl Control {
             config,
             sync,
             breaker: broken.map(|broken| BreakerView { lift, ..broken }),
+            policy: self.service_watch(actor, &workload).await,
             recovery: self.errors_since_press(key),
             analyses: if release.is_none() { self.analyses_now(key) } else { Vec::new() },
             write_plan: deed(actor.require(Action::WritePlan, &workload.environment)),

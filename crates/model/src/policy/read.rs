@@ -1,7 +1,8 @@
 //! Reading a policy file: every error at once, each at its field.
 
 use super::{
-    Action, Breaker, Channel, Conditions, DEFAULT, Limit, Policies, Policy, Severity, Trigger, What,
+    Action, Breaker, Channel, Conditions, DEFAULT, Limit, Policies, Policy, ServiceWatch, Severity, Trigger,
+    What,
 };
 use crate::document::walk::{Fields, at};
 use crate::document::{Node, Walk};
@@ -11,7 +12,8 @@ use crate::span::Span;
 const TRIGGERS: [&str; 5] =
     ["error_rate_threshold", "response_time_p95_ms", "workflow_failure_rate", "pod_restart_rate", "queries"];
 const ACTIONS: [&str; 4] = ["pause_rollout", "notify_oncall", "automatic_rollback", "incident_creation"];
-const PARTS: [&str; 4] = ["rollback_triggers", "rollback_conditions", "rollback_actions", "circuit_breaker"];
+const PARTS: [&str; 5] =
+    ["rollback_triggers", "rollback_conditions", "rollback_actions", "circuit_breaker", "service_watch"];
 /// Longest anything is watched or waited for.
 const LONGEST: u64 = 24 * 3600;
 
@@ -94,7 +96,19 @@ fn policy(walk: &mut Walk, path: &str, node: &Node) -> Option<Policy> {
     let breaker = parts.get("circuit_breaker").map(|(path, node)| breaker(walk, &path, node));
     // One that cannot be read is a fault of the file, and none is none.
     let breaker = breaker.map_or(Some(None), |read| read.map(Some))?;
-    Some(Policy { triggers: triggers?, conditions: conditions?, actions: actions?, breaker })
+    let services = parts.get("service_watch").map(|(path, node)| services(walk, &path, node));
+    let services = services.map_or(Some(None), |read| read)?;
+    Some(Policy { triggers: triggers?, conditions: conditions?, actions: actions?, breaker, services })
+}
+
+/// `Some(None)`: read, and not asked for.
+#[expect(clippy::option_option, reason = "a fault, nothing, or a watch")]
+fn services(walk: &mut Walk, path: &str, node: &Node) -> Option<Option<ServiceWatch>> {
+    let fields = walk.map(path, node, &["enabled", "rollback_within"])?;
+    let enabled = flag(walk, &fields, "enabled", true);
+    let within = span(walk, &fields, "rollback_within", Span(60 * 60));
+    let watch = ServiceWatch { rollback_within: within? };
+    Some(enabled?.then_some(watch))
 }
 
 fn breaker(walk: &mut Walk, path: &str, node: &Node) -> Option<Breaker> {
@@ -120,9 +134,6 @@ fn triggers_of(walk: &mut Walk, path: &str, node: &Node) -> Option<Vec<Trigger>>
     for (key, what, most) in plain {
         let Some((path, node)) = fields.get(key) else { continue };
         if let Some(limit) = walk.number(&path, node, 0.0, most) {
-            if matches!(what, What::WorkflowFailureRate) {
-                walk.warn(&path, "Workflows are not watched yet: this trigger does not fire.");
-            }
             all.push(Trigger { what, limit: Limit::Above(limit) });
         }
     }

@@ -52,7 +52,7 @@ fn policy() -> Policy {
 #[test]
 fn the_file_is_read_as_it_is() {
     let read = from_yaml(FILE).unwrap();
-    assert_eq!(read.warnings.len(), 1, "workflows are not watched yet: {:?}", read.warnings);
+    assert_eq!(read.warnings, []);
     let policy = &read.policies[DEFAULT];
     let limits: Vec<_> = policy.triggers.iter().map(|t| (t.what.key(), t.limit)).collect();
     assert_eq!(limits[0], ("error_rate_threshold", Limit::Above(0.05)));
@@ -204,10 +204,24 @@ fn a_breaker_is_read_with_its_faults() {
 }
 
 #[test]
+fn services_are_watched_only_when_that_is_asked_for() {
+    let with = |watch: &str| format!("{FILE}\nservice_watch: {watch}\n");
+    let read = |watch: &str| from_yaml(&with(watch)).unwrap().policies.remove(DEFAULT).unwrap().services;
+    assert_eq!(policy().services, None);
+    assert_eq!(read("{}"), Some(ServiceWatch { rollback_within: Span(3600) }));
+    assert_eq!(read("{enabled: false}"), None);
+    assert_eq!(read("{enabled: true, rollback_within: 2h}").unwrap().rollback_within, Span(7200));
+    let at = |watch: &str| faults(&with(watch)).into_iter().map(|(field, _)| field).collect::<Vec<_>>();
+    assert_eq!(at("{rollback_within: 10 parsecs}"), ["service_watch.rollback_within"]);
+    assert_eq!(at("{enabled: sometimes}"), ["service_watch.enabled"]);
+    assert_eq!(at("{always: true}"), ["service_watch.always"]);
+}
+
+#[test]
 fn a_countdown_during_which_nothing_holds_is_worth_a_word() {
     let without = FILE.replacen("  - type: \"pause_rollout\"\n    immediate: true\n", "", 1);
     let warned: Vec<_> = from_yaml(&without).unwrap().warnings.into_iter().map(|w| w.field).collect();
-    assert_eq!(warned, ["rollback_triggers.workflow_failure_rate", "rollback_actions"]);
+    assert_eq!(warned, ["rollback_actions"]);
 }
 
 #[test]

@@ -164,6 +164,17 @@ impl Policy {
         self.actions.iter().map(short).collect::<Vec<_>>().join(", ")
     }
 
+    /// When it watches services between releases: `all the time; rolls back versions younger than 1h`; nothing where it does not.
+    pub fn service_words(&self) -> Option<String> {
+        let watch = self.services?;
+        let backs = self.actions.iter().any(|a| matches!(a, Action::AutomaticRollback { .. }));
+        let within = watch.rollback_within;
+        Some(match backs {
+            true => format!("services all the time; rolls back versions younger than {within}"),
+            false => "services all the time".to_owned(),
+        })
+    }
+
     /// How long on-call has before it rolls back: `5m`, `a person decides`, `none`.
     pub fn countdown(&self) -> String {
         let found = self.actions.iter().find_map(|action| match action {

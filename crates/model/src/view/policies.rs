@@ -4,6 +4,7 @@ use super::{Age, Deed, DiffLine};
 use crate::ids::ReleaseId;
 use crate::policy::Policy;
 use crate::problem::FieldError;
+use crate::workload::Key;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +96,32 @@ pub struct DryRun {
     pub without: usize,
     /// Triggers on figures that are not stored with every release.
     pub untried: Vec<String>,
+    /// On services between releases; `None` where it governs none, or no Prometheus is set up.
+    pub services: Option<ServiceRun>,
+}
+
+/// On which services a policy would have fired in the last days, had it watched them all the time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceRun {
+    /// Services whose past was read.
+    pub seen: usize,
+    /// Services that were not looked at, for time or number.
+    pub left: usize,
+    /// Newest first.
+    pub fired: Vec<WouldFireOn>,
+    /// Why one could not be read.
+    pub unread: Option<String>,
+    /// Triggers of which Prometheus has no past.
+    pub untried: Vec<String>,
+}
+
+/// A service that a policy would have fired on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WouldFireOn {
+    pub workload: Key,
+    pub service: String,
+    pub at: DateTime<Utc>,
+    pub words: String,
 }
 
 /// A release that a policy would have fired on.

@@ -75,6 +75,8 @@ pub struct ServicePage {
     pub ways: Vec<Way>,
     /// It was rolled back by itself too often: nothing is released until somebody has looked.
     pub breaker: Option<super::BreakerView>,
+    /// The policy that watches it all the time; `None` where none does.
+    pub policy: Option<super::PolicyWatch>,
     /// After a rollback without a release: the error rate.
     pub recovery: Option<ProofView>,
     /// Of the version that ROLL BACK leads to; `None` where it refers to none.

@@ -1,7 +1,7 @@
 use crate::fixture::{event, key, now, started};
 use chrono::TimeDelta;
 use model::ReleaseId;
-use model::policy::{Fired, Firing, Seen, What, from_yaml};
+use model::policy::{Fired, FiredOn, Firing, Seen, ServiceAt, What, from_yaml};
 use model::problem::FieldError;
 use store::test_support::database;
 use store::{ActionRecord, NewFiring, NewPolicyFile, Stopped, Store, Tx};
@@ -38,7 +38,8 @@ fn fired() -> Fired {
 pub(crate) async fn fill(tx: &mut Tx, release: ReleaseId) {
     let file = tx.record_policy_file(&file(Some(TEXT), &[]), None).await.unwrap().unwrap();
     let fired = fired();
-    let new = NewFiring { release, step: 0, file, policy: "default", fired: &fired };
+    let on = FiredOn::Release { id: release, step: 0 };
+    let new = NewFiring { on: &on, file, policy: "default", fired: &fired };
     let firing = tx.insert_firing(&new).await.unwrap().unwrap();
     let done = ActionRecord { place: 0, at: now(), words: "Held.".into() };
     assert!(tx.insert_policy_action(firing, &done).await.unwrap());
@@ -71,7 +72,8 @@ async fn a_firing_and_each_of_its_actions_is_recorded_once() {
     let release = started(store, "checkout").await;
     let file = recorded(store, &file(Some(TEXT), &[]), None).await.unwrap();
     let fired = fired();
-    let new = NewFiring { release, step: 1, file, policy: "default", fired: &fired };
+    let on = FiredOn::Release { id: release, step: 1 };
+    let new = NewFiring { on: &on, file, policy: "default", fired: &fired };
     let mut tx = store.begin().await.unwrap();
     let id = tx.insert_firing(&new).await.unwrap().unwrap();
     assert_eq!(tx.insert_firing(&new).await.unwrap(), None, "once a step");
@@ -118,4 +120,40 @@ async fn a_breaker_counts_what_tidegate_turned_back_since_somebody_looked() {
     tx.lift_breaker(&key("checkout"), "mara", now()).await.unwrap();
     tx.commit(event("service.breaker.lifted")).await.unwrap();
     assert_eq!(count(hour).await, 0, "a person has looked");
+}
+
+/// A service has one matter at a time, and the next one only after it.
+#[tokio::test]
+async fn a_service_has_one_firing_at_a_time_and_one_who_acts() {
+    let db = database().await;
+    let store = &db.store;
+    let file = recorded(store, &file(Some(TEXT), &[]), None).await.unwrap();
+    let at = ServiceAt {
+        workload: key("checkout"),
+        service: "checkout".into(),
+        environment: "production".into(),
+        version: "1.1.0".into(),
+        hash: "bbb".into(),
+    };
+    let (on, fired) = (FiredOn::Service(Box::new(at)), fired());
+    let new = NewFiring { on: &on, file, policy: "default", fired: &fired };
+    let mut tx = store.begin().await.unwrap();
+    let id = tx.insert_firing(&new).await.unwrap().unwrap();
+    tx.commit(event("policy.fired")).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.insert_firing(&new).await.unwrap(), None);
+    assert!(tx.claim_firing(id).await.unwrap());
+    let mut other = store.begin().await.unwrap();
+    assert!(!other.claim_firing(id).await.unwrap(), "while somebody acts nobody else does");
+    drop(other);
+    let open = store.open_firings().await.unwrap();
+    assert_eq!((open.len(), &open[0].on, open[0].id), (1, &on, id));
+    assert!(tx.end_firing(id, now()).await.unwrap());
+    tx.commit(event("policy.ended")).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    let next = tx.insert_firing(&new).await.unwrap().unwrap();
+    tx.commit(event("policy.fired")).await.unwrap();
+    let newest = store.service_firings(&key("checkout")).await.unwrap();
+    assert_eq!(newest.iter().map(|f| f.id).collect::<Vec<_>>(), [next]);
+    assert_eq!(store.service_firings(&key("web")).await.unwrap(), []);
 }
