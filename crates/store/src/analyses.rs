@@ -1,6 +1,8 @@
-//! Analyses that Argo Rollouts ran for a release, and their measurements. Evidence, not state: written without an audit event.
+//! Analyses that Argo Rollouts, or Tidegate itself, ran for a release, and their measurements. Evidence, not state: written
+//! without an audit event.
 //!
-//! Whoever writes may be behind somebody else who does: what was seen later stays. A measurement that is over never changes.
+//! Of the controller's whoever writes may be behind somebody else who does: what was seen later stays. Of Tidegate's own a look
+//! is written as a whole, and only by who read what it goes on from. A measurement that is over never changes.
 
 use crate::document::{self, number};
 use crate::{Result, Store};
@@ -12,14 +14,21 @@ use sqlx::types::Json;
 /// Runs returned of one release. A Rollout makes one for each of its steps, and few beside them.
 const RUNS: i64 = 200;
 
+/// Who ran it, as it is stored.
+pub const CONTROLLER: &str = "argo-rollouts";
+/// Likewise.
+pub const OWN: &str = "tidegate";
+
 /// A run as it was last seen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnalysisRecord {
+    /// [`CONTROLLER`] or [`OWN`].
+    pub runner: String,
     pub uid: String,
     pub name: String,
-    /// `step`, `background`, `pre_promotion`, `post_promotion` or `other`.
+    /// `step`, `background`, `pre_promotion`, `post_promotion` or `other`; `plan` of Tidegate's own.
     pub stage: String,
-    /// The Rollout's own step, counted from 0.
+    /// The Rollout's own step, or the plan's, counted from 0.
     pub step: Option<u32>,
     pub hash: Option<String>,
     /// As the controller spells it.
@@ -53,6 +62,7 @@ pub struct Measured {
 
 #[derive(FromRow)]
 struct RunRow {
+    runner: String,
     uid: String,
     name: String,
     stage: String,
@@ -81,23 +91,83 @@ impl Store {
     /// [`crate::Error::NotFound`] when there is no such release; [`crate::Error::Unavailable`].
     pub async fn put_analysis(&self, release: ReleaseId, run: &AnalysisRecord) -> Result<()> {
         let sql = sqlx::query(
-            "insert into release_analyses (release, uid, name, stage, step, hash, phase, message, progress, document)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::json)
+            "insert into release_analyses
+                 (release, uid, name, stage, step, hash, phase, message, progress, document, runner)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::json, $11)
              on conflict (release, uid) do update set phase = excluded.phase, message = excluded.message,
                  progress = excluded.progress, document = excluded.document, updated_at = clock_timestamp()
              where release_analyses.progress <= excluded.progress",
+        );
+        let sql = columns(sql, release, run, document::to_text(&run.document)?);
+        self.link().await?.run(sql).await.map(drop)
+    }
+
+    /// Keeps that a run of Tidegate's own begins, unless somebody began it already: what it asks for stays as it was then.
+    ///
+    /// # Errors
+    /// As [`Store::put_analysis`].
+    pub async fn begin_analysis(&self, release: ReleaseId, run: &AnalysisRecord) -> Result<()> {
+        let sql = sqlx::query(
+            "insert into release_analyses
+                 (release, uid, name, stage, step, hash, phase, message, progress, document, runner)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::json, $11)
+             on conflict (release, uid) do nothing",
+        );
+        let sql = columns(sql, release, run, document::to_text(&run.document)?);
+        self.link().await?.run(sql).await.map(drop)
+    }
+
+    /// Keeps what one look measured and how the run stands then, both or neither. False, and nothing is kept, where the run is not
+    /// at `from` any more: somebody else looked.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`].
+    pub async fn advance_analysis(
+        &self,
+        release: ReleaseId,
+        run: &AnalysisRecord,
+        from: i64,
+        all: &[MeasurementRecord],
+    ) -> Result<bool> {
+        let documents = all.iter().map(|m| document::to_text(&m.document)).collect::<Result<Vec<_>>>()?;
+        let sql = sqlx::query(
+            "with run as (
+                 update release_analyses set phase = $4, message = $5, progress = $6, document = $7::json,
+                     updated_at = clock_timestamp()
+                 where release = $1 and uid = $2 and progress = $3
+                 returning release, uid),
+             made as (
+                 insert into release_measurements (release, uid, metric, number, finished, document)
+                 select run.release, run.uid, m.metric, m.number, m.finished, m.document::json
+                 from run, unnest($8::text[], $9::bigint[], $10::boolean[], $11::text[])
+                     as m (metric, number, finished, document))
+             select 1 from run",
         )
         .bind(release.0)
         .bind(&run.uid)
-        .bind(&run.name)
-        .bind(&run.stage)
-        .bind(run.step.map(i64::from))
-        .bind(&run.hash)
+        .bind(from)
         .bind(&run.phase)
         .bind(&run.message)
         .bind(run.progress)
-        .bind(document::to_text(&run.document)?);
-        self.link().await?.run(sql).await.map(drop)
+        .bind(document::to_text(&run.document)?)
+        .bind(all.iter().map(|m| m.metric.clone()).collect::<Vec<_>>())
+        .bind(all.iter().map(|m| i64::from(m.number)).collect::<Vec<_>>())
+        .bind(all.iter().map(|m| m.finished).collect::<Vec<_>>())
+        .bind(documents);
+        Ok(self.link().await?.run(sql).await? > 0)
+    }
+
+    /// Releases of which a run of Tidegate's own is not over.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`].
+    pub async fn open_analyses(&self) -> Result<Vec<ReleaseId>> {
+        let sql = sqlx::query_as(
+            "select distinct release from release_analyses
+             where runner = 'tidegate' and phase in ('Pending', 'Running') order by release",
+        );
+        let rows: Vec<(i64,)> = self.link().await?.all(sql).await?;
+        Ok(rows.into_iter().map(|(id,)| ReleaseId(id)).collect())
     }
 
     /// Keeps measurements of runs that are kept. Those that are over already stay as they are.
@@ -135,7 +205,7 @@ impl Store {
     /// [`crate::Error::Unavailable`], [`crate::Error::Corrupt`].
     pub async fn analyses(&self, release: ReleaseId) -> Result<Vec<AnalysisRecord>> {
         let sql = sqlx::query_as(
-            "select uid, name, stage, step, hash, phase, message, progress, document
+            "select runner, uid, name, stage, step, hash, phase, message, progress, document
              from release_analyses where release = $1 order by document ->> 'created', name limit $2",
         );
         let rows: Vec<RunRow> = self.link().await?.all(sql.bind(release.0).bind(RUNS)).await?;
@@ -182,6 +252,7 @@ impl RunRow {
     fn record(self) -> Result<AnalysisRecord> {
         let step = self.step.map(|step| number::<i64, u32>("step", step)).transpose()?;
         Ok(AnalysisRecord {
+            runner: self.runner,
             uid: self.uid,
             name: self.name,
             stage: self.stage,
@@ -193,4 +264,23 @@ impl RunRow {
             document: self.document.0,
         })
     }
+}
+
+fn columns<'q>(
+    sql: crate::link::Sql<'q>,
+    release: ReleaseId,
+    run: &'q AnalysisRecord,
+    document: String,
+) -> crate::link::Sql<'q> {
+    sql.bind(release.0)
+        .bind(&run.uid)
+        .bind(&run.name)
+        .bind(&run.stage)
+        .bind(run.step.map(i64::from))
+        .bind(&run.hash)
+        .bind(&run.phase)
+        .bind(&run.message)
+        .bind(run.progress)
+        .bind(document)
+        .bind(&run.runner)
 }

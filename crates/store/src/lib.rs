@@ -38,7 +38,7 @@ pub mod test_support;
 mod tokens;
 mod tx;
 
-pub use analyses::{AnalysisRecord, Measured, MeasurementRecord};
+pub use analyses::{AnalysisRecord, CONTROLLER, Measured, MeasurementRecord, OWN};
 pub use approvals::{ApprovalRecord, Decision, NewApproval};
 pub use attempts::AttemptRecord;
 pub use destinations::{DestinationRecord, NewDestination, Sealed, Secret};

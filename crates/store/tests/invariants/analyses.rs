@@ -7,6 +7,7 @@ use store::{AnalysisRecord, Error, MeasurementRecord};
 
 fn run(progress: i64, phase: &str) -> AnalysisRecord {
     AnalysisRecord {
+        runner: store::CONTROLLER.into(),
         uid: "u-1".into(),
         name: "web-6d4b-2".into(),
         stage: "step".into(),
@@ -79,4 +80,37 @@ async fn runs_are_of_a_release_and_measurements_of_a_run_and_neither_is_deleted(
         let refused = store.pool().execute(format!("delete from {table}").as_str()).await;
         assert_eq!(code(refused), "42501", "{table}");
     }
+}
+
+#[tokio::test]
+async fn a_look_of_ones_own_is_written_whole_and_by_one_who_read_what_was_before() {
+    let db = database().await;
+    let store = &db.store;
+    let id = started(store, "checkout").await;
+    let own = |progress: i64, phase: &str| AnalysisRecord {
+        runner: store::OWN.into(),
+        stage: "plan".into(),
+        ..run(progress, phase)
+    };
+    store.begin_analysis(id, &own(0, "Running")).await.unwrap();
+    // Another replica comes a moment later, and has read another content of the template.
+    store.begin_analysis(id, &AnalysisRecord { name: "other".into(), ..own(0, "Running") }).await.unwrap();
+    assert_eq!(store.analyses(id).await.unwrap(), [own(0, "Running")]);
+    assert_eq!(store.open_analyses().await.unwrap(), [id]);
+
+    let look = [
+        measurement(1, true, "[0]"),
+        MeasurementRecord { metric: "p95".into(), ..measurement(1, true, "[2]") },
+    ];
+    assert!(store.advance_analysis(id, &own(2, "Running"), 0, &look).await.unwrap());
+    let late = [measurement(1, true, "[9]")];
+    assert!(!store.advance_analysis(id, &own(1, "Failed"), 0, &late).await.unwrap(), "somebody else looked");
+    assert_eq!(store.analyses(id).await.unwrap(), [own(2, "Running")]);
+    assert_eq!(store.measurements(id, 9).await.unwrap().shown, look);
+    // What is measured already is not measured again: then nothing of the look is kept.
+    let twice = store.advance_analysis(id, &own(3, "Failed"), 2, &late).await;
+    assert!(twice.is_err(), "{twice:?}");
+    assert_eq!(store.analyses(id).await.unwrap(), [own(2, "Running")]);
+    assert!(store.advance_analysis(id, &own(3, "Failed"), 2, &[measurement(2, true, "[9]")]).await.unwrap());
+    assert_eq!(store.open_analyses().await.unwrap(), []);
 }
