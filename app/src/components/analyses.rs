@@ -1,4 +1,4 @@
-//! Analyses that Argo Rollouts runs: what each asks for, what it measured, what it came to.
+//! Analyses that Argo Rollouts and Tidegate run: what each asks for, what it measured, what it came to.
 
 use super::common::nothing;
 use super::icon::icon;
@@ -19,7 +19,7 @@ pub(crate) fn section(runs: &[AnalysisView], base: DateTime<Utc>, all: Option<St
     let runs = runs.iter().map(|r| run(r, base)).collect_view();
     view! {
         <section class="sect" aria-labelledby="an-h">
-            <header><h2 id="an-h">"Analyses by Argo Rollouts"</h2>{all}</header>
+            <header><h2 id="an-h">"Analyses"</h2>{all}</header>
             {runs}
         </section>
     }
@@ -43,7 +43,7 @@ fn run(r: &AnalysisView, base: DateTime<Utc>) -> AnyView {
     view! {
         <article class="run">
             <header><h3>{r.stage.clone()}</h3>{st(tone, words(r.phase))}</header>
-            <p class="meta"><span class="mono">{r.name.clone()}</span><span>{times}</span>{args}</p>
+            <p class="meta"><span class="mono">{r.name.clone()}</span><span>"by "{r.by.clone()}</span><span>{times}</span>{args}</p>
             {why}
             {findings(&r.findings)}
             {r.metrics.iter().map(metric).collect_view()}

@@ -317,6 +317,7 @@ pub(super) fn analysis() -> AnalysisView {
     dry.dry_run = true;
     AnalysisView {
         uid: "0b9f".into(),
+        by: "Argo Rollouts".into(),
         name: "checkout-6c8f9d7b54-42-2".into(),
         stage: "Step 2 of the Rollout".into(),
         phase: Failed,

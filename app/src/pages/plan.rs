@@ -17,7 +17,7 @@ use crate::pages::release::reference;
 use crate::when;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use model::plan::{Gate, Plan};
+use model::plan::{Gate, Plan, Template};
 use model::view::{
     ApprovalState, ApprovalView, Deed, GateState, GateView, PlanPage, PlanState, StepState, StepView,
 };
@@ -143,6 +143,13 @@ pub(crate) fn planned(plan: &Plan) -> Vec<StepView> {
                 GateView { kind: kind.into(), name, state: GateState::Closed, figure, note: None }
             })
             .collect();
+        gates.extend(plan.templates_at(i).into_iter().map(|t| GateView {
+            kind: "analysis".into(),
+            name: format!("Template {}", t.name),
+            state: GateState::Closed,
+            figure: String::new(),
+            note: None,
+        }));
         if s.bake.seconds() > 0 {
             gates.push(GateView {
                 kind: "bake".into(),
@@ -289,6 +296,8 @@ fn contents(p: &PlanPage) -> AnyView {
     if let Some(ms) = l.max_p95_ms {
         limits = format!("{limits} and {ms}\u{a0}ms");
     }
+    let named: Vec<_> = p.plan.templates().into_iter().map(|(_, t)| template(t)).collect();
+    let named = (!named.is_empty()).then(|| fact_text("Templates", named.join("; ")));
     let from: Vec<_> = spec.approvals.from.iter().map(|r| r.words()).collect();
     let needs =
         format!("{} of {}, good for {}", spec.approvals.required, from.join(" or "), spec.approvals.expire);
@@ -297,13 +306,21 @@ fn contents(p: &PlanPage) -> AnyView {
     let content = view! {
         <dl class="facts">
             {images}{change}{migrations}
-            {fact_text("Analysis", limits)}
+            {fact_text("Analysis", limits)}{named}
             {fact_text("Approvals", needs)}
             {policy}{window}
             {fact("Written by", view! { {p.author.clone()}", "{at(p.age.now, p.changed)} }.into_any())}
         </dl>
     };
     sect("c-h", "Contents", nothing(), content.into_any())
+}
+
+/// `success-rate, where service-name is checkout`.
+fn template(t: &Template) -> String {
+    let args: Vec<_> = t.args.iter().map(|(name, value)| format!("{name} is {value}")).collect();
+    let args = if args.is_empty() { String::new() } else { format!(", where {}", args.join(" and ")) };
+    let place = if t.cluster { " (of the cluster)" } else { "" };
+    format!("{}{place}{args}", t.name)
 }
 
 fn versions(p: &PlanPage) -> AnyView {

@@ -88,12 +88,13 @@ fn a_failing_release_says_what_is_what_follows_and_how_to_go_back() {
 #[test]
 fn what_the_controller_analysed_is_told_metric_by_metric_and_nothing_where_it_did_not() {
     let mut p = release();
-    assert!(!release_html("release", &p).contains("Analyses by Argo Rollouts"));
+    assert!(!release_html("release", &p).contains("by Argo Rollouts"));
     p.live.analyses = vec![analysis()];
     let html = release_html("release-analyses", &p);
     let words = text(&html);
     for part in [
         "Step 2 of the Rollout",
+        "by Argo Rollouts",
         "failed (4) > failureLimit (3)",
         "service = checkout",
         "Passes where result[0] >= 0.95",
@@ -114,7 +115,7 @@ fn what_the_controller_analysed_is_told_metric_by_metric_and_nothing_where_it_di
     let mut p = service();
     p.analyses = vec![analysis()];
     let words = text(&render("service-analyses", || super::service::view(&p)));
-    assert!(words.contains("Analyses by Argo Rollouts") && !words.contains("All measurements"));
+    assert!(words.contains("by Argo Rollouts") && !words.contains("All measurements"));
 }
 
 #[test]
@@ -496,4 +497,26 @@ fn a_service_lists_each_known_good_version_with_a_way_to_it() {
         assert!(words.contains(part), "{part}: {words}");
     }
     assert!(html.contains("/services/main/shop/Rollout/checkout/rollback?to=hash-of-1.40.2"), "{html}");
+}
+
+#[test]
+fn a_plan_names_its_templates_and_the_step_that_waits_for_them() {
+    let mut p = plan(PlanState::Open);
+    let text_of = |p: &_| text(&render("plan-templates", || super::plan::view(p)));
+    assert!(!text_of(&p).contains("Template"));
+    let named = |name: &str| model::plan::Template { name: name.into(), ..Default::default() };
+    p.plan.spec.analysis.templates = vec![model::plan::Template {
+        cluster: true,
+        args: [("who".to_owned(), "{{canary-hash}}".to_owned())].into(),
+        ..named("a-template-with-a-name-that-is-longer-than-any-line-on-a-telephone")
+    }];
+    if let model::plan::Strategy::Canary(canary) = &mut p.plan.spec.strategy {
+        canary.steps[0].templates = vec![named("success-rate")];
+    }
+    let words = text_of(&p);
+    for part in
+        ["Template success-rate", "Templates", "(of the cluster), where who is {{canary-hash}}; success-rate"]
+    {
+        assert!(words.contains(part), "the page lacks “{part}”: {words}");
+    }
 }

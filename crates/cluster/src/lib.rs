@@ -38,6 +38,7 @@ mod sample;
 mod send;
 mod service;
 mod splitter;
+mod templates;
 mod twin;
 mod watch;
 
@@ -55,6 +56,7 @@ pub use rollout::steps;
 pub use sample::{of_service, sample};
 pub use send::Outcome;
 pub use service::{service_history, service_reading, workflows};
+pub use templates::Template;
 
 use analyses::Analyses;
 use cache::{Entry, View};

@@ -143,6 +143,15 @@ impl Prometheus {
             tokio::time::sleep(AGAIN).await;
         }
     }
+
+    /// What it replies to a form at `api/v1/{path}`, its status and body, for whoever reads answers by other rules: the reply of
+    /// the first server that has one, also where it refuses the query.
+    ///
+    /// # Errors
+    /// [`Error::Prometheus`] after five seconds, and for a reply that is too large.
+    pub async fn reply(&self, path: &str, form: &[(&str, &str)]) -> Result<(u16, String), Error> {
+        self.ask(path, form, ANSWER, answer::whole).await
+    }
 }
 
 fn seconds(at: DateTime<Utc>) -> String {

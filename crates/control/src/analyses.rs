@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{AnalysisRecord, MeasurementRecord};
+use store::{AnalysisRecord, CONTROLLER, MeasurementRecord};
 use tokio::sync::broadcast::error::RecvError;
 
 /// Looks come with each change in the cluster, and so often without one.
@@ -260,19 +260,25 @@ pub(crate) fn stage(stage: Stage) -> (&'static str, Option<u32>) {
 }
 
 pub(crate) fn kept(run: &AnalysisRun) -> Kept {
-    let mut status = run.status.clone();
+    kept_of(run.created, &run.spec, &run.status)
+}
+
+/// What is kept of a run beside its measurements.
+pub(crate) fn kept_of(created: Option<DateTime<Utc>>, spec: &Spec, status: &Status) -> Kept {
+    let mut status = status.clone();
     for result in &mut status.metric_results {
         result.measurements.clear();
         // A query with its arguments filled in may hold what came from a Secret.
         result.metadata.clear();
     }
-    Kept { created: run.created, spec: run.spec.clone(), status }
+    Kept { created, spec: spec.clone(), status }
 }
 
 pub(crate) fn record(run: &AnalysisRun) -> Result<AnalysisRecord, store::Error> {
     let made: i64 = run.status.metric_results.iter().map(|r| i64::from(r.count) + i64::from(r.error)).sum();
     let (stage, step) = stage(run.stage);
     Ok(AnalysisRecord {
+        runner: CONTROLLER.to_owned(),
         uid: run.uid.clone(),
         name: run.name.clone(),
         stage: stage.to_owned(),

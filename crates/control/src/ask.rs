@@ -89,6 +89,9 @@ fn may_go_on(release: &Release, plan: &Plan, now: DateTime<Utc>) -> Result<(), P
             "The analysis of this step fails, and a failed analysis cannot be passed over. Roll back.",
         );
     }
+    if release.checked_at(step).is_some_and(|c| c.outcome.turns_back()) {
+        return no("A template of this step failed, and that cannot be passed over. Roll back.");
+    }
     if release.waived.contains_key(&step) || release.passed.len() > step {
         return no("This step has been passed already.");
     }

@@ -34,6 +34,7 @@ mod retry;
 mod rollback;
 mod stalls;
 mod status;
+mod templates;
 mod vitals;
 
 pub use announce::Announcement;
@@ -45,6 +46,7 @@ pub use notify::{Notifying, SecretKey, Variables};
 pub use plans::{Created, Decision};
 pub use policies::{PolicyChange, tried};
 pub use rollback::RollbackReceipt;
+pub use templates::{ReplayedRun, replay_templates};
 pub use vitals::Vitals;
 
 use chrono::{DateTime, Utc};
@@ -177,7 +179,7 @@ impl Control {
     }
 
     /// Runs everything that works by itself until `shutdown` is notified: the conductor, the sampler, the keeper of analyses,
-    /// the announcer, the journal's merger, the watch over what stalls and over what recovers, the recorder of known-good
+    /// the evaluation of templates, the announcer, the journal's merger, the watch over what stalls and over what recovers, the recorder of known-good
     /// versions, the rollback policies, the status page's data and the delivery of notifications.
     pub async fn run(&self, shutdown: Arc<Notify>) {
         let stopped = async { shutdown.notified().await };
@@ -187,6 +189,7 @@ impl Control {
                 self.run_conductor(),
                 self.run_sampler(),
                 self.run_analyses(),
+                self.run_templates(),
                 self.run_merger(),
                 self.run_stalls(),
                 self.run_recovery(),

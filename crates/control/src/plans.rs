@@ -65,6 +65,7 @@ impl Control {
                 }
             }
         }
+        read.warnings.extend(self.check_templates(&read.plan, &workload).await?);
         let ask = async {
             cluster.around(&workload.key).await.unwrap_or_else(|error| {
                 tracing::debug!(%error, key = %workload.key, "what stands around it is not told");

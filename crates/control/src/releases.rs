@@ -59,6 +59,7 @@ impl Control {
             return Err(Problem::invalid(errors));
         }
         startable(&workload)?;
+        self.check_templates(&plan.plan, &workload).await?;
         if let Some(broken) = self.broken(&workload.key, &plan.service, &plan.environment).await? {
             return Err(Problem::conflict(broken.words));
         }
@@ -318,6 +319,7 @@ fn queued(
         waived: BTreeMap::new(),
         hold: None,
         verdict: None,
+        checked: None,
         attempt: None,
         tried: Vec::new(),
         attempts: 0,

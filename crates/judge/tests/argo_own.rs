@@ -9,6 +9,8 @@ use judge::argo::template::Spec;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+type Reply = Result<(u16, String), String>;
+
 const PROMETHEUS: &str = "http://prometheus.monitoring.svc.cluster.local:9090";
 
 fn at(second: i64) -> DateTime<Utc> {
@@ -32,16 +34,13 @@ fn given(args: &[(&str, &str)]) -> BTreeMap<String, String> {
     args.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }
 
-fn vector(values: &[&str]) -> Result<(u16, String), String> {
+fn vector(values: &[&str]) -> Reply {
     let series: Vec<_> = values.iter().map(|v| json!({"metric": {}, "value": [1, v]})).collect();
     Ok((200, json!({"status": "success", "data": {"resultType": "vector", "result": series}}).to_string()))
 }
 
 /// Looks once a second, each metric answered by what is given for it, as often as that is there.
-fn run(
-    spec: &Spec,
-    answers: &[(&str, Vec<Result<(u16, String), String>>)],
-) -> (Status, Vec<(String, Measurement)>) {
+fn run(spec: &Spec, answers: &[(&str, Vec<Reply>)]) -> (Status, Vec<(String, Measurement)>) {
     let analysis = Analysis::new(spec).unwrap();
     let (mut status, mut all) = (Status::default(), Vec::new());
     analysis.settle(&mut status, at(0));
@@ -67,10 +66,7 @@ fn run(
     (status, all)
 }
 
-fn one(
-    more: Value,
-    answers: Vec<Result<(u16, String), String>>,
-) -> (Spec, Status, Vec<(String, Measurement)>) {
+fn one(more: Value, answers: Vec<Reply>) -> (Spec, Status, Vec<(String, Measurement)>) {
     let template = spec(json!([{"name": "who"}]), json!([metric(more)]), json!({}));
     let spec = prepare(&template, &given(&[("who", "checkout")])).unwrap();
     let (status, all) = run(&spec, &[("rate", answers)]);

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod canonical;
+pub mod checked;
 pub mod conductor;
 pub mod config;
 mod document;

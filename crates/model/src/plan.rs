@@ -6,11 +6,13 @@ mod follow;
 pub mod reach;
 pub mod read;
 mod shadow;
+mod templates;
 mod told;
 mod write;
 
 pub use follow::Follow;
 pub use shadow::Shadow;
+pub use templates::{FILLED, Template, filled};
 pub use told::Told;
 
 use crate::canonical;
@@ -101,6 +103,18 @@ pub enum Strategy {
     Follow(Follow),
     /// Copies of requests first, whose answers nobody gets; then a Deployment at its own pace.
     Shadow(Shadow),
+}
+
+impl Strategy {
+    fn steps(&self) -> &[Step] {
+        match self {
+            Self::Canary(canary) => &canary.steps,
+            Self::BlueGreen(both) => &both.steps,
+            Self::Rolling(rolling) => std::slice::from_ref(&rolling.step),
+            Self::Follow(follow) => follow.steps(),
+            Self::Shadow(shadow) => shadow.steps(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -222,6 +236,9 @@ pub struct Step {
     /// Whose requests go to the new version whatever the weight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<Header>,
+    /// AnalysisTemplates that Tidegate evaluates at this step, whatever its gates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<Template>,
 }
 
 /// A request header and the one value that is meant.
@@ -236,9 +253,9 @@ impl Step {
     pub fn has_analysis(&self) -> bool {
         self.gates.contains(&Gate::Analysis)
     }
-    /// The canary must stand here for something: a bake or a gate.
+    /// The canary must stand here for something: a bake, a gate, a template.
     pub fn holds(&self) -> bool {
-        self.bake > Span::ZERO || !self.gates.is_empty()
+        self.bake > Span::ZERO || !self.gates.is_empty() || !self.templates.is_empty()
     }
 }
 
@@ -253,9 +270,9 @@ pub enum Gate {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Analysis {
-    /// Names of AnalysisTemplates to consult.
+    /// AnalysisTemplates that Tidegate evaluates at each step with the gate `analysis`, beside its own comparison.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub templates: Vec<String>,
+    pub templates: Vec<Template>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -339,13 +356,7 @@ impl Plan {
     }
 
     pub fn steps(&self) -> &[Step] {
-        match &self.spec.strategy {
-            Strategy::Canary(canary) => &canary.steps,
-            Strategy::BlueGreen(both) => &both.steps,
-            Strategy::Rolling(rolling) => std::slice::from_ref(&rolling.step),
-            Strategy::Follow(follow) => follow.steps(),
-            Strategy::Shadow(shadow) => shadow.steps(),
-        }
+        self.spec.strategy.steps()
     }
 
     /// What a step is called: `25 %`, or for a blue-green release `Preview` and `After the switch`.

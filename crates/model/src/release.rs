@@ -1,5 +1,6 @@
 //! A release: one execution of a plan's exact version.
 
+use crate::checked::Checked;
 use crate::config::Held;
 use crate::ids::{Digest, PlanId, ReleaseId};
 use crate::rollback::Proof;
@@ -191,6 +192,9 @@ pub struct Release {
     pub waived: BTreeMap<usize, String>,
     pub hold: Option<Hold>,
     pub verdict: Option<Verdict>,
+    /// What the templates of the last step that has any came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked: Option<Checked>,
     pub attempt: Option<Attempt>,
     /// The newest recorded attempt of each kind of effect, oldest first: at most one for each kind.
     #[serde(default)]
@@ -241,6 +245,11 @@ impl Release {
             _ => 0,
         };
         Span(self.baked.0.saturating_add(running))
+    }
+
+    /// What the templates of a step have come to; `None` before they were looked at.
+    pub fn checked_at(&self, step: usize) -> Option<&Checked> {
+        self.checked.as_ref().filter(|c| c.step == step)
     }
 
     /// Since when it goes where it goes now, on its way back.

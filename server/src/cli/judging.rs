@@ -24,7 +24,8 @@ pub(super) struct Judge {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verdict {
-    /// Recompute every verdict of a release from its stored samples; fails when one comes out differently
+    /// Recompute every verdict of a release from its stored samples, and every run of its plan's templates from its
+    /// measurements; fails when one comes out differently
     Replay(Replay),
 }
 
@@ -79,7 +80,22 @@ pub(super) async fn replay(replay: &Replay) -> Result<ExitCode> {
             }
         }
     }
-    println!("{} samples, {} verdicts, {other} of them differ", samples.len(), verdicts.len());
+    let runs = control::replay_templates(&store, id).await.context("its templates cannot be judged again")?;
+    for run in &runs {
+        let step = run.step.map_or_else(|| "?".to_owned(), |step| (step + 1).to_string());
+        let (word, phase) = (if run.other.is_empty() { "same " } else { "OTHER" }, run.phase.to_lowercase());
+        println!("{word}  template {}  step {step}  {phase}", run.name);
+        for words in &run.other {
+            println!("       {words}");
+        }
+        other += usize::from(!run.other.is_empty());
+    }
+    println!(
+        "{} samples, {} verdicts, {} runs of templates, {other} of them differ",
+        samples.len(),
+        verdicts.len(),
+        runs.len()
+    );
     Ok(if other == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -1,4 +1,4 @@
-//! What Argo Rollouts analysed for a release: `GET /api/v1/releases/{id}/analyses`.
+//! What Argo Rollouts or Tidegate analysed for a release: `GET /api/v1/releases/{id}/analyses`.
 
 use super::Answer;
 use crate::auth::Who;
@@ -12,14 +12,17 @@ use chrono::{DateTime, Utc};
 use model::ReleaseId;
 use utoipa::ToSchema;
 
-/// One AnalysisRun, kept with every measurement that was seen: the controller itself forgets all but ten of a metric. Each `phase` is
+/// One AnalysisRun, kept with every measurement that was seen: the controller itself forgets all but ten of a metric. Or one run of a
+/// template that Tidegate evaluates by itself for a step of the plan, with every measurement it made. Each `phase` is
 /// `pending`, `running`, `passed`, `inconclusive`, `error` (it could not be measured) or `failed`.
 #[derive(Debug, ToSchema)]
 #[schema(as = Analysis)]
 #[expect(dead_code, reason = "the schema of model::view::AnalysisView")]
 pub struct AnalysisSchema {
     uid: String,
-    /// Of the AnalysisRun.
+    /// `Argo Rollouts` or `Tidegate`.
+    by: String,
+    /// Of the AnalysisRun, or of the template.
     name: String,
     /// What it decides, in words.
     stage: String,
@@ -82,7 +85,7 @@ pub struct FindingSchema {
     instead: String,
 }
 
-/// The analyses that Argo Rollouts ran for a release, in the order in which they began. Empty where its Rollout has none.
+/// The analyses that Argo Rollouts ran for a release, and those of templates that its plan names, in the order in which they began.
 #[utoipa::path(get, path = "/api/v1/releases/{id}/analyses", tag = "releases", operation_id = "readAnalyses",
     params(("id" = i64, Path, description = "The release's number")),
     responses((status = 200, description = "Analyses", body = Vec<AnalysisSchema>),

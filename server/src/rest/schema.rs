@@ -152,6 +152,31 @@ pub struct StepSchema {
     pub scale: Option<u16>,
     /// Requests with this header go to the new version whatever the weight. Where the Rollout's router can.
     pub header: Option<HeaderSchema>,
+    /// Evaluated by Tidegate at this step, whatever its gates. A canary's steps only.
+    #[schema(required = false)]
+    pub templates: Vec<TemplateSchema>,
+}
+
+/// The name of an AnalysisTemplate in the workload's namespace, or more about it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = PlanTemplate)]
+pub enum TemplateSchema {
+    Name(String),
+    Whole(WholeTemplateSchema),
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlanTemplateWhole)]
+pub struct WholeTemplateSchema {
+    pub name: String,
+    /// It is a ClusterAnalysisTemplate.
+    #[schema(required = false)]
+    pub cluster: bool,
+    /// Values by argument. `{{service-name}}`, `{{namespace}}`, `{{workload}}`, `{{environment}}`, `{{canary-hash}}` and
+    /// `{{stable-hash}}` in a value are filled in when the step is reached.
+    #[schema(required = false)]
+    pub args: std::collections::BTreeMap<String, String>,
 }
 
 /// A request header, and the exact value that is meant.
@@ -177,8 +202,9 @@ pub enum GateSchema {
 #[serde(rename_all = "camelCase")]
 #[schema(as = PlanAnalysis)]
 pub struct AnalysisSchema {
+    /// Evaluated by Tidegate at each step with the gate `analysis`, beside its own comparison.
     #[schema(required = false)]
-    pub templates: Vec<String>,
+    pub templates: Vec<TemplateSchema>,
     /// Name of the sequential test that always runs.
     pub guard: Option<String>,
     /// No verdict below this many canary requests in the step.

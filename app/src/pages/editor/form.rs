@@ -260,15 +260,22 @@ fn step(p: &EditorPage, i: usize, path: &str) -> AnyView {
     .into_any()
 }
 
-/// What a step asks for that no field shows: `scale 2, header X-Canary: always`.
+/// What a step asks for that no field shows: `scale 2, header X-Canary: always, templates success-rate, latency`.
 fn asks(rest: &str) -> Option<String> {
     let rest: serde_json::Map<String, serde_json::Value> = serde_json::from_str(rest).ok()?;
     let words = rest.iter().map(|(key, value)| match (value["name"].as_str(), value["value"].as_str()) {
         (Some(name), Some(value)) => format!("{key} {name}: {value}"),
+        _ if key == "templates" => format!("{key} {}", names(value)),
         _ => format!("{key} {value}"),
     });
     let words: Vec<_> = words.collect();
     (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// The names of templates, with or without more about them.
+fn names(templates: &serde_json::Value) -> String {
+    let name = |t: &serde_json::Value| Some(t.as_str().or_else(|| t["name"].as_str())?.to_owned());
+    templates.as_array().into_iter().flatten().filter_map(name).collect::<Vec<_>>().join(", ")
 }
 
 fn gate(i: usize, name: &'static str, label: &'static str, on: bool) -> AnyView {

@@ -6,6 +6,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
+/// Of an answer that is read as it is, in bytes.
+const LARGEST: usize = 4 << 20;
+
 /// Why an answer is none.
 #[derive(Debug, PartialEq)]
 pub(super) enum Unreadable {
@@ -47,6 +50,19 @@ struct Row {
 
 fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|v: &f64| v.is_finite())
+}
+
+/// An answer as it is, with the status that goes with it; not of a server that cannot answer now, nor one that is too large.
+pub(super) fn whole(body: &[u8]) -> Result<(u16, String), Unreadable> {
+    if body.len() > LARGEST {
+        return Err(Unreadable::Refused(format!("it is answered with more than {} MiB", LARGEST >> 20)));
+    }
+    let status = match open(body) {
+        Ok(_) => 200,
+        Err(Unreadable::Refused(_)) => 400,
+        Err(other) => return Err(other),
+    };
+    Ok((status, String::from_utf8_lossy(body).into_owned()))
 }
 
 fn open(body: &[u8]) -> Result<Data, Unreadable> {
@@ -113,6 +129,18 @@ mod tests {
             {"metric":{"rollouts_pod_template_hash":"c"},"value":[1700000000.1,"+Inf"]}]}}"#;
         let values: Vec<_> = instant(body).unwrap().into_iter().map(|s| s.value).collect();
         assert_eq!(values, [Some(12.5), None, None]);
+    }
+
+    #[test]
+    fn an_answer_is_handed_on_as_it_is_but_not_that_of_a_server_that_is_busy() {
+        let good = r#"{"status":"success","data":{"resultType":"string","result":[1,"x"]}}"#;
+        assert_eq!(whole(good.as_bytes()), Ok((200, good.to_owned())));
+        let bad = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
+        assert_eq!(whole(bad.as_bytes()), Ok((400, bad.to_owned())));
+        let busy = bad.replace("bad_data", "timeout");
+        assert_eq!(whole(busy.as_bytes()), Err(Unreadable::Busy("parse error".into())));
+        assert_eq!(whole(b"<html>"), Err(Unreadable::Foreign));
+        assert!(matches!(whole(&[b' '; LARGEST + 1]), Err(Unreadable::Refused(_))));
     }
 
     #[test]

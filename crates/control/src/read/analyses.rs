@@ -1,4 +1,4 @@
-//! The analyses that Argo Rollouts runs, in words: stored for a release, live for a workload without one.
+//! The analyses that Argo Rollouts and Tidegate run, in words: stored for a release, live for a workload without one.
 
 use crate::Control;
 use crate::analyses::{Kept, measurement, numbered, record};
@@ -12,9 +12,9 @@ use model::release::Release;
 use model::view::{
     AnalysisFinding, AnalysisLimit, AnalysisMeasurement, AnalysisMetric, AnalysisPhase, AnalysisView,
 };
-use model::workload::{Key, Kind};
+use model::workload::Key;
 use model::{Actor, Problem, ReleaseId};
-use store::{AnalysisRecord, Measured, MeasurementRecord};
+use store::{AnalysisRecord, Measured, MeasurementRecord, OWN};
 
 /// Measurements of a metric that a page shows: the newest.
 const SHOWN: i64 = 20;
@@ -24,7 +24,7 @@ const TEXT: usize = 160;
 const MOST: i64 = 100_000;
 
 impl Control {
-    /// The analyses that Argo Rollouts ran for a release, with every measurement that was seen.
+    /// The analyses that Argo Rollouts or Tidegate ran for a release, with every measurement that was seen.
     ///
     /// # Errors
     /// 403, 404; 503 without a database.
@@ -37,9 +37,6 @@ impl Control {
 
     /// The same for its page, with the newest measurements. While Postgres is down, what the cluster shows.
     pub(crate) async fn analyses_of(&self, release: &Release) -> Vec<AnalysisView> {
-        if release.workload.kind != Kind::Rollout {
-            return Vec::new();
-        }
         let now = self.now_utc();
         match self.store().analyses(release.id).await {
             Ok(runs) if runs.is_empty() => Vec::new(),
@@ -77,13 +74,16 @@ fn view(run: &AnalysisRecord, measured: &Measured, now: DateTime<Utc>, cut: Opti
     // Another version's document may not be readable: what stands in columns still is.
     let kept: Kept = serde_json::from_value(run.document.clone()).unwrap_or_default();
     let phase = serde_json::from_value(run.phase.clone().into()).unwrap_or_default();
-    let (findings, rest): (Vec<_>, Vec<_>) =
-        diagnose(&kept.spec, now).into_iter().partition(|f| f.metric.is_none());
+    let own = run.runner == OWN;
+    // One that could not begin has nothing to look into.
+    let found = if own && kept.spec.metrics.is_empty() { Vec::new() } else { diagnose(&kept.spec, now) };
+    let (findings, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|f| f.metric.is_none());
     // A page has no room for what is merely good to know.
     let worth = |f: &&Finding| cut.is_none() || f.weight > Weight::Note;
     let metrics = metrics(&kept.spec);
     AnalysisView {
         uid: run.uid.clone(),
+        by: if own { "Tidegate" } else { "Argo Rollouts" }.to_owned(),
         name: run.name.clone(),
         stage: stage(&run.stage, run.step),
         phase: word(phase),
@@ -200,6 +200,7 @@ fn word(phase: Phase) -> AnalysisPhase {
 fn stage(stage: &str, step: Option<u32>) -> String {
     match (stage, step) {
         ("step", Some(step)) => format!("Step {} of the Rollout", step.saturating_add(1)),
+        ("plan", Some(step)) => format!("Step {} of the plan", step.saturating_add(1)),
         ("step", None) => "A step of the Rollout".to_owned(),
         ("background", _) => "In the background".to_owned(),
         ("pre_promotion", _) => "Before the switch".to_owned(),

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use model::plan::{BlueGreen, Gate, Plan, Step};
 use model::release::{Course, Release, State};
 use model::verdict::{Class, Sample, Verdict};
-use model::view::{Deed, GateState, GateView, ReleaseLive, Retry, StepState, StepView};
+use model::view::{AnalysisView, Deed, GateState, GateView, ReleaseLive, Retry, StepState, StepView};
 use model::workload::{Kind, Strategy, Workload};
 use model::{Action, Actor, Span};
 
@@ -60,6 +60,7 @@ impl Control {
             }
             deed => deed,
         };
+        let analyses = self.analyses_of(release).await;
         let has_gate = step(release, plan).is_some_and(|s| approval_gate(s).is_some());
         ReleaseLive {
             state: release.state,
@@ -71,7 +72,7 @@ impl Control {
             ceiling,
             rising: release.course == Course::Forward && !release.state.ended() && release.hold.is_none(),
             next: next_gate(release, plan, verdict.as_ref(), now),
-            steps: steps(release, plan, verdict.as_ref(), now),
+            steps: steps(release, plan, verdict.as_ref(), &analyses, now),
             step: release.step,
             preview: seen.filter(|_| !release.state.ended()).and_then(|w| w.twin.as_ref()?.address.clone()),
             rollback,
@@ -87,7 +88,7 @@ impl Control {
             incidents: crate::incidents::briefs(self, about).await,
             stall,
             ways,
-            analyses: self.analyses_of(release).await,
+            analyses,
             revisions: revisions(release, seen),
             canary_hash: release.canary_hash.clone(),
             stable_hash: Some(release.known_good.hash.clone()),
@@ -283,6 +284,7 @@ fn next_gate(
             Some(Class::NoData) | None => parts.push("Analysis must pass; too little data yet.".to_owned()),
         }
     }
+    parts.extend(super::templates::waits(release, plan));
     let left = here.bake.seconds().saturating_sub(release.baked_at(now).seconds());
     if left > 0 {
         parts.push(format!("{} of bake left.", Span(left).clock()));
@@ -307,7 +309,13 @@ fn next_gate(
     Some((title, parts.join(" ")))
 }
 
-fn steps(release: &Release, plan: &Plan, verdict: Option<&Verdict>, now: DateTime<Utc>) -> Vec<StepView> {
+fn steps(
+    release: &Release,
+    plan: &Plan,
+    verdict: Option<&Verdict>,
+    analyses: &[AnalysisView],
+    now: DateTime<Utc>,
+) -> Vec<StepView> {
     let view = |(i, s)| {
         let mut view = StepView { name: plan.step_title(i), ..step_view(i, s, release, verdict, now) };
         if plan.asks_a_person(i) && view.state == StepState::Skipped {
@@ -319,6 +327,7 @@ fn steps(release: &Release, plan: &Plan, verdict: Option<&Verdict>, now: DateTim
         view.gates.extend(plan.copied_at(i).map(|percent| copies(percent, view.state, copied)));
         view.gates
             .extend(plan.own_steps(i).map(|own| by_controller("Its own steps", own, view.state, stands)));
+        view.gates.extend(super::templates::gates(plan, i, view.state, analyses));
         let asks = plan.asks(i).into_iter();
         view.gates.extend(asks.map(|(name, figure)| by_controller(name, figure, view.state, stands)));
         view

@@ -8,6 +8,7 @@ mod now;
 mod plans;
 mod releases;
 mod services;
+mod templates;
 
 pub(crate) use services::see;
 

@@ -85,7 +85,9 @@ impl Control {
                 State::Waiting if only_gate_left(release, &plan, now).is_some() => {
                     (Ask::OpenGate, "Open the gate of")
                 }
-                State::Waiting if only_promotion_left(release, &plan, now) => (Ask::Promote, "Promote"),
+                _ if release.hold.is_none() && only_promotion_left(release, &plan, now) => {
+                    (Ask::Promote, "Promote")
+                }
                 State::Waiting => (Ask::OpenGate, "Approvals no longer suffice:"),
                 _ => (Ask::Resume, "Held:"),
             };

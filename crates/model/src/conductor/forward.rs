@@ -8,6 +8,7 @@ use super::next::{
     record, stand, tried, wait,
 };
 use super::{Decision, Effect, Input, Record};
+use crate::checked::{Checked, Outcome};
 use crate::plan::{Gate, Plan, Step};
 use crate::release::{Release, State};
 use crate::role::Role;
@@ -39,8 +40,8 @@ pub(super) fn forward(i: &Input<'_>) -> Decision {
         return before_deploy(i, w);
     }
     // A failing canary goes back even while it is held or its approval is revoked: that only takes traffic away.
-    if let Some(v) = failed(r) {
-        return record(Record::TurnBack { why: v.words.clone() });
+    if let Some(why) = failed(r) {
+        return record(Record::TurnBack { why: why.to_owned() });
     }
     if super::twin::drives(i.plan, w) {
         return super::twin::forward(i, w);
@@ -75,8 +76,10 @@ pub(super) fn forward(i: &Input<'_>) -> Decision {
     step(i, w)
 }
 
-fn failed(r: &Release) -> Option<&Verdict> {
-    r.verdict.as_ref().filter(|v| v.class == Class::Fail)
+/// Why it must go back, where it must: the verdict on its samples, or a template.
+fn failed(r: &Release) -> Option<&str> {
+    let verdict = r.verdict.as_ref().filter(|v| v.class == Class::Fail).map(|v| v.words.as_str());
+    verdict.or_else(|| r.checked.as_ref().filter(|c| c.outcome.turns_back()).map(|c| c.words.as_str()))
 }
 
 /// What bars every raise, in the order in which it is told.
@@ -141,8 +144,8 @@ fn before_deploy(i: &Input<'_>, w: &Workload) -> Decision {
     if let Some(decision) = barred(i, w) {
         return decision;
     }
-    if let Some(v) = failed(r) {
-        return end(State::Failed, format!("Not started: {}", v.words));
+    if let Some(why) = failed(r) {
+        return end(State::Failed, format!("Not started: {why}"));
     }
     if i.plan.steps().is_empty() {
         return end(
@@ -316,6 +319,8 @@ enum Bar<'a> {
     Bake(u64),
     /// The analysis does not pass: its verdict, where there is one.
     Analysis(Option<&'a Verdict>),
+    /// The templates have not passed: what they came to, where they were looked at.
+    Templates(Option<&'a Checked>),
     /// A person of this role opens the gate.
     Person(Role),
     /// The Rollout's owner wrote a pause that a person opens, and the plan does not say who: whoever may promote.
@@ -326,6 +331,11 @@ enum Bar<'a> {
 fn bar<'a>(r: &'a Release, plan: &Plan, index: usize, now: DateTime<Utc>) -> Option<Bar<'a>> {
     let s = plan.steps().get(index)?;
     if !r.waived.contains_key(&index) {
+        let checked = r.checked_at(index);
+        if checked.is_some_and(|c| c.outcome == Outcome::Inconclusive) {
+            // Waiting changes nothing about it.
+            return Some(Bar::Templates(checked));
+        }
         let left = s.bake.0.saturating_sub(r.baked_at(now).0);
         if left > 0 {
             return Some(Bar::Bake(left));
@@ -333,6 +343,10 @@ fn bar<'a>(r: &'a Release, plan: &Plan, index: usize, now: DateTime<Utc>) -> Opt
         let verdict = r.verdict.as_ref().filter(|v| v.step == index);
         if s.has_analysis() && verdict.is_none_or(|v| v.class != Class::Pass) {
             return Some(Bar::Analysis(verdict));
+        }
+        let asked = !plan.templates_at(index).is_empty();
+        if asked && checked.is_none_or(|c| c.outcome != Outcome::Passed) {
+            return Some(Bar::Templates(checked));
         }
     }
     if r.opened.contains_key(&index) {
@@ -350,14 +364,18 @@ pub fn only_gate_left(r: &Release, plan: &Plan, now: DateTime<Utc>) -> Option<Ro
     let index = r.step?;
     match bar(r, plan, index, now)? {
         Bar::Person(role) => Some(role),
-        Bar::Bake(_) | Bar::Analysis(_) | Bar::Anybody => None,
+        Bar::Bake(_) | Bar::Analysis(_) | Bar::Templates(_) | Bar::Anybody => None,
     }
 }
 
 /// The present step waits for nothing but that somebody promotes it.
 pub fn only_promotion_left(r: &Release, plan: &Plan, now: DateTime<Utc>) -> bool {
     r.step_since.is_some()
-        && r.step.is_some_and(|index| matches!(bar(r, plan, index, now), Some(Bar::Anybody)))
+        && r.step.is_some_and(|index| match bar(r, plan, index, now) {
+            Some(Bar::Anybody) => true,
+            Some(Bar::Templates(checked)) => checked.is_some_and(|c| c.outcome == Outcome::Inconclusive),
+            _ => false,
+        })
 }
 
 /// Everything that must be open before the step is left.
@@ -378,6 +396,15 @@ pub(super) fn gates(i: &Input<'_>, index: usize, s: &Step) -> Decision {
             );
         }
         Bar::Analysis(Some(verdict)) => format!("The analysis does not pass yet: {}", verdict.words),
+        Bar::Templates(Some(checked)) if checked.outcome == Outcome::Inconclusive => {
+            let to = i.plan.step_leads_to(index);
+            let why = format!("{} A release manager promotes it to {to}, or it goes back.", checked.words);
+            return stand(r, State::Paused, None, why);
+        }
+        Bar::Templates(Some(checked)) => checked.words.clone(),
+        Bar::Templates(None) => {
+            format!("Waiting for the templates to be evaluated {}.", i.plan.step_place(index))
+        }
         Bar::Analysis(None) => format!("Waiting for the analysis {}.", i.plan.step_place(index)),
         Bar::Person(role) => {
             let to = i.plan.step_leads_to(index);

@@ -88,6 +88,7 @@ pub(crate) fn queued(plan: &Plan) -> Release {
         waived: BTreeMap::new(),
         hold: None,
         verdict: None,
+        checked: None,
         attempt: None,
         tried: Vec::new(),
         attempts: 0,

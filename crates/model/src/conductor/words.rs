@@ -132,8 +132,10 @@ pub fn tell(record: &Record, release: &Release, plan: &Plan) -> (&'static str, S
         Record::StepReached { step, weight } => {
             let asked = plan.stands_at(*step).unwrap_or(*weight);
             let starts = match plan.steps().get(*step) {
-                Some(s) if s.has_analysis() && s.bake > Span::ZERO => ": bake and analysis start",
-                Some(s) if s.has_analysis() => ": the analysis starts",
+                Some(s) if (s.has_analysis() || !s.templates.is_empty()) && s.bake > Span::ZERO => {
+                    ": bake and analysis start"
+                }
+                Some(s) if s.has_analysis() || !s.templates.is_empty() => ": the analysis starts",
                 Some(s) if s.bake > Span::ZERO => ": the bake starts",
                 _ => "",
             };

@@ -6,6 +6,7 @@
 mod names;
 mod parts;
 mod steps;
+mod templates;
 #[cfg(test)]
 mod tests;
 

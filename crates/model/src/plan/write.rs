@@ -1,7 +1,7 @@
 //! A plan as the document people edit: in the order in which it is thought, a step a line, so that a difference
 //! between two versions reads like one.
 
-use super::{Gate, Plan, Step, Strategy};
+use super::{Gate, Plan, Step, Strategy, Template};
 use std::fmt::{Display, Write as _};
 
 /// Writes the document. Reading it gives the same plan, with the same digest.
@@ -72,7 +72,9 @@ pub(super) fn yaml(plan: &Plan) -> String {
     let a_is_empty = a == &super::Analysis::default();
     if !a_is_empty {
         out.head(1, "analysis");
-        out.list(2, "templates", &a.templates);
+        if !a.templates.is_empty() {
+            out.line(2, &templates(&a.templates));
+        }
         out.maybe(2, "guard", a.guard.as_deref());
         out.figure(2, "minRequests", a.min_requests);
         out.figure(2, "maxErrorPercent", a.max_error_percent);
@@ -128,7 +130,26 @@ fn asks(step: &Step) -> Vec<String> {
     let header = step.header.as_ref();
     let header =
         header.map(|h| format!("header: {{name: {}, value: {}}}", scalar(&h.name), scalar(&h.value)));
-    scale.into_iter().chain(header).collect()
+    let named = (!step.templates.is_empty()).then(|| templates(&step.templates));
+    scale.into_iter().chain(header).chain(named).collect()
+}
+
+/// `templates: [success-rate, {name: latency, args: {service-name: checkout}}]`.
+fn templates(all: &[Template]) -> String {
+    let one = |t: &Template| {
+        if !t.cluster && t.args.is_empty() {
+            return scalar(&t.name);
+        }
+        let mut parts = vec![format!("name: {}", scalar(&t.name))];
+        parts.extend(t.cluster.then(|| "cluster: true".to_owned()));
+        if !t.args.is_empty() {
+            let args: Vec<_> =
+                t.args.iter().map(|(name, value)| format!("{}: {}", scalar(name), scalar(value))).collect();
+            parts.push(format!("args: {{{}}}", args.join(", ")));
+        }
+        format!("{{{}}}", parts.join(", "))
+    };
+    format!("templates: [{}]", all.iter().map(one).collect::<Vec<_>>().join(", "))
 }
 
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! Analyses that Argo Rollouts runs about a version: what each asks for, what it measured, what it came to.
+//! Analyses that Argo Rollouts, or Tidegate, runs about a version: what each asks for, what it measured, what it came to.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,12 @@ pub enum AnalysisPhase {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AnalysisView {
     pub uid: String,
-    /// Of the AnalysisRun.
+    /// Who ran it: `Argo Rollouts` or `Tidegate`.
+    pub by: String,
+    /// Of the AnalysisRun; of Tidegate's own that of the template.
     pub name: String,
-    /// What it decides: `Step 2 of the Rollout`, `In the background`, `Before the switch`, `After the switch`.
+    /// What it decides: `Step 2 of the Rollout`, `In the background`, `Before the switch`, `After the switch`; of
+    /// Tidegate's own `Step 1 of the plan`.
     pub stage: String,
     pub phase: AnalysisPhase,
     /// The controller's reason; empty where it gives none.

@@ -246,3 +246,51 @@ fn a_persons_gate_is_the_only_thing_left_once_bake_and_analysis_are_over() {
     r.opened.insert(1, "Otis On-call".into());
     assert_eq!(only_gate_left(&r, &plan, at(20)), None, "it is open");
 }
+
+#[test]
+fn templates_decide_about_their_step() {
+    use crate::checked::{Checked, Outcome};
+    use crate::plan::{Strategy, Template};
+    let mut plan = plan(vec![step(5, 60, &[]), step(100, 0, &[])]);
+    if let Strategy::Canary(canary) = &mut plan.spec.strategy {
+        canary.steps[0].templates = vec![Template { name: "success-rate".into(), ..Template::default() }];
+    }
+    let w = standing(&plan, 0);
+    let decided = |outcome: Option<Outcome>, waived: bool, second: i64| {
+        let mut r = standing_at(&plan, 0);
+        (r.digest, r.state) = (plan.digest(), State::Running);
+        r.checked =
+            outcome.map(|outcome| Checked { step: 0, outcome, words: "It says so.".into(), at: at(12) });
+        if waived {
+            waive(&mut r, 0, "Mara");
+        }
+        look(&plan, &r, Some(&w), second)
+    };
+    let (bakes, over) = (20, 200);
+    {
+        let d = decided(None, false, over);
+        assert!(
+            !matches!(d, Decision::Record(Record::StepPassed { .. })),
+            "the bake alone is not enough: {d:?}"
+        );
+    }
+    assert!(words(&decided(None, false, over)).contains("templates"));
+    let passed = |d: &Decision| matches!(d, Decision::Record(Record::StepPassed { step: 0, .. }));
+    assert!(passed(&decided(Some(Outcome::Passed), false, over)));
+    assert!(!passed(&decided(Some(Outcome::Passed), false, bakes)), "the bake counts as well");
+    for second in [bakes, over] {
+        let d = decided(Some(Outcome::Inconclusive), false, second);
+        assert!(matches!(d, Decision::Record(Record::Become { state: State::Paused, .. })), "{d:?}");
+        assert!(words(&d).contains("It says so. A release manager promotes it"), "{d:?}");
+        for outcome in [Outcome::Failed, Outcome::Error] {
+            for waived in [false, true] {
+                let d = decided(Some(outcome), waived, second);
+                assert!(
+                    matches!(&d, Decision::Record(Record::TurnBack { why }) if why == "It says so."),
+                    "{d:?}"
+                );
+            }
+        }
+        assert!(passed(&decided(Some(Outcome::Inconclusive), true, second)), "a person may promote it");
+    }
+}

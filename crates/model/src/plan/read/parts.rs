@@ -1,10 +1,10 @@
 //! The parts of a plan, but for its steps.
 
 use super::names::{image_fault, is_label, is_name};
-use super::steps;
+use super::{steps, templates};
 use crate::document::{Node, Walk};
 use crate::plan::{
-    Analysis, Approvals, Canary, Change, Follow, Metadata, Rollback, Rolling, Spec, Strategy, Target,
+    Analysis, Approvals, Canary, Change, Follow, Metadata, Rollback, Rolling, Spec, Step, Strategy, Target,
 };
 use crate::role::{Action, Role, allows};
 use crate::span::Span;
@@ -36,6 +36,13 @@ pub(super) fn spec(walk: &mut Walk, path: &str, node: &Node, environment: Option
         s.get("analysis").map_or_else(|| Some(complete(Analysis::default())), |(p, n)| analysis(walk, &p, n));
     if let (Some(Strategy::BlueGreen(both)), Some(analysis)) = (&strategy, &analysis) {
         steps::about_switch(walk, &s.path("strategy.blueGreen"), both, analysis);
+    }
+    if let (Some(strategy), Some(analysis)) = (&strategy, &analysis)
+        && !analysis.templates.is_empty()
+        && !strategy.steps().iter().any(Step::has_analysis)
+    {
+        let words = "No step has the gate `analysis`, so these are never evaluated. Add the gate, or name them at a step.";
+        walk.warn(s.path("analysis.templates"), words);
     }
     let rollback =
         s.get("rollback").map_or_else(|| Some(Rollback::default()), |(p, n)| rollback(walk, &p, n));
@@ -184,13 +191,7 @@ fn analysis(walk: &mut Walk, path: &str, node: &Node) -> Option<Analysis> {
     const KNOWN: [&str; 7] =
         ["templates", "guard", "minRequests", "maxErrorPercent", "maxErrorRatio", "maxP95Ms", "maxP95Ratio"];
     let a = walk.map(path, node, &KNOWN)?;
-    let templates = a.get("templates").map_or_else(Vec::new, |(p, n)| {
-        let all = names(walk, &p, n);
-        if !all.is_empty() {
-            walk.warn(p, "AnalysisTemplates are not consulted yet: Tidegate's own analysis decides.");
-        }
-        all
-    });
+    let templates = a.get("templates").map_or_else(Vec::new, |(p, n)| templates::templates(walk, &p, n));
     let guard = a.get("guard").and_then(|(p, n)| {
         let guard = name(walk, &p, n)?;
         if guard != "standard" {
@@ -320,11 +321,6 @@ fn name(walk: &mut Walk, path: &str, node: &Node) -> Option<String> {
 
 fn short(text: &str) -> String {
     if text.chars().count() > 40 { text.chars().take(40).chain(['…']).collect() } else { text.to_owned() }
-}
-
-fn names(walk: &mut Walk, path: &str, node: &Node) -> Vec<String> {
-    let items = walk.list(path, node).unwrap_or_default();
-    items.iter().enumerate().filter_map(|(i, n)| name(walk, &format!("{path}[{i}]"), n)).collect()
 }
 
 fn texts(walk: &mut Walk, path: &str, node: &Node) -> Vec<String> {

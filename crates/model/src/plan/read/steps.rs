@@ -1,8 +1,9 @@
 //! The steps of a release: a canary's weights that rise to 100, how long each bakes, what opens the next.
 
 use super::parts::{sentence, span};
+use super::templates::templates;
 use crate::document::{Node, Walk};
-use crate::plan::{Analysis, BlueGreen, Gate, Header, Shadow, Step};
+use crate::plan::{Analysis, BlueGreen, Gate, Header, Shadow, Step, Template};
 use crate::role::Role;
 use crate::span::Span;
 
@@ -66,6 +67,7 @@ pub(super) fn steps(walk: &mut Walk, path: &str, node: &Node) -> Option<Vec<Step
             gates: read.gates,
             scale: read.scale,
             header: read.header,
+            templates: read.templates,
         });
     }
     whole.then_some(steps)
@@ -147,21 +149,24 @@ struct StepRead {
     gates: Vec<Gate>,
     scale: Option<u16>,
     header: Option<Header>,
+    templates: Vec<Template>,
 }
 
 fn step(walk: &mut Walk, path: &str, node: &Node) -> Option<StepRead> {
-    let s = walk.map(path, node, &["weight", "bake", "gates", "scale", "header"])?;
+    let s = walk.map(path, node, &["weight", "bake", "gates", "scale", "header", "templates"])?;
     let weight = s.need(walk, "weight", "25").and_then(|(p, n)| walk.whole(&p, n, 1, 100));
     let bake = s.get("bake").map_or(Some(Span::ZERO), |(p, n)| span(walk, &p, n, 0, LONGEST_BAKE));
     let gates = s.get("gates").map_or_else(Vec::new, |(p, n)| gates(walk, &p, n));
     let scale = s.get("scale").and_then(|(p, n)| walk.whole(&p, n, 1, MOST_PODS));
     let header = s.get("header").and_then(|(p, n)| header(walk, &p, n));
+    let templates = s.get("templates").map_or_else(Vec::new, |(p, n)| templates(walk, &p, n));
     Some(StepRead {
         weight: weight.and_then(|w| u8::try_from(w).ok()),
         bake: bake.unwrap_or_default(),
         gates,
         scale: scale.and_then(|n| u16::try_from(n).ok()),
         header,
+        templates,
     })
 }
 

@@ -59,7 +59,7 @@ fn the_example_of_the_design_is_accepted_with_what_is_not_acted_on_yet() {
     assert_eq!(read.plan.steps()[1].gates, [Gate::Analysis, Gate::Approval(Role::OnCall)]);
     assert_eq!(read.plan.spec.approvals.expire, Span(86_400));
     let fields: Vec<_> = read.warnings.iter().map(|w| w.field.as_str()).collect();
-    assert_eq!(fields, ["spec.analysis.templates", "spec.rollback.policy", "spec.window"]);
+    assert_eq!(fields, ["spec.rollback.policy", "spec.window"]);
     assert!(read.plan.rehearsal_required() && read.plan.restores_config());
 }
 
@@ -451,4 +451,47 @@ proptest! {
         text.splice(at..at, with.chars());
         let _ = from_yaml(&text.iter().collect::<String>());
     }
+}
+
+#[test]
+fn templates_are_read_at_a_step_and_for_the_whole_plan_with_their_faults_at_their_fields() {
+    use crate::plan::Template;
+    let at_step = |list: &str| {
+        with("{weight: 5,  bake: 2m, gates: [analysis]}", &format!("{{weight: 5, templates: {list}}}"))
+    };
+    let text = at_step(
+        "[success-rate, {name: latency, cluster: true, args: {who: '{{service-name}}', limit: '300'}}]",
+    );
+    let read = from_yaml(&text).unwrap().plan;
+    let named = |name: &str| Template { name: name.into(), ..Template::default() };
+    let args = [("limit", "300"), ("who", "{{service-name}}")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let latency = Template { cluster: true, args: args.into(), ..named("latency") };
+    assert_eq!(read.steps()[0].templates, [named("success-rate"), latency]);
+    assert_eq!(read.spec.analysis.templates, [named("success-rate-analysis")]);
+    assert_eq!(from_yaml(&read.to_yaml()).unwrap().plan, read, "{}", read.to_yaml());
+    assert_eq!(from_value(&read.to_json()).unwrap().plan.digest(), read.digest());
+
+    let base = "spec.strategy.canary.steps[0].templates";
+    for (list, field, part) in [
+        ("[{args: {a: b}}]", "[0].name", "Is missing"),
+        ("[{name: A_b}]", "[0].name", "no name of an AnalysisTemplate"),
+        ("[{name: a, cluster: yes please}]", "[0].cluster", "true or false"),
+        ("[{name: a, args: {a: 5}}]", "[0].args.a", "Put it in quotes"),
+        ("[{name: a, args: {a: '{{canary}}'}}]", "[0].args.a", "{{canary-hash}}"),
+        ("[{name: a, argz: {}}]", "[0].argz", "Did you mean `args`"),
+        ("[a, {name: a}]", "[1]", "stands twice"),
+        ("a", "", "Must be a list"),
+        ("[a, b, c, d, e, f, g, h, i, j, k]", "", "at most 10"),
+    ] {
+        let (at, words) = fault(&at_step(list));
+        assert_eq!(at, format!("{base}{field}"), "{words}");
+        assert!(words.contains(part), "{list}: {words}");
+    }
+    let text =
+        at_step("[a]").replace("gates: [analysis, {approval: on-call}]", "gates: [{approval: on-call}]");
+    let warned = from_yaml(&text).unwrap().warnings;
+    let told = |w: &crate::FieldError| {
+        w.field == "spec.analysis.templates" && w.message.contains("No step has the gate")
+    };
+    assert!(warned.iter().any(told), "{warned:?}");
 }
