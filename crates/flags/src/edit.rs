@@ -5,6 +5,7 @@
 
 use crate::fault::Fault;
 use crate::file::{File, Flag};
+use crate::read;
 use crate::tree::{self, Node, What};
 use crate::write::{self, Out};
 use std::fmt;
@@ -51,18 +52,21 @@ const SHAPE: &str = "it is written in a form that cannot be changed in place";
 /// # Errors
 /// When the file has faults or would have, or when it can only be changed by hand.
 pub fn put(text: &str, flag: &Flag) -> Result<String, Unchanged> {
-    let mut wanted = File::parse(text).map_err(Unchanged::Faults)?;
+    let mut root = parse(text)?;
+    let mut wanted = read_root(root.as_ref())?;
     let Some(place) = wanted.flags.iter_mut().find(|f| f.key == flag.key) else {
         wanted.flags.push(flag.clone());
-        return proven(append(text, flag)?, &wanted);
+        return proven(append(text, root.as_ref(), flag)?, &wanted);
     };
+    if place == flag {
+        return Ok(text.to_owned());
+    }
     let (mut old, new) = (write::flag(place), write::flag(flag));
     *place = flag.clone();
     let mut text = text.to_owned();
     for _ in 0..MOST_STEPS {
-        let root = tree::parse(&text).map_err(|fault| Unchanged::Faults(vec![fault]))?;
-        let node =
-            root.as_ref().and_then(|root| find(root, &flag.key)).ok_or_else(|| by_hand(&flag.key, SHAPE))?;
+        let node = root.as_ref().and_then(|root| find(root, &flag.key));
+        let node = node.ok_or_else(|| by_hand(&flag.key, SHAPE))?;
         if node.shared {
             return Err(by_hand(&flag.key, SHARED));
         }
@@ -70,8 +74,31 @@ pub fn put(text: &str, flag: &Flag) -> Result<String, Unchanged> {
             return proven(text, &wanted);
         };
         text.replace_range(step.0, &step.1);
+        if same(&old, &new) {
+            return proven(text, &wanted);
+        }
+        // Everything behind has moved.
+        root = parse(&text)?;
     }
     Err(by_hand(&flag.key, "too much of it changes at once"))
+}
+
+fn parse(text: &str) -> Result<Option<Node>, Unchanged> {
+    tree::parse(text).map_err(|fault| Unchanged::Faults(vec![fault]))
+}
+
+fn read_root(root: Option<&Node>) -> Result<File, Unchanged> {
+    root.map_or_else(|| Ok(File::default()), |root| read::read(root).map_err(Unchanged::Faults))
+}
+
+/// The same fields, in whatever order.
+fn same(old: &Out, new: &Out) -> bool {
+    match (old, new) {
+        (Out::Map(old), Out::Map(new)) => {
+            old.len() == new.len() && old.iter().all(|entry| new.contains(entry))
+        }
+        (old, new) => old == new,
+    }
 }
 
 /// Takes a flag out, with the comment right above it.
@@ -79,13 +106,13 @@ pub fn put(text: &str, flag: &Flag) -> Result<String, Unchanged> {
 /// # Errors
 /// When the file has faults or would have, when there is no such flag, or when it can only be removed by hand.
 pub fn remove(text: &str, key: &str) -> Result<String, Unchanged> {
-    let mut wanted = File::parse(text).map_err(Unchanged::Faults)?;
+    let root = parse(text)?;
+    let mut wanted = read_root(root.as_ref())?;
     let before = wanted.flags.len();
     wanted.flags.retain(|f| f.key != key);
     if wanted.flags.len() == before {
         return Err(Unchanged::NoFlag(key.to_owned()));
     }
-    let root = tree::parse(text).map_err(|fault| Unchanged::Faults(vec![fault]))?;
     let root = root.ok_or_else(|| Unchanged::NoFlag(key.to_owned()))?;
     let mut range = removal(text, &root, key).ok_or_else(|| by_hand(key, SHAPE))?;
     if !is_flow(&root) {
@@ -277,9 +304,8 @@ fn removal(text: &str, map: &Node, key: &str) -> Option<Range<usize>> {
 }
 
 /// A flag more, at the file's end.
-fn append(text: &str, flag: &Flag) -> Result<String, Unchanged> {
+fn append(text: &str, root: Option<&Node>, flag: &Flag) -> Result<String, Unchanged> {
     let out = write::flag(flag);
-    let root = tree::parse(text).map_err(|fault| Unchanged::Faults(vec![fault]))?;
     let nl = newline(text);
     let mut said = String::new();
     let Some(root) = root.filter(|root| root.entries().is_some_and(|e| !e.is_empty()) || is_flow(root))
@@ -288,8 +314,8 @@ fn append(text: &str, flag: &Flag) -> Result<String, Unchanged> {
         let gap = if text.is_empty() || text.ends_with('\n') { "" } else { nl };
         return Ok(format!("{text}{gap}{said}"));
     };
-    if is_flow(&root) {
-        let (at, said) = insertion(text, &root, &flag.key, &out).ok_or_else(|| by_hand(&flag.key, SHAPE))?;
+    if is_flow(root) {
+        let (at, said) = insertion(text, root, &flag.key, &out).ok_or_else(|| by_hand(&flag.key, SHAPE))?;
         let mut text = text.to_owned();
         text.replace_range(at, &said);
         return Ok(text);

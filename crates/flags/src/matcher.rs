@@ -8,6 +8,7 @@ use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Longest pattern, in bytes.
 const LONGEST_PATTERN: usize = 1024;
@@ -30,7 +31,8 @@ pub(crate) struct Test {
 enum How {
     /// The text, and the number that it is, so that `5` holds for 5 and "5".
     Equals(Vec<(Box<str>, Option<Number>)>),
-    Among(HashSet<Box<str>>, Vec<Number>),
+    /// The same for many.
+    Among(HashSet<Box<str>>, HashSet<Number>),
     Contains(Vec<Box<str>>),
     Starts(Vec<Box<str>>),
     Ends(Vec<Box<str>>),
@@ -39,8 +41,8 @@ enum How {
     Version(Version, Wanted),
     Network(Vec<Network>),
     Moment(DateTime<Utc>, Wanted),
-    /// In any of these; all tests of one must hold.
-    Segment(Vec<Vec<Test>>),
+    /// In any of these; all tests of one must hold. Shared: a segment may be long, and asked for by every flag.
+    Segment(Vec<Arc<[Test]>>),
 }
 
 /// Which orders of attribute to value are wanted.
@@ -78,7 +80,7 @@ impl Test {
     /// What is wrong with the value, then what to do.
     pub(crate) fn new(
         condition: &Condition,
-        segment: &dyn Fn(&str) -> Option<Vec<Self>>,
+        segment: &dyn Fn(&str) -> Option<Arc<[Self]>>,
     ) -> Result<Self, String> {
         use Operator as O;
         let operator = condition.operator;
@@ -210,17 +212,14 @@ impl How {
                 Value::String(text) => all.iter().any(|(t, _)| **t == **text),
                 Value::Number(n) => {
                     let n = Number::of(n)?;
-                    all.iter().any(|(_, t)| t.is_some_and(|t| t.order(n) == Some(Ordering::Equal)))
+                    all.iter().any(|(_, t)| *t == Some(n))
                 }
                 Value::Bool(b) => all.iter().any(|(t, _)| &**t == word(*b)),
                 Value::Null | Value::Array(_) | Value::Object(_) => return None,
             },
             Self::Among(texts, numbers) => match value {
                 Value::String(text) => texts.contains(text.as_str()),
-                Value::Number(n) => {
-                    let n = Number::of(n)?;
-                    numbers.iter().any(|t| t.order(n) == Some(Ordering::Equal))
-                }
+                Value::Number(n) => numbers.contains(&Number::of(n)?),
                 Value::Bool(b) => texts.contains(word(*b)),
                 Value::Null | Value::Array(_) | Value::Object(_) => return None,
             },

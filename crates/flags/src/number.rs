@@ -4,12 +4,16 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
-/// A number: whole ones exactly, others as IEEE 754 doubles.
-#[derive(Clone, Copy, Debug)]
+/// A number: whole ones exactly, others as IEEE 754 doubles. One value is one of the two, so that equal ones are equal here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Number {
     Whole(i128),
-    Part(f64),
+    /// The bits of a double that is no whole number below 2^53, nor zero.
+    Part(u64),
 }
+
+/// Up to here every whole number is a double.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Number {
     pub(crate) fn parse(text: &str) -> Option<Self> {
@@ -21,7 +25,7 @@ impl Number {
         if let Ok(whole) = text.parse() {
             return Some(Self::Whole(whole));
         }
-        text.parse().ok().filter(|n: &f64| n.is_finite()).map(Self::Part)
+        text.parse().ok().and_then(Self::of_double)
     }
 
     pub(crate) fn of(number: &serde_json::Number) -> Option<Self> {
@@ -31,13 +35,20 @@ impl Number {
         if let Some(n) = number.as_u64() {
             return Some(Self::Whole(n.into()));
         }
-        number.as_f64().filter(|n| n.is_finite()).map(Self::Part)
+        number.as_f64().and_then(Self::of_double)
+    }
+
+    fn of_double(n: f64) -> Option<Self> {
+        if n.fract() == 0.0 && n.abs() < EXACT {
+            return Some(Self::Whole(n as i128));
+        }
+        n.is_finite().then(|| Self::Part(n.to_bits()))
     }
 
     pub(crate) fn order(self, other: Self) -> Option<Ordering> {
         let double = |n: Self| match n {
             Self::Whole(n) => n as f64,
-            Self::Part(n) => n,
+            Self::Part(bits) => f64::from_bits(bits),
         };
         match (self, other) {
             (Self::Whole(a), Self::Whole(b)) => Some(a.cmp(&b)),

@@ -4,7 +4,7 @@
 
 use crate::fault::Fault;
 use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// Largest file, in bytes: what a ConfigMap holds.
@@ -292,6 +292,7 @@ fn merge(entries: Vec<Entry>) -> Result<Vec<Entry>, Fault> {
         return Ok(entries);
     }
     let (merges, mut own): (Vec<_>, Vec<_>) = entries.into_iter().partition(|e| e.merged);
+    let mut said: HashSet<String> = own.iter().map(|e| e.key.clone()).collect();
     for merge in merges {
         let sources = match merge.value.what {
             What::List { items, .. } => items,
@@ -303,7 +304,7 @@ fn merge(entries: Vec<Entry>) -> Result<Vec<Entry>, Fault> {
                 return Err(Fault::new("", source.line, said));
             };
             for entry in entries {
-                if own.iter().all(|e| e.key != entry.key) {
+                if said.insert(entry.key.clone()) {
                     let mut value = entry.value;
                     share(&mut value);
                     own.push(Entry { value, merged: true, line: merge.line, ..entry });

@@ -2,9 +2,10 @@
 //!
 //! Whoever cannot be shown to be no better off counts as exposed: the rule errs towards asking.
 
-use crate::file::{Condition, File, Flag, Rule, Segment, Serve};
+use crate::file::{Condition, File, Flag, Prerequisite, Rule, Segment, Serve};
 use crate::share::Share;
 use serde::Serialize;
+use std::collections::{HashMap, HashSet};
 
 /// What a change does to who gets a flag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,25 +19,38 @@ pub struct Exposure {
 /// The flags that more users may get, or other ones, or that may be something else to them, after the change. Empty: nobody gets
 /// anything that they did not get before.
 pub fn raises_exposure(before: &File, after: &File) -> Vec<Exposure> {
+    let was: HashMap<&str, &Flag> = before.flags.iter().map(|f| (f.key.as_str(), f)).collect();
+    let is: HashMap<&str, &Flag> = after.flags.iter().map(|f| (f.key.as_str(), f)).collect();
     let mut found: Vec<Exposure> = Vec::new();
+    let mut raised: HashSet<&str> = HashSet::new();
     for flag in &after.flags {
-        let why = of_flag(before, after, before.flag(&flag.key), flag);
+        let why = of_flag(before, after, was.get(flag.key.as_str()).copied(), flag);
         if !why.is_empty() {
+            raised.insert(&flag.key);
             found.push(Exposure { key: flag.key.clone(), why });
         }
     }
-    // A flag that asks for another one gives more when that one does; when it asks for a certain variant, any change may.
+    // A flag that asks for another one gives more when that one does; when it asks for a certain variant, any change may. Chains are
+    // as long as a file may make them, so this ends soon.
+    let other = |key: &str| was.get(key).map(|f| audience(f)) != is.get(key).map(|f| audience(f));
     loop {
-        let more = after.flags.iter().filter(|f| reaches(f) && found.iter().all(|e| e.key != f.key));
-        let next = more.flat_map(|flag| flag.prerequisites.iter().map(move |p| (flag, p))).find(|(_, p)| {
-            let raised = found.iter().any(|e| e.key == p.flag);
-            raised
-                || p.variant.is_some()
-                    && before.flag(&p.flag).map(audience) != after.flag(&p.flag).map(audience)
-        });
-        let Some((flag, needed)) = next else { return found };
-        let why = vec![format!("its prerequisite {} may now be met by more users", needed.flag)];
-        found.push(Exposure { key: flag.key.clone(), why });
+        let more = after.flags.iter().filter(|f| !raised.contains(f.key.as_str()) && reaches(f));
+        let next: Vec<(&Flag, &str)> = more
+            .filter_map(|flag| {
+                let met = |p: &&Prerequisite| {
+                    raised.contains(p.flag.as_str()) || p.variant.is_some() && other(&p.flag)
+                };
+                flag.prerequisites.iter().find(met).map(|p| (flag, p.flag.as_str()))
+            })
+            .collect();
+        if next.is_empty() {
+            return found;
+        }
+        for (flag, needed) in next {
+            raised.insert(&flag.key);
+            let why = vec![format!("its prerequisite {needed} may now be met by more users")];
+            found.push(Exposure { key: flag.key.clone(), why });
+        }
     }
 }
 

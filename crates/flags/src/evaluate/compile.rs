@@ -6,16 +6,24 @@ use crate::file::{Condition, File, Flag, Serve};
 use crate::matcher::Test;
 use crate::share::Share;
 use std::collections::HashMap;
+use std::sync::Arc;
+
+type Segments<'f> = HashMap<&'f str, Arc<[Test]>>;
 
 pub(super) fn compile(file: &File) -> Evaluator {
     let index: HashMap<Box<str>, usize> =
         file.flags.iter().enumerate().map(|(i, f)| (Box::from(f.key.as_str()), i)).collect();
-    let flags = file.flags.iter().map(|flag| self::flag(file, flag, &index)).collect();
+    let segments: Segments<'_> = file
+        .segments
+        .iter()
+        .filter_map(|s| Some((s.name.as_str(), tests(&s.conditions, &HashMap::new())?.into())))
+        .collect();
+    let flags = file.flags.iter().map(|flag| self::flag(file, flag, &index, &segments)).collect();
     Evaluator { flags, index }
 }
 
 /// A file was read without faults, so nothing is left out here; were it otherwise, what cannot be told is off.
-fn flag(file: &File, flag: &Flag, index: &HashMap<Box<str>, usize>) -> Compiled {
+fn flag(file: &File, flag: &Flag, index: &HashMap<Box<str>, usize>, segments: &Segments<'_>) -> Compiled {
     let variants: Vec<_> =
         flag.all_variants().into_iter().map(|v| (Box::<str>::from(v.name), v.value)).collect();
     let named = |name: &str| variants.iter().position(|(n, _)| **n == *name);
@@ -33,7 +41,7 @@ fn flag(file: &File, flag: &Flag, index: &HashMap<Box<str>, usize>) -> Compiled 
     };
     let of_flag = flag.serve();
     let rule = |name: &str, conditions: &[Condition], share: Share, own: Option<&Serve>, by: &str| {
-        let tests = tests(file, conditions);
+        let tests = tests(conditions, segments);
         CompiledRule {
             name: name.into(),
             share: if tests.is_some() { share.buckets() } else { 0 },
@@ -76,11 +84,7 @@ fn flag(file: &File, flag: &Flag, index: &HashMap<Box<str>, usize>) -> Compiled 
 }
 
 /// `None` where one cannot be made.
-fn tests(file: &File, conditions: &[Condition]) -> Option<Vec<Test>> {
-    let segment = |name: &str| -> Option<Vec<Test>> {
-        let segment = file.segment(name)?;
-        let tests = segment.conditions.iter().map(|c| Test::new(c, &|_| None));
-        tests.collect::<Result<_, _>>().ok()
-    };
+fn tests(conditions: &[Condition], segments: &Segments<'_>) -> Option<Vec<Test>> {
+    let segment = |name: &str| segments.get(name).cloned();
     conditions.iter().map(|c| Test::new(c, &segment)).collect::<Result<_, _>>().ok()
 }
