@@ -164,7 +164,10 @@ fn first_change(
             continue;
         }
         let Some(entry) = entries.iter().find(|e| e.key == *key) else {
-            was.push((key.clone(), value.clone()));
+            match known {
+                Some(i) => was[i].1 = value.clone(),
+                None => was.push((key.clone(), value.clone())),
+            }
             return insertion(text, node, key, value).map(Some).ok_or_else(|| by_hand(&place, SHAPE));
         };
         if entry.merged || entry.value.shared {

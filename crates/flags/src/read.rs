@@ -239,7 +239,8 @@ impl Faults {
     /// A map with known fields only. A misspelt field would be passed over, and a flag be on for more users than meant.
     pub(crate) fn fields<'n>(&mut self, path: &str, node: &'n Node, known: &[&str]) -> Option<Fields<'n>> {
         let entries = self.map(path, node)?;
-        for entry in entries.iter().filter(|e| !known.contains(&e.key.as_str()) && !e.key.starts_with("x-")) {
+        let strange = |e: &&Entry| !known.contains(&e.key.as_str()) && !e.key.starts_with("x-");
+        for entry in entries.iter().filter(strange).take(MOST_FAULTS) {
             self.add(at(path, &shown(&entry.key)), entry.line, unknown(&entry.key, known));
         }
         Some(Fields { path: path.to_owned(), line: node.line, entries })

@@ -129,6 +129,11 @@ pub(crate) fn parse(text: &str) -> Result<Option<Node>, Fault> {
         let said = "The file is larger than 1 MiB, which no ConfigMap holds. Remove flags that are not used any more.";
         return Err(Fault::new("", 1, said));
     }
+    if let Some(at) = text.find(['\u{85}', '\u{2028}', '\u{2029}']) {
+        let line = 1 + text[..at].matches('\n').count();
+        let said = "Holds a line break that does not show (U+0085, U+2028 or U+2029). Older readers begin a new line there, and may see a flag that you do not. Remove it.";
+        return Err(Fault::new("", line, said));
+    }
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
     options.flow_nesting_limit = DEEPEST;
@@ -139,7 +144,20 @@ pub(crate) fn parse(text: &str) -> Result<Option<Node>, Fault> {
         anchors: HashMap::new(),
         left: MOST,
     };
-    reader.document()
+    let found = reader.document()?;
+    others_read(text)?;
+    Ok(found)
+}
+
+/// What the older reader refuses is refused here, too: it would go on with the flags that it had, and nobody would know. Its rules are
+/// those of libyaml, of which Go's reader is a translation.
+fn others_read(text: &str) -> Result<(), Fault> {
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    serde_yaml_ng::from_str::<serde::de::IgnoredAny>(text).map(|_| ()).map_err(|e| {
+        let line = e.location().map_or(1, |at| at.line().max(1));
+        let said = format!("Older readers refuse this: {e}. Write it more plainly.");
+        Fault::new("", line, said)
+    })
 }
 
 struct Reader<'t> {
@@ -293,6 +311,10 @@ fn merge(entries: Vec<Entry>) -> Result<Vec<Entry>, Fault> {
     }
     let (merges, mut own): (Vec<_>, Vec<_>) = entries.into_iter().partition(|e| e.merged);
     let mut said: HashSet<String> = own.iter().map(|e| e.key.clone()).collect();
+    if let Some(second) = merges.get(1) {
+        let said = "`<<` is given twice. Write one, with a list: `<<: [*a, *b]`.";
+        return Err(Fault::new("", second.line, said));
+    }
     for merge in merges {
         let sources = match merge.value.what {
             What::List { items, .. } => items,

@@ -95,6 +95,17 @@ fn what_is_no_file_of_flags_is_refused_as_a_whole() {
     fault("f: *g\n", "", 1, "cannot be read as YAML");
 }
 
+/// YAML has two versions, and a file must say the same in both: the older reader goes by the first.
+#[test]
+fn what_an_older_reader_takes_otherwise_is_refused() {
+    for sneaky in ["\u{85}", "\u{2028}", "\u{2029}"] {
+        let text = format!("# one{sneaky}g: {{enabled: true, percentage: 100}}\nf: {{enabled: true}}\n");
+        fault(&text, "", 1, "does not show");
+    }
+    fault("a: &x{enabled: true}\n", "", 1, "");
+    fault("{\"f\": {\"percentage\"\n\n: 1.5}}\n", "", 3, "Older readers refuse");
+}
+
 /// A billion laughs: ten levels of ten.
 #[test]
 fn anchors_that_unfold_to_gigabytes_cost_a_moment() {
@@ -319,4 +330,5 @@ fn merged_fields_stand_behind_own_ones() {
     assert!(f.enabled);
     assert_eq!((f.percentage.buckets(), f.owner.as_deref()), (5000, Some("shop")));
     fault("f:\n  <<: 5\n", "", 2, "takes a map");
+    fault("a: &a {}\nf:\n  <<: *a\n  <<: *a\n", "", 4, "given twice");
 }

@@ -118,37 +118,48 @@ fn order(needs: &[Vec<usize>]) -> Option<Vec<usize>> {
     (done.len() == needs.len()).then_some(done)
 }
 
-/// Every cycle once, told at the flag of it that stands first, with the way round.
+/// Cycles, each told at the flag of it that stands first, with the way round. Where several share a flag not all are told: mending one
+/// shows the next.
 fn cycles(needs: &[Vec<usize>]) -> Vec<(usize, Vec<usize>)> {
-    let mut told = HashSet::new();
+    const MOST: usize = 10;
     let mut found = Vec::new();
+    let mut seen = vec![false; needs.len()];
+    let mut on_way = vec![false; needs.len()];
     for start in 0..needs.len() {
-        // The shortest way back to the start, breadth first; a cycle is told at its first flag only.
-        let mut from: HashMap<usize, usize> = HashMap::new();
-        let mut next = std::collections::VecDeque::from([start]);
-        while let Some(i) = next.pop_front() {
-            for &of in needs[i].iter().filter(|of| **of >= start) {
-                if let std::collections::hash_map::Entry::Vacant(free) = from.entry(of) {
-                    free.insert(i);
-                    next.push_back(of);
+        // Depth first, without recursion: a chain may be as long as the file.
+        let mut way: Vec<(usize, usize)> = Vec::new();
+        let mut enter = (!seen[start]).then_some(start);
+        loop {
+            if let Some(i) = enter.take() {
+                (seen[i], on_way[i]) = (true, true);
+                way.push((i, 0));
+            }
+            let Some((i, next)) = way.last_mut() else { break };
+            match needs[*i].get(*next) {
+                Some(&of) => {
+                    *next += 1;
+                    if on_way[of] && found.len() < MOST {
+                        found.push(round(&way, of));
+                    } else if !seen[of] {
+                        enter = Some(of);
+                    }
+                }
+                None => {
+                    on_way[*i] = false;
+                    way.pop();
                 }
             }
-            if from.contains_key(&start) {
-                break;
-            }
-        }
-        let Some(&last) = from.get(&start) else { continue };
-        let mut way = vec![start, last];
-        while let Some(&at) = way.last().filter(|at| **at != start) {
-            way.push(from[&at]);
-        }
-        way.reverse();
-        if told.insert(way.clone()) {
-            found.push((start, way));
-        }
-        if found.len() == 10 {
-            break;
         }
     }
     found
+}
+
+/// From the flag that stands first back to itself.
+fn round(way: &[(usize, usize)], to: usize) -> (usize, Vec<usize>) {
+    let from = way.iter().position(|(i, _)| *i == to).unwrap_or(0);
+    let mut cycle: Vec<usize> = way[from..].iter().map(|(i, _)| *i).collect();
+    let first = (0..cycle.len()).min_by_key(|i| cycle[*i]).unwrap_or(0);
+    cycle.rotate_left(first);
+    cycle.push(cycle[0]);
+    (cycle[0], cycle)
 }
