@@ -1,4 +1,4 @@
-//! Imports point one way: model ← judge ← store, cluster ← control ← app, server.
+//! Imports point one way: model ← judge, flags ← store, cluster ← control ← app, server.
 
 use crate::paths::Paths;
 use crate::say;

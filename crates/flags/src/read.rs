@@ -101,6 +101,12 @@ pub fn check_key(key: &str) -> Result<(), String> {
 }
 
 fn key(faults: &mut Faults, entry: &Entry) -> bool {
+    if entry.plain
+        && (tree::reads_otherwise(&entry.key) || matches!(entry.key.as_str(), "~" | "null" | "Null" | "NULL"))
+    {
+        faults.add(shown(&entry.key), entry.line, otherwise(&entry.key));
+        return false;
+    }
     match check_key(&entry.key) {
         Ok(()) => true,
         Err(said) => {
@@ -108,6 +114,10 @@ fn key(faults: &mut Faults, entry: &Entry) -> bool {
             false
         }
     }
+}
+
+fn otherwise(text: &str) -> String {
+    format!("Older readers take `{}` for something else without quotes. Put it in quotes.", shown(text))
 }
 
 /// A key as it can be shown in a path.
@@ -157,7 +167,7 @@ fn flag(faults: &mut Faults, entry: &Entry) -> Flag {
     }
     flag.enabled = fields.truth(faults, "enabled").unwrap_or(false);
     flag.percentage = fields.share(faults, "percentage").unwrap_or(Share::NONE);
-    flag.environment = fields.text(faults, "environment");
+    flag.environment = fields.letters(faults, "environment");
     flag.salt = fields.text(faults, "salt");
     flag.rollout_by = fields.text(faults, "rollout_by");
     flag.owner = fields.text(faults, "owner");
@@ -278,6 +288,16 @@ impl Faults {
         Some(text.clone())
     }
 
+    /// Text that older readers read, too: to them it must be the same.
+    pub(crate) fn letters(&mut self, path: &str, node: &Node) -> Option<String> {
+        let text = self.text(path, node)?;
+        if matches!(&node.what, tree::What::Scalar { plain: true, .. }) && tree::reads_otherwise(&text) {
+            self.add(path, node.line, otherwise(&text));
+            return None;
+        }
+        Some(text)
+    }
+
     pub(crate) fn share(&mut self, path: &str, node: &Node) -> Option<Share> {
         let said = match node.scalar() {
             Some(Scalar::Number(text)) => match Share::parse(text) {
@@ -322,6 +342,12 @@ impl<'n> Fields<'n> {
     pub(crate) fn text(&self, faults: &mut Faults, key: &str) -> Option<String> {
         let (path, node) = self.get(key)?;
         faults.text(&path, node).filter(|text| !text.is_empty())
+    }
+
+    /// Text that older readers read, too.
+    pub(crate) fn letters(&self, faults: &mut Faults, key: &str) -> Option<String> {
+        let (path, node) = self.get(key)?;
+        faults.letters(&path, node).filter(|text| !text.is_empty())
     }
 
     fn truth(&self, faults: &mut Faults, key: &str) -> Option<bool> {

@@ -40,11 +40,14 @@ impl Share {
         if !digits(whole) || !digits(part) || whole.len() + part.len() == 0 {
             return Err(FORM);
         }
+        // `010` is 8 to readers of YAML 1.1.
+        if whole.len() > 1 && whole.starts_with('0') {
+            return Err("Must not begin with a zero: some readers take that for another number.");
+        }
         let part = part.trim_end_matches('0');
         if part.len() > 3 {
             return Err("Must have at most three decimals: one user in 100,000 is the finest step.");
         }
-        let whole = whole.trim_start_matches('0');
         if whole.len() > 3 {
             return Err(RANGE);
         }
@@ -92,13 +95,26 @@ mod tests {
             ("0.001", 1),
             ("100.00000", 100_000),
             (".5", 500),
-            ("007.", 7000),
+            ("7.", 7000),
         ] {
             assert_eq!(Share::parse(text), Ok(Share(buckets)), "{text}");
         }
-        for text in
-            ["", ".", "100.001", "1000", "-1", "+5", "1e1", "0x10", "25 %", "0.0001", "9999999999999", "٣"]
-        {
+        for text in [
+            "",
+            ".",
+            "100.001",
+            "1000",
+            "-1",
+            "+5",
+            "1e1",
+            "0x10",
+            "25 %",
+            "0.0001",
+            "010",
+            "00.5",
+            "9999999999999",
+            "٣",
+        ] {
             assert!(Share::parse(text).is_err(), "{text}");
         }
     }

@@ -47,6 +47,8 @@ pub(crate) enum What {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,
+    /// Written without quotes.
+    pub(crate) plain: bool,
     /// Bytes of the key.
     pub(crate) at: Range<usize>,
     pub(crate) line: usize,
@@ -118,6 +120,44 @@ fn is_number(text: &str) -> bool {
         None => digits(mantissa),
     };
     mantissa && exponent.is_none_or(digits)
+}
+
+/// Does a reader of YAML 1.1 take this, written without quotes, for something else than its letters? `NO` is false there, `010` is 8, and
+/// `8.10` becomes 8.1. Go's `sigs.k8s.io/yaml`, which reads ConfigMaps' contents, does all three.
+pub(crate) fn reads_otherwise(plain: &str) -> bool {
+    const WORDS: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "true", "false"];
+    if WORDS.contains(&plain.to_ascii_lowercase().as_str()) {
+        return !matches!(plain, "true" | "false");
+    }
+    let body = plain.strip_prefix(['-', '+']).unwrap_or(plain);
+    let number = |c: char| c.is_ascii_digit() || c == '.';
+    if !body.starts_with(number) {
+        return false;
+    }
+    let bare = body.replace('_', "");
+    let based =
+        |sign: &str, base: u32| bare.strip_prefix(sign).is_some_and(|d| d.chars().all(|c| c.is_digit(base)));
+    if based("0x", 16)
+        || based("0b", 2)
+        || based("0o", 8)
+        || matches!(bare.to_ascii_lowercase().as_str(), ".inf" | ".nan")
+    {
+        return true;
+    }
+    if bare.parse::<f64>().is_err() {
+        return false;
+    }
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    let led = |whole: &str| whole.is_empty() || whole.len() > 1 && whole.starts_with('0');
+    let unsigned = plain.strip_prefix('-').unwrap_or(plain);
+    match unsigned.split_once('.') {
+        None => !digits(unsigned) || led(unsigned) || unsigned.len() > 18 || plain == "-0",
+        // Printed again with the digits of a small float, and with an exponent from a million on.
+        Some((whole, part)) => {
+            let fits = whole.len() + part.len() <= 7 && whole.len() <= 6 && !part.starts_with("000");
+            !digits(whole) || !digits(part) || led(whole) || part.is_empty() || part.ends_with('0') || !fits
+        }
+    }
 }
 
 /// Reads one document. Nothing in it is `None`.
@@ -288,7 +328,7 @@ impl<'t> Reader<'t> {
                 return Ok((entries, bytes(&span).end));
             }
             let key = self.node(event, &span, depth + 1)?;
-            let What::Scalar { text, .. } = key.what else {
+            let What::Scalar { text, plain, .. } = key.what else {
                 let said = "A key must be text, not a list or a map.";
                 return Err(Fault::new("", key.line, said));
             };
@@ -299,7 +339,7 @@ impl<'t> Reader<'t> {
                 (value.at, value.line) = (key.at.end..key.at.end, key.line);
             }
             let merged = text == "<<" && self.text.get(key.at.clone()) == Some("<<");
-            entries.push(Entry { key: text, at: key.at, line: key.line, value, merged });
+            entries.push(Entry { key: text, plain, at: key.at, line: key.line, value, merged });
         }
     }
 }

@@ -15,7 +15,7 @@ colour:
   variants: {blue: {code: "#00f"}, green: {code: "#0f0"}}
   default_variant: green
   conditions: [{type: plan, operator: equals, value: team}]
-off: {enabled: false, percentage: 100}
+not-on: {enabled: false, percentage: 100}
 "##;
 
 fn evaluator() -> Evaluator {
@@ -41,7 +41,7 @@ fn one_flag_is_answered_as_the_protocol_has_it() {
         said("colour", &Context::of("bob")),
         json!({"key": "colour", "value": {"code": "#0f0"}, "reason": "UNKNOWN", "variant": "green", "metadata": {"reason": "DEFAULT"}})
     );
-    assert_eq!(said("off", &ann)["reason"], "DISABLED");
+    assert_eq!(said("not-on", &ann)["reason"], "DISABLED");
     let failed = single(&all, "none", &ann, None).unwrap_err();
     assert_eq!(failed.status(), 404);
     assert_eq!(
@@ -56,7 +56,7 @@ fn all_flags_are_answered_in_the_order_of_the_file() {
     let said = bulk(&all, &Context::of("ann"), None, "v12", vec![EventStream::sse("/ofrep/v1/events?t=x")]);
     let said = serde_json::to_value(said).unwrap();
     let keys: Vec<_> = said["flags"].as_array().unwrap().iter().map(|f| f["key"].as_str().unwrap()).collect();
-    assert_eq!(keys, ["on-for-all", "colour", "off"]);
+    assert_eq!(keys, ["on-for-all", "colour", "not-on"]);
     assert_eq!(said["metadata"], json!({"version": "v12"}));
     assert_eq!(
         said["eventStreams"],

@@ -106,6 +106,93 @@ fn what_an_older_reader_takes_otherwise_is_refused() {
     fault("{\"f\": {\"percentage\"\n\n: 1.5}}\n", "", 3, "Older readers refuse");
 }
 
+/// What `sigs.k8s.io/yaml` 1.6.0 made of each in a field of text, tried: those it prints otherwise, and those it leaves.
+#[test]
+fn what_older_readers_take_for_something_else_needs_quotes() {
+    let other = [
+        "n",
+        "NO",
+        "On",
+        "off",
+        "y",
+        "Y",
+        "yes",
+        "True",
+        "TRUE",
+        "05",
+        "010",
+        "08",
+        "+5",
+        "0x1F",
+        "0o17",
+        "0b11",
+        "1_000",
+        "1_0.5",
+        "8.10",
+        "5.0",
+        ".5",
+        "5.",
+        "1e3",
+        "1E3",
+        ".inf",
+        ".nan",
+        "99999999999999999999",
+        "0.10",
+        "100000000000000000000.5",
+        "1234567.5",
+        "12345678.5",
+        "0.00001",
+        "1.0e+3",
+        "-0",
+        "-0.0",
+        "00",
+        "0.0",
+        "6.02e23",
+        "21e6",
+        "1000000.5",
+        "3.14159265358979",
+    ];
+    let same = [
+        "true",
+        "false",
+        "5",
+        "-5",
+        "8.2",
+        "inf",
+        "NaN",
+        "2026-11-30",
+        "2026-11-30T12:00:00Z",
+        "12:30",
+        "8.2.0",
+        "10.0.0.0/8",
+        "2001:db8::1",
+        "=",
+        "9007199254740993",
+        "0.1",
+        "0",
+        "16777217",
+        "DE",
+        "nope",
+        "priority=high",
+        "1.2.3-rc.1",
+        "12345678901",
+    ];
+    let value = |v: &str| one(&format!("  conditions: [{{type: a, operator: equals, value: {v}}}]\n"));
+    for v in other {
+        fault(&value(v), "f.conditions[0].value", 4, "in quotes");
+        assert_eq!(
+            File::parse(&value(&format!("\"{v}\""))).unwrap().flags[0].conditions[0].value.as_deref(),
+            Some(v)
+        );
+    }
+    for v in same {
+        assert_eq!(File::parse(&value(v)).unwrap().flags[0].conditions[0].value.as_deref(), Some(v));
+    }
+    fault("no: {enabled: true}\n", "no", 1, "in quotes");
+    fault("null: {enabled: true}\n", "null", 1, "in quotes");
+    fault("f: {environment: on}\n", "f.environment", 1, "in quotes");
+}
+
 /// A billion laughs: ten levels of ten.
 #[test]
 fn anchors_that_unfold_to_gigabytes_cost_a_moment() {
@@ -288,7 +375,8 @@ fn keys_are_fit_for_addresses_and_logs() {
     for key in ["a b", "a/b", "\"\"", "a\u{200B}b", "$flags", "\"a\\nb\"", "..", "a#b", "a%20b"] {
         assert_eq!(File::parse(&format!("{key}: {{enabled: true}}\n")).unwrap_err().len(), 1, "{key:?}");
     }
-    for key in ["äöü", "旗", "a.b", "a-b_c", "1", "true", "null", "\"quoted\"", "a:b", "🚩"] {
+    for key in ["äöü", "旗", "a.b", "a-b_c", "1", "true", "\"null\"", "\"no\"", "\"quoted\"", "a:b", "🚩"]
+    {
         let file = File::parse(&format!("{key}: {{enabled: true, percentage: 100}}\n")).unwrap();
         assert_eq!(file.flags.len(), 1, "{key}");
         assert_eq!(File::parse(&file.to_yaml()).unwrap(), file, "{key}");
@@ -313,7 +401,7 @@ fn what_editors_and_other_systems_write_is_read() {
         "{\"f\":{\"enabled\":true,\"percentage\":25}}",
         "{\n\t\"f\": {\n\t\t\"enabled\": true,\n\t\t\"percentage\": 25\n\t}\n}\n",
         "\"f\": {enabled: True, percentage: 25.000}",
-        "f: {enabled: TRUE, percentage: 025.0}",
+        "f: {enabled: TRUE, percentage: 25.}",
         "x: &x {enabled: true}\nf: {<<: *x, percentage: 25.0}\n",
     ] {
         let file = File::parse(text).unwrap_or_else(|f| panic!("{text}: {f:?}"));

@@ -30,8 +30,9 @@ fn condition(faults: &mut Faults, path: &str, node: &Node) -> Option<Condition> 
         faults.add(place, given.line, said);
         return None;
     };
-    let attribute = match fields.text(faults, "type") {
+    let attribute = match fields.letters(faults, "type") {
         Some(attribute) => attribute,
+        None if fields.get("type").is_some() => return None,
         None if operator.of_segment() => "segment".to_owned(),
         None => {
             faults.add(
@@ -43,7 +44,7 @@ fn condition(faults: &mut Faults, path: &str, node: &Node) -> Option<Condition> 
         }
     };
     let value = match fields.get("value") {
-        Some((place, node)) => faults.text(&place, node),
+        Some((place, node)) => Some(faults.letters(&place, node)?),
         None => None,
     };
     let mut values = Vec::new();
