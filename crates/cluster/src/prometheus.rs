@@ -98,7 +98,7 @@ impl Prometheus {
     ) -> Result<Vec<Line>, Error> {
         let step = step.max(TimeDelta::seconds(1));
         let width = format!("{}", step.num_seconds());
-        let mut found: BTreeMap<BTreeMap<String, String>, Vec<(DateTime<Utc>, f64)>> = BTreeMap::new();
+        let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut start = from;
         while start <= to {
             let end = (start + step * (POINTS - 1)).min(to);

@@ -374,7 +374,7 @@ impl Tx {
         .bind(release)
         .bind(step)
         .bind(service.map(|at| at.workload.to_string()))
-        .bind(service.map(|at| document::to_text(at)).transpose()?)
+        .bind(service.map(document::to_text).transpose()?)
         .bind(new.file)
         .bind(new.policy)
         .bind(new.fired.firing.at)
