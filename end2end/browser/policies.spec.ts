@@ -63,7 +63,7 @@ test('fires, holds, tells on-call, counts down, rolls back, opens an incident, a
   const file = manager.locator('section.policyfile', { hasText: web.namespace });
   await expect(file).toContainText('In force, written outside Tidegate');
   await expect(file).toContainText('errors over 5 %');
-  await expect(file).toContainText('Workflows are not watched yet');
+  await expect(file).toContainText('failed workflows over 10');
   await file.getByRole('link', { name: 'Change' }).click();
   const text = manager.getByLabel(/^The file/);
   await expect(text).toHaveValue(FILE);
@@ -83,7 +83,8 @@ test('fires, holds, tells on-call, counts down, rolls back, opens an incident, a
   expect((await world.kube.get(POLICY_MAP(web.namespace))).data['policies.yaml']).toBe(FILE);
   await text.fill(short);
   await manager.getByRole('button', { name: 'Check and try' }).click();
-  await expect(manager.getByText(/would have fired 0 times in 14 days/)).toBeVisible();
+  await expect(manager.getByText(/^default would have fired 0 times in 14 days/)).toBeVisible();
+  await expect(manager.getByText(/^Watching services all the time, it would have fired 0 times in 14 days, on 1 service/)).toBeVisible();
   await manager.getByLabel(/^Reason/).fill('a test has no ten minutes');
   await save.click();
   await expect(manager).toHaveURL(/\/policies$/);
@@ -164,4 +165,37 @@ test('on-call stops the countdown on a phone, with a reason', async ({ world, ap
   await expect(page.getByText(/Stopped by Jun Sato/)).toBeVisible();
   expect(await api('viewer').must(`/api/v1/releases/${id}/policy`)).toMatchObject({ firing: { stopped_by: 'Jun Sato' } });
   expect((await api('viewer').release(id)).state).toBe('paused');
+});
+
+test('a service that fails between releases counts down on its own page, and on-call stops it on a phone', async ({ world, api, as, service }) => {
+  // A version is on record after half a minute, and the policy wants readings of its own.
+  test.setTimeout(300_000);
+  const web = await service('between', { rps: 80 });
+  await world.kube.create(`/api/v1/namespaces/${web.namespace}/configmaps`, {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'rollback-policies' },
+    data: { 'policies.yaml': `${FILE.replace('"10m"', '"2s"').replace('"5m"', '"20m"')}service_watch: {rollback_within: 2h}\n` },
+  });
+  const workload = `sandbox/${web.namespace}/Rollout/${web.name}`;
+  const viewer = api('viewer');
+  await until(
+    'the first version is on record',
+    async () => (await viewer.must(`/api/v1/workloads/${workload}/known-good`)).versions.length > 0,
+    90,
+  );
+  await web.bring('1.1.0-errors-20pct');
+  const page = await as('on-call', { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+  await page.goto(`/services/${workload}`);
+  const banner = page.getByText('Policy default rolls this back, unless somebody stops it.');
+  await expect(banner).toBeVisible({ timeout: 120_000 });
+  await expect(page.getByRole('timer')).toBeVisible();
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+  await page.getByText('Stop it').click();
+  await page.getByLabel('Why the version may stay').fill('a load test');
+  await page.getByRole('button', { name: 'Stop the rollback' }).click();
+  await expect(banner).toBeHidden();
+  await expect(page.getByText(/Stopped by Jun Sato/)).toBeVisible();
+  expect(await viewer.must(`/api/v1/workloads/${workload}/policy`)).toMatchObject({ policy: 'default', firing: { stopped_by: 'Jun Sato' } });
+  expect(await web.runs()).toBe(web.image('1.1.0-errors-20pct'));
 });

@@ -40,15 +40,15 @@ impl Drop for Dir {
     }
 }
 
-/// A Prometheus of this test's own that only talks to whom the sandbox's authority has signed for.
-struct Locked {
+/// A Prometheus of this test's own.
+struct Own {
     process: Child,
     url: String,
 }
 
-impl Locked {
+impl Own {
+    /// That only talks to whom the sandbox's authority has signed for.
     fn start(sandbox: &Sandbox, pki: &Path, dir: &Dir) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let of = |file: &str| pki.join(file).display().to_string();
         let web = format!(
             "tls_server_config: {{cert_file: {}, key_file: {}, client_ca_file: {}, \
@@ -58,22 +58,38 @@ impl Locked {
             of("ca.crt")
         );
         let web = dir.write("web.yaml", web.as_bytes());
-        let config = dir.write("prometheus.yaml", b"global: {scrape_interval: 10s}\n");
+        let process = Self::run(sandbox, dir, "global: {scrape_interval: 10s}\n", Some(&web));
+        Self { url: format!("https://{}", process.1), process: process.0 }
+    }
+
+    /// In clear, and scraping one target.
+    fn scraping(sandbox: &Sandbox, dir: &Dir, target: &str) -> Self {
+        let config = format!(
+            "global: {{scrape_interval: 1s}}\n\
+             scrape_configs: [{{job_name: one, honor_labels: true, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        );
+        let process = Self::run(sandbox, dir, &config, None);
+        Self { url: format!("http://{}", process.1), process: process.0 }
+    }
+
+    fn run(sandbox: &Sandbox, dir: &Dir, config: &str, web: Option<&Path>) -> (Child, String) {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = dir.write("prometheus.yaml", config.as_bytes());
         let log = std::fs::File::create(dir.0.join("log")).unwrap();
         let process = Command::new(sandbox.info.bin_dir.join("prometheus"))
             .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--web.config.file={}", web.display()))
+            .args(web.map(|web| format!("--web.config.file={}", web.display())))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg(format!("--storage.tsdb.path={}", dir.0.join("data").display()))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
-        Self { process, url: format!("https://127.0.0.1:{port}") }
+        (process, format!("127.0.0.1:{port}"))
     }
 }
 
-impl Drop for Locked {
+impl Drop for Own {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -90,7 +106,7 @@ async fn certificates_are_shown_and_read_again_when_they_are_renewed() {
     let sandbox = Sandbox::shared().await.unwrap();
     let pki = sandbox.info.admin_kubeconfig.parent().unwrap().join("pki");
     let dir = Dir::new("tls");
-    let locked = Locked::start(sandbox, &pki, &dir);
+    let locked = Own::start(sandbox, &pki, &dir);
     let copy = |file: &str, from: &str| dir.write(file, &std::fs::read(pki.join(from)).unwrap());
     let ca = copy("ca.pem", "ca.crt");
     let full = Source {
@@ -236,4 +252,42 @@ async fn a_long_range_is_read_in_parts_and_without_gaps() {
     assert_eq!(line.points.len(), 25_001);
     let stride = |pair: &[(DateTime<Utc>, f64)]| pair[1].0 - pair[0].0 == TimeDelta::seconds(1);
     assert!(line.points.windows(2).all(stride));
+}
+
+#[tokio::test]
+async fn failed_workflows_are_a_share_of_all_of_their_namespace() {
+    let sandbox = Sandbox::shared().await.unwrap();
+    let counted = Arc::new(AtomicUsize::new(0));
+    let text = |scrapes: usize| {
+        let line = |namespace: &str, status: &str, each: usize| {
+            let n = 100 + scrapes * each;
+            format!("argo_workflows_completed_total{{namespace=\"{namespace}\",status=\"{status}\"}} {n}\n")
+        };
+        let (good, bad) = (line("agents", "Succeeded", 6), line("agents", "Failed", 1));
+        format!("{good}{bad}{}{}", line("agents", "Error", 1), line("other", "Failed", 50))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.local_addr().unwrap().to_string();
+    let app = axum::Router::new().fallback(move || {
+        let text = text(counted.fetch_add(1, Ordering::SeqCst));
+        async move { text }
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let dir = Dir::new("workflows");
+    let server = Own::scraping(sandbox, &dir, &target);
+    let prometheus = Prometheus::new(&server.url).unwrap();
+    let deadline = Instant::now() + SOON;
+    let share = loop {
+        let answer = prometheus.query(&cluster::workflows("agents"), Utc::now()).await;
+        if let Ok([one]) = answer.as_deref()
+            && let Some(share) = one.value
+        {
+            break share;
+        }
+        assert!(Instant::now() < deadline, "{answer:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    assert!((share - 0.25).abs() < 0.01, "two of eight, failed or in error: {share}");
+    // Nothing ran there: no figure, not 0 %.
+    assert_eq!(prometheus.query(&cluster::workflows("nobody"), Utc::now()).await.unwrap(), []);
 }
