@@ -14,6 +14,7 @@ use model::policy::Severity;
 use model::workload::Key;
 use model::{Action, Actor, FieldError, IncidentId, PersonId, Problem, ReleaseId, Role};
 
+pub(crate) use follow::FIRING;
 pub(crate) use public::{ENVIRONMENT, felt, notice};
 pub(crate) use read::briefs;
 

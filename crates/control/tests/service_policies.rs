@@ -140,6 +140,20 @@ async fn a_service_that_fails_between_releases_is_told_of_and_rolled_back_once()
     // A file that no longer watches services ends the matter.
     w.applied(&policy("2s", "{enabled: false}")).await;
     w.until("policy.ended").await;
+    // And so the incident is only watched from then on; a person says that it is over.
+    let filter =
+        store::IncidentFilter { state: Some(model::incident::State::Watching), ..Default::default() };
+    let mut heard = w.replica.control.subscribe();
+    let watched = async {
+        loop {
+            let all = w.world.db.store.incidents(&filter, 50).await.unwrap();
+            if all.iter().any(|i| i.workload.as_ref() == Some(&w.world.key())) {
+                return;
+            }
+            let _ = tokio::time::timeout(Duration::from_secs(1), heard.recv()).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, watched).await.expect("the incident is watched");
     drop(other);
     assert_eq!(
         w.events().await,

@@ -203,6 +203,16 @@ impl Store {
         self.firings_where(narrow, &key.to_string()).await
     }
 
+    /// When nothing was left to be done for a firing; `None` while there is, and where there is no such firing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn firing_ended(&self, firing: i64) -> Result<Option<DateTime<Utc>>> {
+        let sql = sqlx::query_as("select ended from policy_firings where id = $1 and ended is not null");
+        let row: Option<(DateTime<Utc>,)> = self.link().await?.maybe(sql.bind(firing)).await?;
+        Ok(row.map(|(ended,)| ended))
+    }
+
     /// Firings since a time, newest last.
     ///
     /// # Errors

@@ -7,6 +7,8 @@ use model::incident::{Incident, State};
 use model::{Actor, Problem};
 use store::IncidentFilter;
 
+/// What the key of an incident begins with that a policy opened; the firing's number follows.
+pub(crate) const FIRING: &str = "policy-firing:";
 /// Open incidents looked at. More than are ever open.
 const MOST: i64 = 200;
 
@@ -19,16 +21,25 @@ impl Control {
     pub(crate) async fn settle_incidents(&self) -> Result<(), Problem> {
         let filter = IncidentFilter { state: Some(State::Open), ..IncidentFilter::default() };
         for incident in self.store().incidents(&filter, MOST).await.or_problem()? {
-            let Some(id) = incident.release else { continue };
-            let release = self.store().release(id).await.or_problem()?;
-            if incident.settled_by(&release) {
-                let words = format!("Release {id} is back on {}", release.good_version());
+            if let Some(words) = self.what_settles(&incident).await? {
                 if let Err(problem) = self.settle(incident, words).await {
                     tracing::debug!(%problem, "an incident stays open");
                 }
             }
         }
         Ok(())
+    }
+
+    /// What says that the worst is over, if anything does.
+    async fn what_settles(&self, incident: &Incident) -> Result<Option<String>, Problem> {
+        if let Some(id) = incident.release {
+            let release = self.store().release(id).await.or_problem()?;
+            let back = incident.settled_by(&release);
+            return Ok(back.then(|| format!("Release {id} is back on {}", release.good_version())));
+        }
+        let Some(firing) = firing_of(incident) else { return Ok(None) };
+        let over = self.store().firing_ended(firing).await.or_problem()?.is_some();
+        Ok(over.then(|| "The policy that opened it is done with it".to_owned()))
     }
 
     async fn settle(&self, mut incident: Incident, words: String) -> Result<(), Problem> {
@@ -44,4 +55,9 @@ impl Control {
         }
         tx.commit(event(&actor, &incident, done, now)).await.or_problem().map(drop)
     }
+}
+
+/// The firing of a policy that opened an incident.
+fn firing_of(incident: &Incident) -> Option<i64> {
+    incident.key.as_deref()?.strip_prefix(FIRING)?.parse().ok()
 }

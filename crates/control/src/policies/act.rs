@@ -314,7 +314,7 @@ fn message(
         _ => None,
     });
     Message {
-        key: format!("policy-firing:{}", firing.id),
+        key: format!("{}{}", crate::incidents::FIRING, firing.id),
         title: format!("Policy {} fired on {} {}", firing.policy, matter.service, matter.version),
         words,
         severity: severity.unwrap_or(Severity::High),
@@ -340,7 +340,7 @@ pub(super) fn incident(
         .take(model::incident::TITLE)
         .collect();
     NewIncident {
-        key: Some(format!("policy-firing:{}", firing.id)),
+        key: Some(format!("{}{}", crate::incidents::FIRING, firing.id)),
         title,
         severity,
         impact: String::new(),
