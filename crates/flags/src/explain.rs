@@ -9,7 +9,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation<'e> {
     pub answer: Answer<'e>,
-    /// In the order they were taken; the last one that did not pass decided.
+    /// In the order they were taken. A rule that did not pass leads to the next one; anything else that did not ends the way.
     pub steps: Vec<ExplainedStep>,
     /// The user's bucket and the share it was held against, where a share decided: in thousandths of a percent.
     pub bucket: Option<(u32, Share)>,

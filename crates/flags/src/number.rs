@@ -153,7 +153,7 @@ pub(crate) struct Network {
     mask: u128,
 }
 
-/// IPv4 within IPv6's mapped range, so that both are compared alike and neither takes the other.
+/// IPv4 within IPv6's mapped range, so that both forms of an address are one. `0.0.0.0/0` holds no IPv6 address, `::/0` every address.
 fn number_of(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped()),

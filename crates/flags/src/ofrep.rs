@@ -120,15 +120,15 @@ impl Refetch {
 /// PARSE_ERROR for what is no JSON, INVALID_CONTEXT for a context that is no object, TARGETING_KEY_MISSING without a key.
 pub fn context(body: &[u8]) -> Result<Context, Failure> {
     let fail = |code, words: &str| Failure { key: None, code, details: Some(words.to_owned()) };
-    let value: Value = serde_json::from_slice(body).map_err(|e| {
+    let mut value: Value = serde_json::from_slice(body).map_err(|e| {
         fail(ErrorCode::ParseError, &format!("The body is not JSON: {e}. Send {{\"context\": {{…}}}}."))
     })?;
-    let Some(Value::Object(attributes)) = value.get("context") else {
+    let Some(Value::Object(attributes)) = value.get_mut("context").map(Value::take) else {
         let words = "There is no context, or it is no object. Send {\"context\": {\"targetingKey\": \"…\"}}.";
         return Err(fail(ErrorCode::InvalidContext, words));
     };
     match attributes.get(TARGETING_KEY) {
-        Some(Value::String(key)) if !key.is_empty() => Ok(attributes.clone().into()),
+        Some(Value::String(key)) if !key.is_empty() => Ok(attributes.into()),
         Some(Value::String(_) | Value::Null) | None => {
             let words = "The context has no targetingKey. Send whatever tells users apart as text.";
             Err(fail(ErrorCode::TargetingKeyMissing, words))

@@ -87,6 +87,14 @@ fn more_users_or_other_users_or_something_else_is_exposure() {
     exposes(f, &f.replace("enabled", "rules: [{conditions: []}], enabled"), Some("rules"));
     exposes(&f.replace("true", "false"), f, Some("turned on"));
     exposes("", f, Some("turned on"));
+    let off = "f: {enabled: false, variants: {a: 1, b: 2}, default_variant: a}";
+    exposes(
+        off,
+        &off.replace("default_variant: a", "default_variant: b"),
+        Some("not in gets something else"),
+    );
+    exposes(off, &off.replace("a: 1", "a: 3"), Some("not in gets something else"));
+    exposes("", "f: {enabled: false, default_variant: on, serve: off}", Some("true for whoever is not in"));
 }
 
 #[test]

@@ -293,6 +293,22 @@ proptest! {
         prop_assert!(before == "off" || before == at(high));
     }
 
+    /// In whichever rule, whatever it serves: whoever was given something keeps just that.
+    #[test]
+    fn raising_any_share_of_a_flag_takes_nothing_from_anybody(file in file(), more in vec(share(), 4), users in users()) {
+        let mut raised = file.clone();
+        let flag = &mut raised.flags[1];
+        let shares = flag.rules.iter_mut().map(|r| &mut r.percentage).chain([&mut flag.percentage]);
+        shares.zip(more).for_each(|(share, more)| *share = more.max(*share));
+        let (low, high) = (Evaluator::new(&file), Evaluator::new(&raised));
+        for user in &users {
+            let (before, after) = (low.evaluate("one", user, None), high.evaluate("one", user, None));
+            if before.variant != Some(file.flags[1].default_variant()) {
+                prop_assert_eq!((before.variant, before.value), (after.variant, after.value));
+            }
+        }
+    }
+
     #[test]
     fn every_question_has_one_answer_and_its_explanation_is_the_same(
         file in file(), users in users(), environment in environment(),
@@ -324,8 +340,10 @@ proptest! {
         for flag in after.flags.iter().filter(|f| raised.iter().all(|e| e.key != f.key)) {
             for user in &users {
                 let (old, new) = (was.evaluate(&flag.key, user, environment), is.evaluate(&flag.key, user, environment));
+                // A name may change; what it stands for may not.
+                let same_default = before.flag(&flag.key).is_none_or(|f| value_of_default(f) == value_of_default(flag));
                 prop_assert!(
-                    new.value == old.value && new.variant == old.variant || new.variant == Some(flag.default_variant()),
+                    new.value == old.value || same_default && new.variant == Some(flag.default_variant()),
                     "{} {:?}: {:?} → {:?}", flag.key, user, old, new
                 );
             }
@@ -360,6 +378,12 @@ proptest! {
         prop_assert_eq!(around(&edited), around(&text));
         prop_assert_eq!(put(&edited, flag).unwrap(), edited.clone(), "what is so already is not written");
         prop_assert_eq!(edited.matches("\r\n").count(), if crlf { edited.matches('\n').count() } else { 0 });
+        let mut other = flag.clone();
+        other.percentage = Share::from_buckets(BUCKETS - flag.percentage.buckets() / 2).unwrap();
+        let again = put(&edited, &other).unwrap();
+        let (old, new) = between(&edited, &again);
+        let number = |t: &str| t.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        prop_assert!(number(old) && number(new), "{:?} became {:?}", old, new);
         let without = remove(&edited, "one").unwrap();
         prop_assert!(File::parse(&without).unwrap().flag("one").is_none());
         prop_assert!(without.starts_with("# Ours. Ask before.") && without.trim_end().ends_with("# The end"));
@@ -378,6 +402,18 @@ proptest! {
             }
         }
     }
+}
+
+fn value_of_default(flag: &Flag) -> Option<Value> {
+    flag.all_variants().into_iter().find(|v| v.name == flag.default_variant()).map(|v| v.value)
+}
+
+/// What is left of two texts without what both begin and end with.
+fn between<'t>(a: &'t str, b: &'t str) -> (&'t str, &'t str) {
+    let start = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let most = a.len().min(b.len()) - start;
+    let end = a.bytes().rev().zip(b.bytes().rev()).take(most).take_while(|(a, b)| a == b).count();
+    (&a[start..a.len() - end], &b[start..b.len() - end])
 }
 
 /// Whether two ways to share out users have anything to do with each other: chi-square over a 10 × 10 table of 100,000 users. With 81

@@ -5,6 +5,7 @@
 use crate::file::{Condition, File, Flag, Prerequisite, Rule, Segment, Serve};
 use crate::share::Share;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
 /// What a change does to who gets a flag.
@@ -70,20 +71,30 @@ fn audience(flag: &Flag) -> Flag {
 }
 
 fn of_flag(before: &File, after: &File, was: Option<&Flag>, now: &Flag) -> Vec<String> {
+    let mut why = Vec::new();
+    // Of a flag that is off this is what everybody gets.
+    match was.map(default_value) {
+        Some(value) if value != default_value(now) => {
+            why.push("whoever is not in gets something else".to_owned())
+        }
+        None if default_value(now).is_some_and(|v| v == Value::Bool(true)) => {
+            why.push("it is new, and true for whoever is not in".to_owned());
+        }
+        Some(_) | None => {}
+    }
     if !reaches(now) {
-        return Vec::new();
+        return why;
     }
     let Some(was) = was.filter(|was| was.is_on()) else {
-        return vec![format!("it is turned on, for {} of those it is for", now.percentage.words())];
+        why.push(format!("it is turned on, for {} of those it is for", now.percentage.words()));
+        return why;
     };
-    let mut why = Vec::new();
     let mut say = |holds: bool, words: &str| {
         if holds {
             why.push(words.to_owned());
         }
     };
     say(was.all_variants() != now.all_variants(), "its variants are others");
-    say(was.default_variant() != now.default_variant(), "whoever is not in gets another variant");
     say(was.environment.is_some() && was.environment != now.environment, "it counts in another environment");
     let lost = was.prerequisites.iter().any(|p| !now.prerequisites.contains(p));
     say(lost, "a prerequisite is gone");
@@ -125,6 +136,11 @@ fn of_flag(before: &File, after: &File, was: Option<&Flag>, now: &Flag) -> Vec<S
         }
     }
     why
+}
+
+fn default_value(flag: &Flag) -> Option<Value> {
+    let name = flag.default_variant();
+    flag.all_variants().into_iter().find(|v| v.name == name).map(|v| v.value)
 }
 
 /// Does the flag tell users apart by their bucket?

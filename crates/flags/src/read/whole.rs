@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 
 /// Flags in a file.
 const MOST_FLAGS: usize = 5_000;
-/// Patterns in a file. Each takes up to 64 KiB once compiled.
-const MOST_PATTERNS: usize = 500;
+/// Patterns in a file. Each takes up to 256 KiB once compiled.
+const MOST_PATTERNS: usize = 200;
 /// Flags asked for one flag, through all its prerequisites.
 const MOST_ASKED: usize = 100;
 
