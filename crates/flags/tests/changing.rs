@@ -126,6 +126,33 @@ fn exposure_goes_through_prerequisites_and_segments() {
     exposes(s, &s.replace("value: b", "value: c"), Some("segment"));
 }
 
+/// Whoever a rule does not hold for any more meets the next one.
+#[test]
+fn a_rule_that_changes_is_exposure_unless_only_its_share_falls() {
+    let f = "$segments: {staff: {conditions: [{type: a, operator: equals, value: b}]}}\nf:\n  enabled: true\n  percentage: 10\n  rules:\n  - conditions: [{operator: in_segment, value: staff}]\n    percentage: 50\n  prerequisites: [base]\nbase: {enabled: true}\n";
+    exposes(
+        f,
+        &f.replace("percentage: 50", "percentage: 51"),
+        Some("share of rule 1 rises from 50\u{a0}% to 51\u{a0}%"),
+    );
+    exposes(f, &f.replace("percentage: 50", "percentage: 49"), None);
+    exposes(f, &f.replace("value: b", "value: c"), Some("rule 1 is for others"));
+    exposes(f, &f.replace("    percentage: 50", "    serve: off"), Some("rule 1 is for others"));
+    exposes(
+        f,
+        &f.replace("    percentage: 50", "    rollout_by: c\n    percentage: 50"),
+        Some("rule 1 is for others"),
+    );
+    exposes(f, &f.replace("[{operator: in_segment, value: staff}]", "[]"), Some("rule 1 is for others"));
+    exposes(f, &f.replace("  prerequisites: [base]\n", ""), Some("a prerequisite is gone"));
+    exposes(&f.replace("  prerequisites: [base]\n", ""), f, None);
+    exposes(
+        f,
+        &f.replace("  percentage: 10\n", "  percentage: 10\n  serve: {on: 50, off: 50}\n"),
+        Some("gets another variant"),
+    );
+}
+
 #[test]
 fn a_killed_flag_stays_killed_for_everything_but_a_person_with_a_reason() {
     let before = "f: {enabled: true, percentage: 50}\ng: {enabled: true, percentage: 50}\n";

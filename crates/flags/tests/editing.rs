@@ -123,6 +123,16 @@ fn a_condition_more_is_a_list_written_anew() {
     assert!(after.ends_with(HAND.split("    rules:").nth(1).unwrap()));
 }
 
+/// The order of shares decides which buckets are whose.
+#[test]
+fn shares_in_another_order_are_written_in_that_order() {
+    let text = "f:\n  serve:\n    \"on\": 20.0\n    \"off\": 80.0\n  owner: shop # ours\n";
+    let mut flag = flag(text, "f");
+    flag.serve = Some(Serve::Split(vec![("off".into(), share("80")), ("on".into(), share("20"))]));
+    let after = "f:\n  serve:\n    \"off\": 80.0\n    \"on\": 20.0\n  owner: shop # ours\n";
+    assert_eq!(put(text, &flag).as_deref(), Ok(after));
+}
+
 #[test]
 fn a_flag_more_stands_at_the_end() {
     let flag = Flag { key: "new-one".into(), enabled: true, percentage: share("1"), ..Flag::default() };

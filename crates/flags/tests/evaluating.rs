@@ -208,6 +208,20 @@ fn variants_are_shared_out_as_they_say_and_independently_of_who_is_in() {
 }
 
 #[test]
+fn a_user_is_in_from_the_first_share_above_their_bucket_on() {
+    for key in ["ann", "bob", "user-48132"] {
+        let bucket = flags::bucket("f", key);
+        let at = |buckets| {
+            let share = flags::Share::from_buckets(buckets).unwrap();
+            evaluator(&format!("f: {{enabled: true, percentage: {share}}}"))
+                .evaluate("f", &Context::of(key), None)
+                .is_on()
+        };
+        assert!(!at(bucket) && at(bucket + 1), "{key}");
+    }
+}
+
+#[test]
 fn a_share_may_be_of_companies() {
     let all = evaluator("f: {enabled: true, percentage: 50, rollout_by: company.id}");
     let of = |company: Value| {

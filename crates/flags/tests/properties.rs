@@ -15,7 +15,7 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 
 fn share() -> impl Strategy<Value = Share> {
-    let buckets = prop_oneof![Just(0), Just(BUCKETS), 0..=BUCKETS, Just(50_000)];
+    let buckets = prop_oneof![1 => Just(0), 2 => Just(BUCKETS), 2 => 0..=BUCKETS, 1 => Just(50_000)];
     buckets.prop_map(|b| Share::from_buckets(b).unwrap())
 }
 
@@ -136,7 +136,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 
 prop_compose! {
     fn flag(key: &'static str)(
-        (enabled, percentage, environment) in (any::<bool>(), share(), of(select(vec!["production", "staging"]))),
+        (enabled, percentage, environment) in (prop::bool::weighted(0.85), share(), of(select(vec!["production", "staging"]))),
         conditions in vec(condition(true), 0..3),
         (salt, rollout_by) in (of(select(vec!["s", "t"])), of(select(vec!["company", "a"]))),
         (default, serve) in (select(vec!["p", "q"]), serve()),

@@ -67,11 +67,11 @@ fn decide(
     }
     for (needed, wanted) in &flag.prerequisites {
         let of = &all.flags[*needed];
-        let (variant, reason, error) = decide(all, of, context, environment, &mut Silent);
-        // Whatever it is meant to be, a flag that is off or without an answer is not on.
+        let (variant, _, error) = decide(all, of, context, environment, &mut Silent);
+        // A flag without an answer meets nothing; one that is off gives its default variant.
         let met = match wanted {
             Some(wanted) => error.is_none() && variant == *wanted,
-            None => error.is_none() && reason != Reason::Disabled && variant != of.default,
+            None => error.is_none() && variant != of.default,
         };
         trace.step(|| {
             let got = of.variants.get(variant).map_or("nothing", |(name, _)| name);
