@@ -137,7 +137,7 @@ fn segments(faults: &mut Faults, entry: &Entry) -> Vec<Segment> {
         };
         let conditions =
             fields.get("conditions").map(|(path, node)| conditions(faults, &path, node)).unwrap_or_default();
-        if fields.get("conditions").is_none() {
+        if conditions.is_empty() && faults.is_clean() {
             faults.add(
                 &path,
                 entry.line,
@@ -148,7 +148,7 @@ fn segments(faults: &mut Faults, entry: &Entry) -> Vec<Segment> {
             let said = "A segment cannot be made of segments. Repeat the conditions, or use both segments in the flag.";
             faults.add(format!("{path}.conditions[{inner}]"), entry.line, said);
         }
-        let description = fields.text(faults, "description");
+        let description = fields.words(faults, "description");
         found.push(Segment { name: entry.key.clone(), description, conditions });
     }
     found
@@ -158,7 +158,7 @@ fn flag(faults: &mut Faults, entry: &Entry) -> Flag {
     let path = shown(&entry.key);
     let mut flag = Flag { key: entry.key.clone(), ..Flag::default() };
     let Some(fields) = faults.fields(&path, &entry.value, &FIELDS) else { return flag };
-    if let Some(name) = fields.text(faults, "name")
+    if let Some(name) = fields.loose(faults, "name")
         && name != flag.key
     {
         let said =
@@ -167,11 +167,11 @@ fn flag(faults: &mut Faults, entry: &Entry) -> Flag {
     }
     flag.enabled = fields.truth(faults, "enabled").unwrap_or(false);
     flag.percentage = fields.share(faults, "percentage").unwrap_or(Share::NONE);
-    flag.environment = fields.letters(faults, "environment");
+    flag.environment = fields.loose(faults, "environment");
     flag.salt = fields.text(faults, "salt");
     flag.rollout_by = fields.text(faults, "rollout_by");
-    flag.owner = fields.text(faults, "owner");
-    flag.description = fields.text(faults, "description");
+    flag.owner = fields.words(faults, "owner");
+    flag.description = fields.words(faults, "description");
     flag.default_variant = fields.text(faults, "default_variant");
     if let Some(kind) = fields.text(faults, "type") {
         match Kind::ALL.into_iter().find(|k| k.key() == kind) {
@@ -215,6 +215,10 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
+    pub(crate) fn is_clean(&self) -> bool {
+        self.all.is_empty()
+    }
+
     pub(crate) fn add(&mut self, path: impl Into<String>, line: usize, message: impl Into<String>) {
         if self.all.len() < MOST_FAULTS {
             self.all.push(Fault::new(path, line, message));
@@ -276,6 +280,10 @@ impl Faults {
             self.add(path, node.line, format!("Must be text, not {}.", node.kind()));
             return None;
         };
+        if node.is_null() {
+            self.add(path, node.line, "Is empty. Fill it in, or remove it.");
+            return None;
+        }
         if text.len() > LONGEST {
             self.add(path, node.line, "Longer than 4 KiB. Shorten it.");
             return None;
@@ -286,6 +294,20 @@ impl Faults {
             return None;
         }
         Some(text.clone())
+    }
+
+    fn filled(
+        &mut self,
+        path: &str,
+        node: &Node,
+        read: fn(&mut Self, &str, &Node) -> Option<String>,
+    ) -> Option<String> {
+        let text = read(self, path, node)?;
+        if text.is_empty() {
+            self.add(path, node.line, "Is empty. Fill it in, or remove it.");
+            return None;
+        }
+        Some(text)
     }
 
     /// Text that older readers read, too: to them it must be the same.
@@ -338,16 +360,28 @@ impl<'n> Fields<'n> {
         found.map(|e| (self.path(key), &e.value))
     }
 
-    /// Text that is not empty.
+    /// Text that says something. Empty text is refused, not taken for a missing field: what it was to narrow would be wide open.
     pub(crate) fn text(&self, faults: &mut Faults, key: &str) -> Option<String> {
         let (path, node) = self.get(key)?;
+        faults.filled(&path, node, Faults::text)
+    }
+
+    /// Text that decides nothing, and may be empty.
+    fn words(&self, faults: &mut Faults, key: &str) -> Option<String> {
+        let (path, node) = self.get(key)?;
         faults.text(&path, node).filter(|text| !text.is_empty())
+    }
+
+    /// Text that may as well be empty, as programs write it that know no missing fields.
+    fn loose(&self, faults: &mut Faults, key: &str) -> Option<String> {
+        let (path, node) = self.get(key)?;
+        faults.letters(&path, node).filter(|text| !text.is_empty())
     }
 
     /// Text that older readers read, too.
     pub(crate) fn letters(&self, faults: &mut Faults, key: &str) -> Option<String> {
         let (path, node) = self.get(key)?;
-        faults.letters(&path, node).filter(|text| !text.is_empty())
+        faults.filled(&path, node, Faults::letters)
     }
 
     fn truth(&self, faults: &mut Faults, key: &str) -> Option<bool> {

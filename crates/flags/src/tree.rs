@@ -174,6 +174,11 @@ pub(crate) fn parse(text: &str) -> Result<Option<Node>, Fault> {
         let said = "Holds a line break that does not show (U+0085, U+2028 or U+2029). Older readers begin a new line there, and may see a flag that you do not. Remove it.";
         return Err(Fault::new("", line, said));
     }
+    if let Some(at) = text.char_indices().skip(1).find(|(_, c)| *c == '\u{FEFF}').map(|(at, _)| at) {
+        let line = 1 + text[..at].matches('\n').count();
+        let said = "Holds an invisible byte order mark in its midst, which older readers refuse. Remove it.";
+        return Err(Fault::new("", line, said));
+    }
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
     options.flow_nesting_limit = DEEPEST;

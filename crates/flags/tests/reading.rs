@@ -103,6 +103,7 @@ fn what_an_older_reader_takes_otherwise_is_refused() {
         fault(&text, "", 1, "does not show");
     }
     fault("a: &x{enabled: true}\n", "", 1, "");
+    fault("f: {}\n# a\u{FEFF}b\n", "", 2, "byte order mark");
     fault("{\"f\": {\"percentage\"\n\n: 1.5}}\n", "", 3, "Older readers refuse");
 }
 
@@ -325,6 +326,44 @@ fn conditions_are_checked_with_their_values() {
         1,
         "no segment `staff`",
     );
+}
+
+/// What says nothing must not count as not being there: a condition without an attribute would be no condition, a kill without a name no
+/// kill.
+#[test]
+fn empty_text_is_refused_where_it_would_open_a_flag() {
+    fault(
+        &one("  conditions: [{type: \"\", operator: equals, value: b}]\n"),
+        "f.conditions[0].type",
+        4,
+        "Is empty",
+    );
+    fault(
+        &one("  conditions: [{type: a, operator: \"\", value: b}]\n"),
+        "f.conditions[0].operator",
+        4,
+        "no operator",
+    );
+    fault(&one("  conditions: [~]\n"), "f.conditions[0]", 4, "Must be a map");
+    fault(
+        &one("  conditions: [{type: a, operator: in, values: [b, ~]}]\n"),
+        "f.conditions[0].values[0]",
+        4,
+        "Is empty",
+    );
+    fault(&one("  conditions: [{}]\n"), "f.conditions[0].operator", 4, "Is missing");
+    fault(&one("  killed: {at: 2026-11-22, by: \"\", reason: x}\n"), "f.killed.by", 4, "Is empty");
+    fault(&one("  killed: {at: 2026-11-22, by: ann, reason: ''}\n"), "f.killed.reason", 4, "Is empty");
+    fault(&one("  killed: {at: '', by: ann, reason: x}\n"), "f.killed.at", 4, "no date");
+    fault(&one("  killed: true\n"), "f.killed", 4, "Must be a map");
+    fault(&one("  rollout_by: ''\n"), "f.rollout_by", 4, "Is empty");
+    fault(&one("  salt: ''\n"), "f.salt", 4, "Is empty");
+    fault(&one("  prerequisites: ['']\n"), "f.prerequisites[0]", 1, "no flag");
+    fault(&one("  prerequisites: [~]\n"), "f.prerequisites[0]", 4, "Is empty");
+    fault(&one("  serve: ''\n"), "f.serve", 4, "no variant");
+    fault("$segments: {s: {conditions: []}}\n", "$segments.s", 1, "Has no conditions");
+    let go = File::parse("f: {name: '', enabled: true, environment: '', owner: ''}").unwrap();
+    assert_eq!(go.flags[0].environment, None, "as Go writes what was not set");
 }
 
 #[test]

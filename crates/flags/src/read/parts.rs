@@ -12,7 +12,13 @@ const RULE: [&str; 6] = ["name", "conditions", "percentage", "serve", "rollout_b
 pub(super) fn conditions(faults: &mut Faults, path: &str, node: &Node) -> Vec<Condition> {
     let items = faults.list(path, node).unwrap_or_default();
     let each = items.iter().enumerate();
-    each.filter_map(|(i, item)| condition(faults, &format!("{path}[{i}]"), item)).collect()
+    let found: Vec<_> =
+        each.filter_map(|(i, item)| condition(faults, &format!("{path}[{i}]"), item)).collect();
+    // A condition that got lost without a word would open the flag to everybody.
+    if found.len() < items.len() && faults.is_clean() {
+        faults.add(path, node.line, "One of these conditions cannot be read. Write it more plainly.");
+    }
+    found
 }
 
 fn condition(faults: &mut Faults, path: &str, node: &Node) -> Option<Condition> {
@@ -225,6 +231,9 @@ pub(super) fn killed(faults: &mut Faults, path: &str, node: &Node) -> Option<Kil
                 "Is missing: a kill switch says when, who and why.",
             );
         }
+    }
+    if (at.is_none() || by.is_none() || reason.is_none()) && faults.is_clean() {
+        faults.add(path, node.line, "Cannot be read. Write it as `{at: 2026-11-22, by: ann, reason: why}`.");
     }
     Some(Killed { at: at?, by: by?, reason: reason? })
 }
