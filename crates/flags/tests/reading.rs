@@ -347,7 +347,7 @@ fn empty_text_is_refused_where_it_would_open_a_flag() {
     fault(&one("  conditions: [~]\n"), "f.conditions[0]", 4, "Must be a map");
     fault(
         &one("  conditions: [{type: a, operator: in, values: [b, ~]}]\n"),
-        "f.conditions[0].values[0]",
+        "f.conditions[0].values[1]",
         4,
         "Is empty",
     );
