@@ -244,7 +244,7 @@ impl<'t> Reader<'t> {
                 }
                 Event::StreamStart | Event::DocumentEnd => {}
                 event => {
-                    let node = self.node(event, &span, 0)?;
+                    let node = self.node(event, &span, 0, false)?;
                     found = (!node.is_null()).then_some(node);
                 }
             }
@@ -259,7 +259,7 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    fn node(&mut self, event: Event<'t>, span: &Span, depth: usize) -> Result<Node, Fault> {
+    fn node(&mut self, event: Event<'t>, span: &Span, depth: usize, braced: bool) -> Result<Node, Fault> {
         let line = line(span);
         self.spend(1, line)?;
         if depth > DEEPEST {
@@ -282,6 +282,11 @@ impl<'t> Reader<'t> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
+                if plain && braced && text.contains('?') {
+                    let said =
+                        "Older readers refuse a `?` within braces or brackets. Put the text in quotes.";
+                    return Err(Fault::new("", line, said));
+                }
                 let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
                 (What::Scalar { text: text.into_owned(), plain, block }, anchor, tag)
             }
@@ -298,13 +303,13 @@ impl<'t> Reader<'t> {
                         };
                         break;
                     }
-                    items.push(self.node(event, &span, depth + 1)?);
+                    items.push(self.node(event, &span, depth + 1, flow)?);
                 }
                 (What::List { items, flow }, anchor, tag)
             }
             Event::MappingStart(style, anchor, tag) => {
                 let flow = style == StructureStyle::Flow;
-                let (entries, end) = self.entries(depth)?;
+                let (entries, end) = self.entries(depth, flow)?;
                 at.end =
                     if flow { end } else { entries.last().map_or(at.end, |e| e.value.at.end.max(e.at.end)) };
                 (What::Map { entries: merge(entries)?, flow }, anchor, tag)
@@ -325,20 +330,20 @@ impl<'t> Reader<'t> {
     }
 
     /// Until the map's end, whose end is told.
-    fn entries(&mut self, depth: usize) -> Result<(Vec<Entry>, usize), Fault> {
+    fn entries(&mut self, depth: usize, flow: bool) -> Result<(Vec<Entry>, usize), Fault> {
         let mut entries: Vec<Entry> = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
                 return Ok((entries, bytes(&span).end));
             }
-            let key = self.node(event, &span, depth + 1)?;
+            let key = self.node(event, &span, depth + 1, flow)?;
             let What::Scalar { text, plain, .. } = key.what else {
                 let said = "A key must be text, not a list or a map.";
                 return Err(Fault::new("", key.line, said));
             };
             let (event, span) = self.next()?;
-            let mut value = self.node(event, &span, depth + 1)?;
+            let mut value = self.node(event, &span, depth + 1, flow)?;
             // An empty value is told to stand where the parser noticed that there is none.
             if value.at.is_empty() {
                 (value.at, value.line) = (key.at.end..key.at.end, key.line);

@@ -104,6 +104,8 @@ fn what_an_older_reader_takes_otherwise_is_refused() {
     }
     fault("a: &x{enabled: true}\n", "", 1, "");
     fault("f: {}\n# a\u{FEFF}b\n", "", 2, "byte order mark");
+    fault("f:\n  x-a: {b: why?}\n", "", 2, "a `?` within braces");
+    assert!(File::parse("f:\n  owner: who?\n  x-a: [\"why?\"]\n").is_ok());
     fault("{\"f\": {\"percentage\"\n\n: 1.5}}\n", "", 3, "Older readers refuse");
 }
 
