@@ -87,7 +87,7 @@ fn a_run_without_the_controller_comes_to_each_phase_and_to_the_same_again() {
     assert_eq!((status.phase, all.len()), (Phase::Failed, 3));
     assert_eq!(
         words("t", &spec, &status),
-        "The template t failed: rate failed twice, 1 allowed. It was last [0.7], and result[0] >= 0.95 passes."
+        "The template t failed: rate failed twice, 1 allowed. It was last 0.7, and result[0] >= 0.95 passes."
     );
 
     let (spec, status, _) = one(json!({"failureCondition": "result[0] < 0.5"}), vec![vector(&["0.8"])]);

@@ -228,8 +228,9 @@ fn step(p: &EditorPage, i: usize, path: &str) -> AnyView {
     let (weight, bake) = (format!("{base}.weight"), format!("{base}.bake"));
     let other = errors(p)
         .iter()
-        .find(|e| e.field.starts_with(&base) && e.field != weight && e.field != bake)
-        .map(|e| view! { <span class="err" id=slug(&e.field)>{icon("warn")}{e.message.clone()}</span> });
+        .filter(|e| e.field.starts_with(&base) && e.field != weight && e.field != bake)
+        .map(|e| view! { <span class="err" id=slug(&e.field)>{icon("warn")}{e.message.clone()}</span> })
+        .collect_view();
     let label = format!("{}", i + 1);
     let asks = asks(&s.rest).map(|asks| {
         view! { <p class="xs ink2 asks">{format!("Beside the weight: {asks}. It stands in the document.")}</p> }

@@ -32,7 +32,7 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
             None => empty(
                 "scale",
                 "Nothing is judged".into(),
-                "No step of this plan asks for an analysis: people and time alone open its gates.".into(),
+                "No step of this plan has the gate analysis, so both versions are not compared.".into(),
                 nothing(),
             ),
         })

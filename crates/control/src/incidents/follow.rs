@@ -21,10 +21,10 @@ impl Control {
     pub(crate) async fn settle_incidents(&self) -> Result<(), Problem> {
         let filter = IncidentFilter { state: Some(State::Open), ..IncidentFilter::default() };
         for incident in self.store().incidents(&filter, MOST).await.or_problem()? {
-            if let Some(words) = self.what_settles(&incident).await? {
-                if let Err(problem) = self.settle(incident, words).await {
-                    tracing::debug!(%problem, "an incident stays open");
-                }
+            if let Some(words) = self.what_settles(&incident).await?
+                && let Err(problem) = self.settle(incident, words).await
+            {
+                tracing::debug!(%problem, "an incident stays open");
             }
         }
         Ok(())

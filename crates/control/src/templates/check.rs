@@ -3,7 +3,7 @@
 use crate::Control;
 use cluster::{Error, Template as Read};
 use futures::future::join_all;
-use judge::argo::diagnose::{Weight, diagnose};
+use judge::argo::diagnose::{About as Topic, Finding, Weight, diagnose};
 use judge::argo::own::{self, About};
 use judge::argo::run::Analysis;
 use judge::argo::template::Spec;
@@ -105,7 +105,9 @@ impl Control {
         let of_a_version =
             template.args.values().any(|v| Template::asks(v).any(|name| unknown.contains(&name)));
         self.ask_once(&w.key, &spec, !of_a_version, &at("name"), &mut found).await;
-        for finding in diagnose(&spec, self.now_utc()).into_iter().filter(|f| f.weight > Weight::Note) {
+        // Whether it is answered with nothing was just asked.
+        let worth = |f: &Finding| f.weight > Weight::Note && f.about != Topic::EmptyAnswer;
+        for finding in diagnose(&spec, self.now_utc()).into_iter().filter(worth) {
             let metric = finding.metric.map(|m| format!("Metric {m}: ")).unwrap_or_default();
             let words = format!("{metric}{} {}", finding.happens, finding.instead);
             found.warnings.push(FieldError::new(at("name"), words));

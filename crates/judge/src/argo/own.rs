@@ -289,7 +289,21 @@ fn last(m: &Metric, r: &MetricResult) -> String {
         (true, false) => format!(", and {} fails", m.failure_condition),
         (true, true) => String::new(),
     };
-    format!(" It was last {}{wants}.", measurement.value)
+    format!(" It was last {}{wants}.", figures(&measurement.value))
+}
+
+/// An answer of few numbers with four decimals at most; any other as it is.
+fn figures(value: &str) -> String {
+    let numbers = match answer(value) {
+        Some(Answer::Scalar(number)) => vec![number],
+        Some(Answer::Numbers(numbers)) if (1..=6).contains(&numbers.len()) => numbers,
+        _ => return value.to_owned(),
+    };
+    let rounded = |n: &f64| {
+        let text = format!("{n:.4}");
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    };
+    numbers.iter().map(rounded).collect::<Vec<_>>().join(", ")
 }
 
 fn sentence(text: &str) -> String {
