@@ -31,6 +31,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/") view=now::page/>
                     <Route path=path!("/services") view=services::page/>
                     <Route path=path!("/services/:cluster/:namespace/:kind/:name") view=service::page/>
+                    <Route path=path!("/services/:cluster/:namespace/:kind/:name/compare") view=service::compare::page/>
                     <Route
                         path=path!("/services/:cluster/:namespace/:kind/:name/rollback")
                         view=rollback::of_workload_page

@@ -22,6 +22,7 @@ export function places(ids: Ids): Place[] {
     { name: 'services', path: '/services' },
     { name: 'services-none', path: '/services?q=no-such-service' },
     { name: 'service', path: `/services/${ids.workload}` },
+    { name: 'service-compare', path: `/services/${ids.workload}/compare` },
     { name: 'service-rollback', path: `/services/${ids.workload}/rollback` },
     { name: 'plans', path: '/plans' },
     { name: 'plan-new', path: '/plans/new' },

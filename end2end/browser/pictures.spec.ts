@@ -49,7 +49,7 @@ test('pictures of the pages', async ({ api, as, service, release }) => {
   const page = await as('release-manager', { viewport: LOOKS.light.viewport });
   await page.goto(`/releases/${good.release}`);
   await until('a chart worth looking at', async () => {
-    const points = await page.locator('svg.plot polyline.canary').first().getAttribute('points');
+    const points = await page.locator('svg.plot polyline.canary').last().getAttribute('points');
     return (points ?? '').split(' ').length >= 12;
   }, 90);
   for (const look of ['light', 'dark', 'phone'] as const) await picture(page, 'release', look);

@@ -320,6 +320,7 @@ async fn control(database: &Database) -> Result<(Control, Scratch)> {
         replica: format!("cli-{}", std::process::id()),
         demo: false,
         notifying: control::Notifying::default(),
+        keep_samples_days: control::KEEP_DAYS,
     })?;
     Ok((control, scratch))
 }

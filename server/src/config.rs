@@ -140,6 +140,10 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_DEMO", value_parser = clap::builder::FalseyValueParser::new(),
           num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
     pub demo: bool,
+    /// How long what was measured during a release is kept after its end
+    #[arg(long, env = "TIDEGATE_KEEP_SAMPLES_DAYS", default_value_t = control::KEEP_DAYS, value_name = "DAYS",
+          value_parser = clap::value_parser!(u16).range(2..))]
+    pub keep_samples: u16,
     #[command(flatten)]
     pub notify: NotifySettings,
     /// Log as JSON lines

@@ -15,6 +15,7 @@ pub mod health;
 pub mod live;
 pub mod metrics;
 pub mod problem;
+mod raster;
 pub mod rest;
 pub mod router;
 pub mod serve;

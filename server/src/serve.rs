@@ -70,6 +70,7 @@ pub fn assemble(settings: Settings, store: Store, clusters: Vec<Arc<Cluster>>) -
         replica: settings.replica_name(),
         demo: settings.demo,
         notifying: settings.notify.notifying(settings.public_url.as_ref())?,
+        keep_samples_days: settings.keep_samples,
     })?;
     let sessions = Sessions::new(settings.database.url()?).context("DATABASE_URL cannot be read")?;
     let hashes = settings.hashes();

@@ -3,7 +3,7 @@
 use crate::Fault;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
-use model::view::{ServiceFilter, ServicePage, ServicesPage};
+use model::view::{ComparePage, ServiceFilter, ServicePage, ServicesPage};
 use model::workload::Kind;
 
 /// One page of the list.
@@ -27,6 +27,20 @@ pub async fn service(
     let (control, actor) = door::enter()?;
     let key = model::workload::Key { cluster, namespace, kind, name };
     control.service_to(&actor, &key, to.as_deref()).await.or_fault()
+}
+
+/// Its last releases beside each other.
+#[server(prefix = "/read", endpoint = "compare", input = GetUrl)]
+pub async fn compare(
+    cluster: String,
+    namespace: String,
+    kind: Kind,
+    name: String,
+) -> Result<ComparePage, Fault> {
+    use super::door::{self, OrFault as _};
+    let (control, actor) = door::enter()?;
+    let key = model::workload::Key { cluster, namespace, kind, name };
+    control.compare_releases(&actor, &key).await.or_fault()
 }
 
 /// Puts back the automatic sync of the Argo CD application that a workload belongs to.

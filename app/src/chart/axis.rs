@@ -16,17 +16,18 @@ const LINES: u32 = 3;
 
 impl Scale {
     /// Room for everything drawn, and for the limit with some air above it.
-    pub(crate) fn new(metric: Metric, highest: f64, limit: Option<f64>) -> Self {
+    pub(crate) fn new(metric: Metric, highest: f64, limit: f64) -> Self {
         let least = match metric {
+            Metric::Weight => 100.0,
             Metric::Errors => 1.5,
             Metric::Latency => 60.0,
         };
-        let need = (highest * 1.1).max(limit.unwrap_or(0.0) * 1.4).max(least);
+        let need = (highest * 1.1).max(limit * 1.4).max(least);
         let step = nice(need / f64::from(LINES));
         let lines = (need / step).ceil().max(1.0);
         let top = match metric {
             // Not above a hundred in a hundred.
-            Metric::Errors => (lines * step).min(100.0),
+            Metric::Weight | Metric::Errors => (lines * step).min(100.0),
             Metric::Latency => lines * step,
         };
         Self { top, step }

@@ -1,29 +1,43 @@
 //! Charts of stable against canary: one pure drawing function, run on the server and again in the browser, so that
 //! the page is whole without script and grows without reloading.
 //!
-//! The lines are drawn by plotters, into a square of 1000 by 1000 that the browser stretches; everything with text
+//! The lines are drawn by plotters' backend, into a square of 1000 by 1000 that the browser stretches; everything with text
 //! stands outside of that square, at percentages, so that letters keep their size at every width. plotters writes
 //! plain colours: each series has a marker colour that is replaced by a token of the style sheet afterwards.
 
 mod axis;
+#[cfg(feature = "ssr")]
+mod compare;
 mod lines;
+mod marks;
+#[cfg(feature = "ssr")]
+mod picture;
 mod read;
 mod strip;
+mod weight;
 
+#[cfg(feature = "ssr")]
+pub(crate) use compare::{at_moment, compare, compare_label, moments, since};
+#[cfg(feature = "ssr")]
+pub use picture::{Theme, csv, picture};
 pub(crate) use read::{cursor, words};
 #[cfg(any(test, feature = "hydrate"))]
 pub(crate) use read::{moved, nearest};
 pub(crate) use strip::label as strip_label;
 pub use strip::{VerdictMark, strip};
+pub use weight::{label as weight_label, weight};
 
 use axis::Scale;
 use chrono::{DateTime, TimeDelta, Utc};
+use lines::Line;
 use model::verdict::{Limits, Sample, Side};
 use std::fmt::Write as _;
 
-/// What is drawn of each side.
+/// What is drawn of each side, and of both together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
+    /// The new version's share of the traffic, in percent.
+    Weight,
     /// Share of requests answered with 5xx, in percent.
     Errors,
     /// 95th percentile of latency, in milliseconds.
@@ -33,6 +47,7 @@ pub enum Metric {
 impl Metric {
     fn of(self, side: &Side) -> Option<f64> {
         match self {
+            Self::Weight => None,
             Self::Errors => side.error_rate().map(|r| r * 100.0),
             Self::Latency => side.p95_ms,
         }
@@ -41,6 +56,7 @@ impl Metric {
     /// The figure with its unit: `4.1 %`, `191 ms`.
     pub fn words(self, value: f64) -> String {
         match self {
+            Self::Weight => format!("{value:.0}\u{a0}%"),
             Self::Errors if value > 0.0 && value < 0.95 => format!("{value:.2}\u{a0}%"),
             Self::Errors => format!("{value:.1}\u{a0}%"),
             Self::Latency if value >= 10_000.0 => format!("{:.1}\u{a0}s", value / 1000.0),
@@ -51,13 +67,14 @@ impl Metric {
     /// The figure at a line's end, where the axis beside it has the unit.
     fn short(self, value: f64) -> String {
         match self {
-            Self::Errors => self.words(value),
+            Self::Weight | Self::Errors => self.words(value),
             Self::Latency => format!("{value:.0}"),
         }
     }
 
     fn limit(self, limits: &Limits) -> Option<f64> {
         match self {
+            Self::Weight => None,
             Self::Errors => Some(limits.max_error_percent),
             Self::Latency => limits.max_p95_ms,
         }
@@ -67,7 +84,7 @@ impl Metric {
     fn height(self) -> f64 {
         match self {
             Self::Errors => 144.0,
-            Self::Latency => 88.0,
+            Self::Weight | Self::Latency => 88.0,
         }
     }
 }
@@ -148,10 +165,10 @@ pub fn svg(
     let y = |value: f64| TOP + height - height * (value / scale.top).clamp(0.0, 1.0);
 
     let mut out = String::with_capacity(8192);
-    bands(&mut out, marks, window, height);
+    marks::bands(&mut out, marks, window, height);
     grid(&mut out, metric, &scale, height);
     axis::times(&mut out, window, TOP + height);
-    marks_of(&mut out, metric, marks, window, height);
+    marks::uprights(&mut out, metric, marks, window, height);
     if let Some(limit) = limit {
         let at = y(limit);
         let _ = write!(
@@ -163,20 +180,54 @@ pub fn svg(
     }
     gaps(&mut out, &stable, window, height);
     let sure = match metric {
-        Metric::Errors => lines::sure(&canary, samples, scale.top),
-        Metric::Latency => String::new(),
+        Metric::Weight | Metric::Errors => lines::sure(&canary, scale.top, |p| {
+            let (low, high) = sample_at(samples, p.at)?.canary_recent.error_range()?;
+            Some((low * 100.0, high * 100.0))
+        }),
+        Metric::Latency => lines::sure(&canary, scale.top, |p| sample_at(samples, p.at)?.p95_range),
     };
-    let _ = write!(
-        out,
-        r#"<svg x="0" y="{TOP}" width="100%" height="{height}" viewBox="0 0 1000 1000" preserveAspectRatio="none" overflow="visible">{sure}{}</svg>"#,
-        lines::draw(&stable, &canary, scale.top)
-    );
+    let allowed = allowed(metric, limits, &stable);
+    if let Some(p) = allowed.first().and_then(|run| run.first())
+        && limit.is_none_or(|limit| (y(limit) - y(p.value)).abs() > 14.0)
+    {
+        let _ = write!(
+            out,
+            r#"<text class="lab" x="{:.2}%" y="{:.1}">limit {} × stable</text>"#,
+            p.x / 10.0,
+            y(p.value) - 5.0,
+            limits.max_p95_ratio
+        );
+    }
+    let drawn =
+        lines::draw(&[(Line::Limit, &allowed), (Line::Stable, &stable), (Line::Canary, &canary)], scale.top);
+    inner(&mut out, height, &sure, &drawn);
     ends(&mut out, metric, &stable, &canary, &y);
     notes(&mut out, samples, &canary, limits, height);
     out
 }
 
-/// Both lines, and the scale that has room for them and the limit.
+/// The stretched square, with what lines are drawn in it.
+fn inner(out: &mut String, height: f64, behind: &str, lines: &str) {
+    let _ = write!(
+        out,
+        r#"<svg x="0" y="{TOP}" width="100%" height="{height}" viewBox="0 0 1000 1000" preserveAspectRatio="none" overflow="visible">{behind}{lines}</svg>"#
+    );
+}
+
+fn sample_at(samples: &[Sample], at: DateTime<Utc>) -> Option<&Sample> {
+    samples.get(samples.partition_point(|s| s.at < at)).filter(|s| s.at == at)
+}
+
+/// What the canary may take where it is held against stable: the line moves with stable's.
+fn allowed(metric: Metric, limits: &Limits, stable: &[Vec<Point>]) -> Vec<Vec<Point>> {
+    if metric != Metric::Latency {
+        return Vec::new();
+    }
+    let raised = |p: &Point| Point { value: p.value * limits.max_p95_ratio, ..*p };
+    stable.iter().map(|run| run.iter().map(raised).collect()).collect()
+}
+
+/// Both lines, and the scale that has room for them and the limits.
 fn lines_of(
     metric: Metric,
     samples: &[Sample],
@@ -189,13 +240,15 @@ fn lines_of(
         if enough { metric.of(&s.canary_recent) } else { None }
     });
     let highest = stable.iter().chain(&canary).flatten().map(|p| p.value).fold(0.0, f64::max);
-    let scale = Scale::new(metric, highest, metric.limit(limits));
+    let moving = allowed(metric, limits, &stable).iter().flatten().map(|p| p.value).fold(0.0, f64::max);
+    let scale = Scale::new(metric, highest, metric.limit(limits).unwrap_or(0.0).max(moving));
     (stable, canary, scale)
 }
 
 /// What the chart says, for those who do not see it.
 pub fn label(metric: Metric, samples: &[Sample], limits: &Limits) -> String {
     let name = match metric {
+        Metric::Weight => "Weight",
         Metric::Errors => "Errors",
         Metric::Latency => "Latency p95",
     };
@@ -248,22 +301,6 @@ fn pace(samples: &[Sample]) -> TimeDelta {
     steps.get(steps.len() / 2).map_or(GAP, |middle| (*middle * 3).max(GAP))
 }
 
-fn bands(out: &mut String, marks: &[(DateTime<Utc>, String)], window: &Window, height: f64) {
-    let end = window.now.unwrap_or(window.to);
-    for (i, (at, _)) in marks.iter().enumerate() {
-        let next = marks.get(i + 1).map_or(end, |(at, _)| *at);
-        let (x, to) = (window.x(*at), window.x(next));
-        if to > x {
-            let class = if i % 2 == 0 { "band" } else { "band b2" };
-            let _ = write!(
-                out,
-                r#"<rect class="{class}" x="{x:.2}%" y="{TOP}" width="{:.2}%" height="{height}"/>"#,
-                to - x
-            );
-        }
-    }
-}
-
 fn grid(out: &mut String, metric: Metric, scale: &Scale, height: f64) {
     for value in scale.ticks() {
         let y = TOP + height - height * (value / scale.top);
@@ -271,65 +308,6 @@ fn grid(out: &mut String, metric: Metric, scale: &Scale, height: f64) {
         if value > 0.0 {
             let words = metric.words(value).replace(".0\u{a0}", "\u{a0}");
             let _ = write!(out, r#"<text x="100%" text-anchor="end" y="{:.1}">{words}</text>"#, y + 13.0);
-        }
-    }
-}
-
-/// Uprights: where a weight was confirmed, now, and what comes by itself.
-fn marks_of(
-    out: &mut String,
-    metric: Metric,
-    marks: &[(DateTime<Utc>, String)],
-    window: &Window,
-    height: f64,
-) {
-    let bottom = TOP + height;
-    let labelled = metric == Metric::Errors;
-    // Widths in percent that a label needs on a narrow screen.
-    let (wide, narrow) = (21.0_f64, 12.0_f64);
-    let mut taken = -1.0_f64;
-    for (i, (at, words)) in marks.iter().enumerate() {
-        let x = window.x(*at);
-        let _ = write!(out, r#"<line class="mark" x1="{x:.2}%" x2="{x:.2}%" y1="12" y2="{bottom}"/>"#);
-        if i == 0 {
-            let _ = write!(
-                out,
-                r#"<svg x="{x:.2}%" y="0" overflow="visible"><path class="lab" d="M0 0l-5 9h10z"/></svg>"#
-            );
-        }
-        let room = marks.get(i + 1).map_or(100.0, |(next, _)| window.x(*next)) - x;
-        let words = if i == 0 && room >= wide && words != "deploy" {
-            format!("deploy, {words}")
-        } else {
-            words.clone()
-        };
-        let need = if words.chars().count() > 6 { wide } else { narrow };
-        if labelled && x >= taken && room >= need.min(12.0) && x + need <= 101.0 {
-            let dx = if i == 0 { 9 } else { 5 };
-            let _ =
-                write!(out, r#"<text class="lab" x="{x:.2}%" dx="{dx}" y="11">{}</text>"#, escape(&words));
-            taken = x + need;
-        }
-    }
-    if let Some(now) = window.now {
-        let x = window.x(now);
-        let _ = write!(out, r#"<line class="mark" x1="{x:.2}%" x2="{x:.2}%" y1="14" y2="{bottom}"/>"#);
-        if labelled && x - 3.0 >= taken {
-            let _ = write!(out, r#"<text class="lab" x="{x:.2}%" y="11" text-anchor="middle">now</text>"#);
-            taken = x + 5.0;
-        }
-    }
-    if let Some((at, words)) = &window.due {
-        let x = window.x(*at);
-        let _ =
-            write!(out, r#"<line class="mark soon" x1="{x:.2}%" x2="{x:.2}%" y1="{TOP}" y2="{bottom}"/>"#);
-        if labelled && x - 9.0 >= taken {
-            let anchor = if x > 85.0 { "end" } else { "middle" };
-            let _ = write!(
-                out,
-                r#"<text class="lab" x="{x:.2}%" y="11" text-anchor="{anchor}">{}</text>"#,
-                escape(words)
-            );
         }
     }
 }

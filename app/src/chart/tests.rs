@@ -22,6 +22,8 @@ fn sample(second: i64, canary_errors: f64, seen: f64) -> Sample {
         latency: None,
         asked: None,
         error: None,
+        p95_range: None,
+        stands_for: 1,
     }
 }
 
@@ -51,7 +53,8 @@ fn no_colour_and_no_style_leave_the_drawing() {
         let svg = svg(metric, &samples, &marks, &limits(), &window());
         assert!(!svg.contains("=\"#"), "a plain colour is left: {svg}");
         assert!(!svg.contains("style="), "{svg}");
-        assert_eq!(svg.matches("<polyline").count(), 2, "{svg}");
+        let moving = usize::from(metric == Metric::Latency);
+        assert_eq!(svg.matches("<polyline").count(), 2 + moving, "{svg}");
         assert!(svg.contains("var(--series-stable)") && svg.contains("var(--series-canary)"));
         assert!(svg.contains("class=\"limit\""));
     }
@@ -136,11 +139,11 @@ fn what_is_due_soon_is_in_the_window_and_what_is_far_is_not() {
 
 #[test]
 fn scales_are_round() {
-    let scale = Scale::new(Metric::Errors, 4.1, Some(1.0));
+    let scale = Scale::new(Metric::Errors, 4.1, 1.0);
     assert_eq!(scale.ticks().collect::<Vec<_>>(), [0.0, 2.0, 4.0, 6.0]);
-    let all = Scale::new(Metric::Errors, 97.0, Some(1.0));
+    let all = Scale::new(Metric::Errors, 97.0, 1.0);
     assert!(all.top <= 100.0 && all.top >= 97.0);
-    let scale = Scale::new(Metric::Latency, 191.0, Some(250.0));
+    let scale = Scale::new(Metric::Latency, 191.0, 250.0);
     assert_eq!(scale.ticks().last(), Some(400.0));
 }
 
@@ -203,4 +206,62 @@ fn the_cursor_stands_at_the_sample_with_a_ring_on_each_line_that_is_there() {
     assert!(drawn.contains(&format!("x1=\"{:.2}%\"", window().x(at(50)))) && !drawn.contains("style="));
     let few: Vec<_> = (0..20).map(|i| sample(i * 5, 4.0, 20.0)).collect();
     assert_eq!(cursor(Metric::Errors, &few, &limits(), &window(), at(50)).matches("<circle").count(), 1);
+}
+
+#[test]
+fn the_limit_of_latency_moves_with_stables() {
+    let samples: Vec<_> = (0..20).map(|i| sample(i * 5, 4.0, 500.0)).collect();
+    let drawn = svg(Metric::Latency, &samples, &[], &Limits { max_p95_ms: None, ..limits() }, &window());
+    assert!(drawn.contains("limit 1.5 × stable"), "{drawn}");
+    assert_eq!(drawn.matches("class=\"limit\" stroke").count(), 1);
+    let errors = svg(Metric::Errors, &samples, &[], &limits(), &window());
+    assert!(!errors.contains("× stable"));
+}
+
+#[test]
+fn how_sure_a_p95_is_stands_behind_its_line() {
+    let samples: Vec<_> =
+        (0..20).map(|i| Sample { p95_range: Some((170.0, 230.0)), ..sample(i * 5, 4.0, 500.0) }).collect();
+    assert!(svg(Metric::Latency, &samples, &[], &limits(), &window()).contains("class=\"sure\""));
+}
+
+#[test]
+fn a_weight_holds_until_the_next_under_what_the_plan_allows() {
+    use model::view::WeightPoint;
+    let point = |second, weight, ceiling| WeightPoint { at: at(second), weight, ceiling };
+    let weights = [point(2, 0, 5), point(5, 5, 5), point(60, 5, 25), point(66, 25, 25)];
+    let drawn = weight(&weights, &[(at(5), "5 %".into())], &window());
+    assert_eq!(drawn.matches("<polyline").count(), 2, "{drawn}");
+    assert!(drawn.contains("class=\"lc\"") && drawn.contains("25\u{a0}%</text>"));
+    assert!(!drawn.contains("=\"#") && !drawn.contains("style="));
+    // Corners: before each change stands the value that held until then.
+    let line = drawn.split("class=\"canary\"").nth(1).unwrap().split("points=\"").nth(1).unwrap();
+    let ys: Vec<_> =
+        line.split('"').next().unwrap().split_whitespace().map(|p| p.split_once(',').unwrap().1).collect();
+    assert_eq!(ys, ["1000", "1000", "950", "950", "950", "950", "750", "750"]);
+    assert_eq!(
+        weight_label(&weights).replace('\u{a0}', " "),
+        "Weight now: 25 % of traffic, at most 25 % allowed. Highest so far: 25 %."
+    );
+    assert!(weight(&[], &[], &window()).contains("No traffic on the new version yet"));
+}
+
+#[test]
+fn a_column_of_pixels_shows_its_first_its_ends_and_its_last() {
+    let point = |x: f64, value: f64| Point { at: at(0), x, value };
+    let many: Vec<_> = (0..10_000_u32).map(|i| point(f64::from(i) / 10.0, f64::from(i % 100))).collect();
+    let drawn = lines::columns(&many, 100.0);
+    assert!(drawn.len() <= 4 * 1001, "{}", drawn.len());
+    let ys = |x: i32| drawn.iter().filter(|p| p.0 == x).map(|p| p.1).collect::<Vec<_>>();
+    let all = ys(500);
+    assert_eq!((all.iter().min(), all.iter().max()), (Some(&10), Some(&1000)), "{all:?}");
+}
+
+#[test]
+fn what_happened_last_is_named_also_where_there_is_no_room_to_its_right() {
+    let marks = [(at(3), "5 %".to_owned()), (at(118), "rollback".to_owned())];
+    let ended = Window::new(at(0), at(500), Some(at(120)), None);
+    let samples: Vec<_> = (0..20).map(|i| sample(i * 5, 4.0, 500.0)).collect();
+    let drawn = svg(Metric::Errors, &samples, &marks, &limits(), &ended);
+    assert!(drawn.contains("text-anchor=\"end\">rollback</text>"), "{drawn}");
 }

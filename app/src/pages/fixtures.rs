@@ -146,6 +146,8 @@ fn samples() -> Vec<Sample> {
                 latency: None,
                 asked: None,
                 error: None,
+                p95_range: None,
+                stands_for: 1,
             }
         })
         .collect()
@@ -255,9 +257,12 @@ pub(super) fn release() -> ReleasePage {
         limits: verdict().limits,
         analysed: true,
         live,
+        weights: [(203, 0, 5), (200, 5, 5), (90, 5, 25), (83, 25, 25)]
+            .map(|(ago, weight, ceiling)| WeightPoint { at: before(ago), weight, ceiling })
+            .to_vec(),
         samples: samples(),
         reports: Vec::new(),
-        report: String::new(),
+        markup: ReleaseMarkup::default(),
         marks: vec![(before(203), "5 %".into()), (before(83), "25 %".into())],
         verdicts: vec![
             (before(180), Class::NoData),

@@ -1,6 +1,7 @@
 //! `/services/{cluster}/{namespace}/{kind}/{name}`: one workload, its versions, its history, its way back.
 
 mod breaker;
+pub(crate) mod compare;
 mod policy;
 
 use crate::components::analyses;
@@ -285,7 +286,12 @@ fn history(p: &ServicePage) -> AnyView {
             nothing(),
         )
     } else {
-        scroll("Releases, table", rows::table("Releases, newest first", p.age.now, &p.releases))
+        let compare = format!("{}/compare", service_path(&p.row.key));
+        view! {
+            {scroll("Releases, table", rows::table("Releases, newest first", p.age.now, &p.releases))}
+            <p class="mt"><a href=compare>"Compare releases"</a></p>
+        }
+        .into_any()
     };
     sect("h-h", "Releases", right, content)
 }

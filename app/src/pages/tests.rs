@@ -171,6 +171,7 @@ fn a_release_without_data_is_not_green() {
     p.live.badge = "Queued".into();
     p.live.verdict = None;
     (p.samples, p.marks, p.verdicts) = (Vec::new(), Vec::new(), Vec::new());
+    p.weights.clear();
     (p.live.weight, p.live.ceiling, p.live.step) = (0, 0, None);
     (p.started, p.live.due) = (None, None);
     let html = release_html("release-queued", &p);

@@ -106,7 +106,20 @@ pub async fn sample(
         Ok(sides) => (sides, None),
         Err(why) => (Default::default(), Some(why)),
     };
-    Sample { at: now, step, weight, stable, canary, stable_recent, canary_recent, latency, asked, error }
+    Sample {
+        at: now,
+        step,
+        weight,
+        stable,
+        canary,
+        stable_recent,
+        canary_recent,
+        latency,
+        asked,
+        error,
+        p95_range: None,
+        stands_for: 1,
+    }
 }
 
 /// What all revisions of a workload answered, since `since` and lately: requests and those that failed.

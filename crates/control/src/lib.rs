@@ -35,6 +35,7 @@ mod rollback;
 mod stalls;
 mod status;
 mod templates;
+mod thinning;
 mod vitals;
 
 pub use announce::Announcement;
@@ -47,6 +48,7 @@ pub use plans::{Created, Decision};
 pub use policies::{PolicyChange, tried};
 pub use rollback::RollbackReceipt;
 pub use templates::{ReplayedRun, replay_templates};
+pub use thinning::{KEEP_DAYS, Thinned, thin_samples};
 pub use vitals::Vitals;
 
 use chrono::{DateTime, Utc};
@@ -82,6 +84,8 @@ pub struct Config {
     pub demo: bool,
     /// What notifications are sent with.
     pub notifying: Notifying,
+    /// How long samples are kept after their release has ended, in days.
+    pub keep_samples_days: u16,
 }
 
 impl fmt::Debug for Config {
@@ -180,7 +184,8 @@ impl Control {
 
     /// Runs everything that works by itself until `shutdown` is notified: the conductor, the sampler, the keeper of analyses,
     /// the evaluation of templates, the announcer, the journal's merger, the watch over what stalls and over what recovers, the recorder of known-good
-    /// versions, the rollback policies, the status page's data and the delivery of notifications.
+    /// versions, the rollback policies, the status page's data, the delivery of notifications and the
+    /// thinning out of old samples.
     pub async fn run(&self, shutdown: Arc<Notify>) {
         let stopped = async { shutdown.notified().await };
         let work = async {
@@ -198,6 +203,7 @@ impl Control {
                 self.run_recorder(),
                 self.run_policies(),
                 self.run_notifier(),
+                self.run_thinning(),
             );
         };
         tokio::select! {

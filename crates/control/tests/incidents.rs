@@ -37,6 +37,7 @@ impl World {
             clock: Arc::new(move || *clock.lock().unwrap()),
             home: "tidegate".into(),
             notifying: control::Notifying::default(),
+            keep_samples_days: control::KEEP_DAYS,
             replica: "one".into(),
             demo: false,
         })

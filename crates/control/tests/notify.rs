@@ -70,6 +70,7 @@ impl World {
             replica: name.to_owned(),
             demo: false,
             home: "tidegate".into(),
+            keep_samples_days: control::KEEP_DAYS,
             notifying: Notifying {
                 key: self.key.clone(),
                 loopback: true,

@@ -12,6 +12,7 @@ mod latency;
 mod recovery;
 mod replay;
 mod split;
+mod thin;
 mod words;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,6 +22,7 @@ use model::verdict::{Class, Limits, MetricVerdict, Sample, Side, Verdict};
 pub use evidence::{BUDGET, ERRORS_ALARM, LATENCY_ALARM};
 pub use recovery::{Recovery, rate_of, recovery};
 pub use replay::{Replayed, replay};
+pub use thin::kept;
 
 /// Number of the rules below; a verdict carries it. It changes whenever the same samples can give another verdict.
 pub const RULE: u16 = 2;

@@ -1,6 +1,7 @@
 //! Verdicts again, from what is stored: each must come out as it was.
 
-use crate::{LOOKS, RULE, verdict};
+use crate::thin::window;
+use crate::{RULE, verdict};
 use model::verdict::{Sample, Verdict};
 
 /// How a stored verdict came out.
@@ -23,8 +24,7 @@ pub fn replay(samples: &[Sample], verdicts: &[Verdict], told: impl Fn(Verdict) -
         let mut then: Vec<Sample> =
             samples.iter().filter(|s| s.step == stored.step && s.at <= stored.at).cloned().collect();
         then.sort_by_key(|s| s.at);
-        then.drain(..then.len().saturating_sub(LOOKS));
-        let found = told(verdict(&then, stored.step, &stored.limits, stored.at));
+        let found = told(verdict(window(&then), stored.step, &stored.limits, stored.at));
         if found == *stored { Replayed::Same } else { Replayed::Other(Box::new(found)) }
     };
     verdicts.iter().map(again).collect()

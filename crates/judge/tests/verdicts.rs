@@ -27,6 +27,8 @@ fn sample(second: i64, canary: Side, stable: Side) -> Sample {
         latency: Some(histogram(&canary, &stable)),
         asked: None,
         error: None,
+        p95_range: None,
+        stands_for: 1,
     }
 }
 
@@ -305,5 +307,83 @@ proptest! {
             let newest = samples.iter().filter(|s| s.step == 1 && s.at <= at(now) && s.error.is_none()).map(|s| s.at).max();
             prop_assert!(newest.is_some_and(|t| at(now) - t <= TimeDelta::seconds(10)));
         }
+    }
+}
+
+/// Looks three seconds apart with figures that wander, and the verdicts that were recorded: each that differed from the one before
+/// it, until one failed.
+fn recorded(looks: i64, wander: impl Fn(i64) -> (f64, f64, bool)) -> (Vec<Sample>, Vec<Verdict>) {
+    let (mut requests, mut errors) = (0.0, 0.0);
+    let mut samples: Vec<Sample> = Vec::new();
+    let mut verdicts: Vec<Verdict> = Vec::new();
+    for i in 0..looks {
+        let (more, failed, readable) = wander(i);
+        (requests, errors) = (requests + more, errors + failed);
+        let stable = side(requests * 4.0, requests * 0.024, 180.0);
+        let error = (!readable).then(|| "no answer".to_owned());
+        samples.push(Sample { error, ..sample(i * 3, side(requests, errors, 185.0), stable) });
+        let from = samples.len().saturating_sub(judge::LOOKS);
+        let v = verdict(&samples[from..], 1, &Limits::default(), at(i * 3));
+        match verdicts.last() {
+            Some(last) if last.class == v.class || last.class == Class::Fail => {}
+            _ => verdicts.push(v),
+        }
+    }
+    (samples, verdicts)
+}
+
+/// What is left, each counting for those before it that went.
+fn thinned(samples: &[Sample], verdicts: &[Verdict]) -> Vec<Sample> {
+    let mut looks = 0;
+    let mut out = Vec::new();
+    for (s, stays) in samples.iter().zip(judge::kept(samples, verdicts)) {
+        looks += s.stands_for;
+        if stays {
+            out.push(Sample { stands_for: looks, ..s.clone() });
+            looks = 0;
+        }
+    }
+    out
+}
+
+#[test]
+fn a_step_thinned_out_replays_as_it_was() {
+    // Longer than a verdict looks back on; without metrics for a while, failing in the end.
+    let (samples, verdicts) = recorded(1600, |i| {
+        let failed = match i {
+            1500.. => 8.0,
+            _ => 0.1,
+        };
+        (20.0, failed, !(700..740).contains(&i))
+    });
+    let classes: Vec<_> = verdicts.iter().map(|v| v.class).collect();
+    assert!(
+        classes.len() >= 4 && classes.contains(&Class::NoData) && classes.last() == Some(&Class::Fail),
+        "{classes:?}"
+    );
+    let left = thinned(&samples, &verdicts);
+    assert!(left.len() < samples.len() / 15, "{} of {}", left.len(), samples.len());
+    let before = judge::replay(&samples, &verdicts, |v| v);
+    assert!(before.iter().all(|r| *r == Replayed::Same));
+    assert_eq!(judge::replay(&left, &verdicts, |v| v), before);
+    // Once more changes nothing that counts.
+    let again = thinned(&left, &verdicts);
+    assert_eq!(judge::replay(&again, &verdicts, |v| v), before);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn no_step_replays_otherwise_once_it_is_thinned_out(
+        moods in proptest::collection::vec((0.0_f64..30.0, 0.0_f64..0.2, 0..10_u8), 1..12),
+        length in 40_i64..160,
+    ) {
+        let looks = i64::try_from(moods.len()).unwrap() * length;
+        let (samples, verdicts) = recorded(looks.min(1500), |i| {
+            let (requests, share, luck) = moods[usize::try_from(i / length).unwrap().min(moods.len() - 1)];
+            (requests, requests * share, luck > 1)
+        });
+        let before = judge::replay(&samples, &verdicts, |v| v);
+        prop_assert_eq!(judge::replay(&thinned(&samples, &verdicts), &verdicts, |v| v), before);
     }
 }

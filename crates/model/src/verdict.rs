@@ -67,6 +67,21 @@ pub struct Sample {
     /// Why the metrics could not be read, when they could not: the sides are then empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Between which milliseconds the canary's true p95 over the last 30 s lies with 95 %, where the histograms tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p95_range: Option<(f64, f64)>,
+    /// How many samples it is kept for, itself included: more than one where those before it were thinned out.
+    #[serde(default = "itself", skip_serializing_if = "is_itself")]
+    pub stands_for: u32,
+}
+
+fn itself() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_itself(samples: &u32) -> bool {
+    *samples == 1
 }
 
 /// Limits of the analysis gate.

@@ -2,6 +2,7 @@
 
 mod analyses;
 mod audit;
+mod compare;
 mod incidents;
 mod notify;
 mod now;
@@ -13,6 +14,7 @@ mod status;
 
 pub use analyses::*;
 pub use audit::*;
+pub use compare::*;
 pub use incidents::*;
 pub use notify::*;
 pub use now::*;

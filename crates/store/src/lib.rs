@@ -35,6 +35,7 @@ mod samples;
 mod sign_in;
 #[cfg(feature = "test-support")]
 pub mod test_support;
+mod thinning;
 mod tokens;
 mod tx;
 
@@ -55,6 +56,7 @@ pub use policies::{
     ActionRecord, Beside, FiringRecord, NewFiring, NewPolicyFile, POLICIES_TOPIC, PolicyFileRecord, Stopped,
 };
 pub use releases::ReleaseFilter;
+pub use thinning::{Due, Paged};
 pub use tokens::{NewToken, TokenRecord};
 pub use tx::Tx;
 

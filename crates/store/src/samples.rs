@@ -12,7 +12,7 @@ use sqlx::types::Json;
 const VERDICTS: i64 = 10_000;
 
 #[derive(FromRow)]
-struct Row {
+pub(crate) struct Row {
     at: DateTime<Utc>,
     step: i64,
     weight: i64,
@@ -33,10 +33,15 @@ struct Row {
     canary_within: Option<Vec<f64>>,
     asked: Option<f64>,
     error: Option<String>,
+    stands_for: Option<i64>,
 }
 
 impl Row {
-    fn sample(self) -> Result<Sample> {
+    pub(crate) fn at(&self) -> DateTime<Utc> {
+        self.at
+    }
+
+    pub(crate) fn sample(self) -> Result<Sample> {
         let side = |requests, errors, p95_ms| Side { requests, errors, p95_ms };
         let latency = match (self.latency_bounds_ms, self.stable_within, self.canary_within) {
             (Some(bounds_ms), Some(stable), Some(canary)) => Some(Latency { bounds_ms, stable, canary }),
@@ -61,11 +66,13 @@ impl Row {
             latency,
             asked: self.asked,
             error: self.error,
+            p95_range: None,
+            stands_for: self.stands_for.map_or(Ok(1), |n| number("stands_for", n))?,
         })
     }
 }
 
-const COLUMNS: &str = "at, step, weight, stable_requests, stable_errors, stable_p95_ms, canary_requests, \
+pub(crate) const COLUMNS: &str = "at, step, weight, stable_requests, stable_errors, stable_p95_ms, canary_requests, \
      canary_errors, canary_p95_ms, stable_recent_requests, stable_recent_errors, stable_recent_p95_ms, \
      canary_recent_requests, canary_recent_errors, canary_recent_p95_ms, latency_bounds_ms, stable_within, \
      canary_within, asked, error";
@@ -104,12 +111,37 @@ impl Store {
     ) -> Result<Vec<Sample>> {
         let narrow =
             if since.is_some() { "at > $2 order by at, id" } else { "$2 is null order by at desc, id desc" };
-        let sql = format!("select {COLUMNS} from samples where release = $1 and {narrow} limit $3");
+        let sql =
+            format!("select {COLUMNS}, stands_for from samples where release = $1 and {narrow} limit $3");
         let sql = sqlx::query_as(&sql).bind(release.0).bind(since).bind(limit);
         let mut rows: Vec<Row> = self.link().await?.all(sql).await?;
         if since.is_none() {
             rows.reverse();
         }
+        rows.into_iter().map(Row::sample).collect()
+    }
+
+    /// Samples of a release spread over the whole of it, at most `most`: of each equally long stretch the last. Without histograms.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn samples_spread(&self, release: ReleaseId, most: i64) -> Result<Vec<Sample>> {
+        let columns = COLUMNS.replace(
+            "latency_bounds_ms, stable_within, canary_within",
+            "null::double precision[] as latency_bounds_ms, null::double precision[] as stable_within, \
+             null::double precision[] as canary_within",
+        );
+        // A stretch more than there are: the last sample would have one to itself.
+        let sql = format!(
+            "with span as (select min(at) as first, greatest(extract(epoch from max(at) - min(at)), 1) as long
+                           from samples where release = $1),
+                  placed as (select s.*, row_number() over
+                      (partition by floor(extract(epoch from s.at - span.first) * ($2 - 1) / span.long)
+                       order by s.at desc, s.id desc) as place
+                      from samples s, span where s.release = $1)
+             select {columns}, stands_for from placed where place = 1 order by at, id"
+        );
+        let rows: Vec<Row> = self.link().await?.all(sqlx::query_as(&sql).bind(release.0).bind(most)).await?;
         rows.into_iter().map(Row::sample).collect()
     }
 

@@ -63,6 +63,11 @@ pub(super) async fn replay(replay: &Replay) -> Result<ExitCode> {
         store.plan_version(release.plan, release.plan_version).await.context("its plan cannot be read")?;
     let samples = store.samples(id, None, SAMPLES).await.context("its samples cannot be read")?;
     let verdicts = store.verdicts(id).await.context("its verdicts cannot be read")?;
+    if samples.is_empty() && verdicts.iter().any(|v| v.canary.requests > 0.0) {
+        bail!(
+            "what was measured during release {id} is no longer kept, so its verdicts cannot be recomputed"
+        );
+    }
     let mut other = 0;
     let replayed = judge::replay(&samples, &verdicts, |verdict| record.plan.in_words(verdict));
     for (stored, found) in verdicts.iter().zip(replayed) {

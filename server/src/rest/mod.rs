@@ -5,6 +5,7 @@
 
 pub mod analyses;
 pub mod audit;
+pub mod charts;
 pub mod events;
 pub mod incidents;
 pub mod notifications;

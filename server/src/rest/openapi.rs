@@ -1,8 +1,8 @@
 //! The routes with their description.
 
 use super::{
-    analyses, audit, events, incidents, notifications, plans, policies, rehearsals, releases, samples,
-    status, workloads,
+    analyses, audit, charts, events, incidents, notifications, plans, policies, rehearsals, releases,
+    samples, status, workloads,
 };
 use crate::problem::{FieldErrorBody, ProblemBody, ProblemResponse};
 use crate::state::AppState;
@@ -64,9 +64,12 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(policies::lift))
         .routes(routes!(events::follow))
         .routes(routes!(samples::read))
+        .routes(routes!(charts::chart))
+        .routes(routes!(charts::report))
         .routes(routes!(analyses::read))
         .routes(routes!(workloads::list))
         .routes(routes!(workloads::known_good))
+        .routes(routes!(charts::compare))
         .routes(routes!(workloads::roll_back))
         .routes(routes!(workloads::resume_sync))
         .routes(routes!(workloads::restart))

@@ -136,6 +136,8 @@ mod tests {
             latency: None,
             asked: None,
             error: None,
+            p95_range: None,
+            stands_for: 1,
         };
         let text = table(&[sample]);
         let lines: Vec<_> = text.lines().collect();

@@ -17,6 +17,9 @@ fn asks_for(operation: &str) -> Option<Action> {
         | "readRelease"
         | "followRelease"
         | "readSamples"
+        | "readChart"
+        | "readReport"
+        | "compareReleases"
         | "readAnalyses"
         | "listPolicies"
         | "tryPolicies"
@@ -80,7 +83,8 @@ async fn every_operation_asks_the_one_table() {
                     .replace("{cluster}", "demo")
                     .replace("{namespace}", &world.namespace)
                     .replace("{kind}", "Rollout")
-                    .replace("{name}", "web");
+                    .replace("{name}", "web")
+                    .replace("{chart}", "errors.png");
                 let (kind, body) = body_for(name);
                 let caller = role.map_or(server.nobody(), |r| server.as_role(r));
                 let answer = caller.ask(method.clone(), &place, kind, body.to_string()).await;

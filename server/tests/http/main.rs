@@ -8,6 +8,7 @@
 
 mod access;
 mod bad_input;
+mod charts;
 mod common;
 mod documents;
 mod flow;

@@ -86,6 +86,11 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
             None => String::new(),
         }
     };
+    let weight = move || {
+        seen.weights.with(|w| seen.marks.with(|marks| window.with(|win| chart::weight(w, marks, win))))
+    };
+    let weight_says = move || seen.weights.with(|w| chart::weight_label(w));
+    let [of_weight, of_errors, of_latency] = p.markup.pictures.each_ref().map(|m| super::fixed::part(m));
     let pane = move |metric: Metric, class: &'static str| {
         let at = NodeRef::<Div>::new();
         let point = move |ev: PointerEvent| {
@@ -123,12 +128,19 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
             <div class="plots" role="group" tabindex=LIVE.then_some("0") on:keydown=key
                 aria-label="Charts. Arrow keys, Home and End read them sample by sample">
                 <figure>
-                    <figcaption><b>"Errors"</b><span>"share of requests with 5xx, 30\u{a0}s window; shaded: 95\u{a0}% sure"</span></figcaption>
-                    {pane(Metric::Errors, "")}
+                    <figcaption><b>"Weight"</b><span>"share of the traffic on the new version; dotted: the most the plan allows"</span></figcaption>
+                    <svg class="plot low" role="img" aria-label=weight_says inner_html=weight></svg>
+                    {of_weight}
                 </figure>
                 <figure>
-                    <figcaption><b>"Latency p95"</b><span>"milliseconds, 30\u{a0}s window"</span></figcaption>
+                    <figcaption><b>"Errors"</b><span>"share of requests with 5xx, 30\u{a0}s window; shaded: 95\u{a0}% sure"</span></figcaption>
+                    {pane(Metric::Errors, "")}
+                    {of_errors}
+                </figure>
+                <figure>
+                    <figcaption><b>"Latency p95"</b><span>"milliseconds, 30\u{a0}s window; shaded: 95\u{a0}% sure"</span></figcaption>
                     {pane(Metric::Latency, " low")}
+                    {of_latency}
                 </figure>
                 {analysed}
             </div>

@@ -2,14 +2,20 @@
 
 mod charts;
 mod deeds;
+mod fixed;
+#[cfg(feature = "ssr")]
+mod plan;
 mod policy;
+#[cfg(feature = "ssr")]
 mod report;
 mod side;
 mod timeline;
 mod verdict;
 
 #[cfg(feature = "ssr")]
-pub(crate) use side::{facts as facts_of_rollback, ready as ready_to_roll_back, reference, stalled};
+pub(crate) use plan::reference;
+#[cfg(feature = "ssr")]
+pub(crate) use side::{facts as facts_of_rollback, ready as ready_to_roll_back, stalled};
 #[cfg(feature = "ssr")]
 pub(crate) use timeline::look;
 
@@ -24,7 +30,7 @@ use model::release::State;
 use model::verdict::{Class, Sample};
 #[cfg(feature = "hydrate")]
 use model::view::ReleaseDelta;
-use model::view::{ReleaseLive, ReleasePage, TimelineItem};
+use model::view::{ReleaseLive, ReleasePage, TimelineItem, WeightPoint};
 
 #[cfg(feature = "ssr")]
 pub(crate) fn page() -> AnyView {
@@ -32,7 +38,7 @@ pub(crate) fn page() -> AnyView {
     use leptos_meta::Title;
     let id = super::number("id");
     load::page(async move { api::releases::release(id, None).await }, move |mut p| {
-        p.report = report::markup(&p);
+        p.markup = fixed::markup(&p);
         let content = view(&p, Seen::new(&p));
         view! {
             <Title text=title(&p.service, &p.version, &p.live.badge)/>
@@ -66,6 +72,7 @@ pub(crate) struct Seen {
     live: RwSignal<ReleaseLive>,
     samples: RwSignal<Vec<Sample>>,
     marks: RwSignal<Vec<(DateTime<Utc>, String)>>,
+    weights: RwSignal<Vec<WeightPoint>>,
     verdicts: RwSignal<Vec<(DateTime<Utc>, Class)>>,
     timeline: RwSignal<Vec<TimelineItem>>,
     /// When the last delta was read: the charts' `now`.
@@ -76,7 +83,7 @@ pub(crate) struct Seen {
 
 /// As many samples as the server sends at most.
 #[cfg(feature = "hydrate")]
-const MOST_SAMPLES: usize = 720;
+const MOST_SAMPLES: usize = 1000;
 
 impl Seen {
     fn new(p: &ReleasePage) -> Self {
@@ -84,6 +91,7 @@ impl Seen {
             live: RwSignal::new(p.live.clone()),
             samples: RwSignal::new(p.samples.clone()),
             marks: RwSignal::new(p.marks.clone()),
+            weights: RwSignal::new(p.weights.clone()),
             verdicts: RwSignal::new(p.verdicts.clone()),
             timeline: RwSignal::new(p.timeline.clone()),
             now: RwSignal::new(p.live.age.now),
@@ -95,6 +103,12 @@ impl Seen {
     #[cfg(feature = "hydrate")]
     fn hear(self, delta: ReleaseDelta) {
         self.now.set(delta.live.age.now);
+        let weight =
+            WeightPoint { at: delta.live.age.now, weight: delta.live.weight, ceiling: delta.live.ceiling };
+        let holds = |w: &WeightPoint| (w.weight, w.ceiling) == (weight.weight, weight.ceiling);
+        if self.weights.try_with_untracked(|all| all.last().is_some_and(holds)) == Some(false) {
+            self.weights.try_update(|all| all.push(weight));
+        }
         // A newer age alone redraws nothing but the charts.
         let aged =
             self.live.try_with_untracked(|l| ReleaseLive { age: l.age.clone(), ..delta.live.clone() } != *l);
@@ -147,9 +161,9 @@ fn view(p: &ReleasePage, seen: Seen) -> AnyView {
             {side::reminder(p, seen)}
             <div class="cols rel">
                 <div class="wide">{gate(seen)}</div>
-                <div class="aside">{verdict::section(p, seen)}{report::section(p)}{policy::section(seen)}{side::way_back(seen)}</div>
+                <div class="aside">{verdict::section(p, seen)}{fixed::part(&p.markup.report)}{policy::section(seen)}{side::way_back(seen)}</div>
                 <div class="stack"><div class="grow">{charts}{analyses}</div>{timeline::section(p, seen)}</div>
-                <div class="aside">{side::plan(p)}{side::pods(p, seen)}{side::incidents(p, seen)}</div>
+                <div class="aside">{fixed::part(&p.markup.plan)}{side::pods(p, seen)}{side::incidents(p, seen)}</div>
             </div>
         </main>
         {deeds::panels(p, seen)}
@@ -271,5 +285,7 @@ fn confirmed(l: &ReleaseLive) -> String {
 /// The page as the server renders it, without reading anything.
 #[cfg(all(test, feature = "ssr"))]
 pub(super) fn render(p: &ReleasePage) -> AnyView {
-    view(p, Seen::new(p))
+    let mut p = p.clone();
+    p.markup = fixed::markup(&p);
+    view(&p, Seen::new(&p))
 }

@@ -1,34 +1,19 @@
 //! What Kayenta's judge makes of each step, metric by metric. It explains; the verdict is the guard's.
 
-#[cfg(feature = "ssr")]
 use crate::components::{
     common::{nothing, sect},
     icon::icon,
     tone::{Tone, st},
 };
 use leptos::prelude::*;
-#[cfg(feature = "ssr")]
 use model::verdict::Class;
-use model::view::ReleasePage;
-#[cfg(feature = "ssr")]
-use model::view::StepReport;
+use model::view::{ReleasePage, StepReport};
 
-/// As of when the page was read: it grows by half a minute at a time. Drawn by the server alone, so that the browser's half
-/// need not know how.
-pub(super) fn section(p: &ReleasePage) -> AnyView {
-    view! { <div inner_html=p.report.clone()></div> }.into_any()
+/// As of when the page was read: it grows by half a minute at a time. `None` where nothing is reported.
+pub(super) fn section(p: &ReleasePage) -> Option<AnyView> {
+    (!p.reports.is_empty()).then(|| drawn(p))
 }
 
-/// The section as markup; empty where nothing is reported.
-#[cfg(feature = "ssr")]
-pub(super) fn markup(p: &ReleasePage) -> String {
-    if p.reports.is_empty() {
-        return String::new();
-    }
-    Owner::new().with(|| drawn(p).to_html())
-}
-
-#[cfg(feature = "ssr")]
 fn drawn(p: &ReleasePage) -> AnyView {
     let all = p.reports.iter().map(one).collect_view();
     let content = view! {
@@ -38,7 +23,6 @@ fn drawn(p: &ReleasePage) -> AnyView {
     sect("ka-h", "Report by step", nothing(), content.into_any())
 }
 
-#[cfg(feature = "ssr")]
 fn one(r: &StepReport) -> AnyView {
     let word = match r.verdict {
         Class::Pass => "Pass",

@@ -1,7 +1,7 @@
 //! The column beside the evidence: what a rollback would do, what is released, its pods.
 
 use super::Seen;
-use crate::components::common::{ago, at, fact, fact_text, nothing, scroll, sect, service_path};
+use crate::components::common::{ago, fact, fact_text, nothing, scroll, sect, service_path};
 use crate::components::gate::newer;
 use crate::components::icon::icon;
 use crate::components::incident;
@@ -140,46 +140,6 @@ pub(crate) fn facts(p: &RollbackPreview) -> AnyView {
         </dl>
     }
     .into_any()
-}
-
-pub(super) fn plan(p: &ReleasePage) -> AnyView {
-    let base = p.live.age.now;
-    let link = view! { <a href=format!("/plans/{}", p.plan)>"Version "{p.plan_version}</a> }.into_any();
-    let digest = view! { <span class="mono" title=p.digest.to_string()>"sha256:"{p.digest.short()}</span> };
-    let images = p
-        .images
-        .iter()
-        .map(|(container, image)| {
-            view! { <dt>{format!("Image, {container}")}</dt><dd class="mono">{image.clone()}</dd> }
-        })
-        .collect_view();
-    let names: Vec<_> = p.approvals.iter().map(|a| a.name.clone()).collect();
-    let by = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
-    let approved = format!("{} of {}{by}", p.approvals.len(), p.approvals_required);
-    let change = p.reference.clone().map(|r| fact("Change", reference(r)));
-    let began = p.started.map(|t| fact("Began", view! { {at(base, t)}", "{ago(base, t)} }.into_any()));
-    let content = view! {
-        <dl class="facts">
-            {fact_text("Plan", p.plan_name.clone())}
-            {fact("Digest", digest.into_any())}
-            {images}
-            {fact_text("Approved", approved)}
-            {fact_text("Started by", p.started_by.clone())}
-            {began}
-            {change}
-        </dl>
-    };
-    sect("pl-h", "Plan", link, content.into_any())
-}
-
-/// A link somebody wrote into a plan: followed only where it leads to a web page.
-pub(crate) fn reference(text: String) -> AnyView {
-    if text.starts_with("https://") || text.starts_with("http://") {
-        let words = text.trim_start_matches("https://").trim_start_matches("http://").to_owned();
-        view! { <a href=text rel="noreferrer noopener">{words}</a> }.into_any()
-    } else {
-        text.into_any()
-    }
 }
 
 pub(super) fn pods(p: &ReleasePage, seen: Seen) -> AnyView {

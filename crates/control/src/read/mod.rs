@@ -3,12 +3,14 @@
 mod analyses;
 mod audit;
 mod back;
+mod compare;
 mod live;
 mod now;
 mod plans;
 mod releases;
 mod services;
 mod templates;
+mod weights;
 
 pub(crate) use services::see;
 

@@ -2,6 +2,7 @@
 
 use super::plans::{approval, least};
 use super::services::{instead, preview, see};
+use super::weights::{drawn, weights};
 use crate::Control;
 use crate::analysis::analysed;
 use crate::config::{put_back, warnings};
@@ -12,11 +13,13 @@ use model::audit::Event;
 use model::plan::Plan;
 use model::release::{Release, State};
 use model::verdict::{Class, Sample};
-use model::view::{MetricLine, ReleaseDelta, ReleasePage, ReleasesPage, StepReport, TimelineItem};
+use model::view::{
+    MetricLine, ReleaseDelta, ReleaseMarkup, ReleasePage, ReleasesPage, StepReport, TimelineItem,
+};
 use model::{Actor, Problem, ReleaseId, Seq};
 
-/// Samples drawn: half an hour at one each three seconds, with room.
-const SAMPLES: i64 = 720;
+/// Samples drawn: fifty minutes at one each three seconds.
+const SAMPLES: i64 = 1000;
 /// A day of looks, three seconds apart.
 const MOST_SAMPLES: i64 = 30_000;
 const EVENTS: i64 = 200;
@@ -92,10 +95,11 @@ impl Control {
         };
         let live = self.live(actor, &release, &plan, &samples).await;
         let reports = reports(&plan, &samples);
-        let samples = samples.into_iter().map(drawn).collect();
+        let weights = weights(&events, &samples, &plan);
+        let samples = drawn(samples);
         Ok(ReleasePage {
             reports,
-            report: String::new(),
+            markup: ReleaseMarkup::default(),
             id,
             service: release.service.clone(),
             environment: release.environment.clone(),
@@ -117,6 +121,7 @@ impl Control {
             limits: plan.spec.analysis.limits(),
             analysed: analysed(&plan),
             live,
+            weights,
             samples,
             marks: events.iter().filter_map(|e| mark(e, &plan)).collect(),
             verdicts: self.verdicts(id, None).await,
@@ -169,6 +174,16 @@ impl Control {
         self.store().samples(id, None, MOST_SAMPLES).await.or_problem()
     }
 
+    /// Kayenta's judge over each step, from everything that is kept of it: at most the last 30,000 samples.
+    ///
+    /// # Errors
+    /// 403; 404; 503 without a database.
+    pub async fn step_reports(&self, actor: &Actor, id: ReleaseId) -> Result<Vec<StepReport>, Problem> {
+        let plan = self.plan_of(&self.release_record(actor, id).await?).await?;
+        let samples = self.store().samples(id, None, MOST_SAMPLES).await.or_problem()?;
+        Ok(reports(&plan, &samples))
+    }
+
     /// What changed on a release's page since the given times and place in the chain.
     ///
     /// # Errors
@@ -184,10 +199,10 @@ impl Control {
         let plan = self.plan_of(&release).await?;
         let all = self.store().samples(id, None, SAMPLES).await.unwrap_or_default();
         let live = self.live(actor, &release, &plan, &all).await;
-        let samples = match samples_after {
-            Some(after) => all.into_iter().filter(|s| s.at > after).map(drawn).collect(),
-            None => all.into_iter().map(drawn).collect(),
-        };
+        let mut samples = drawn(all);
+        if let Some(after) = samples_after {
+            samples.retain(|s| s.at > after);
+        }
         let events = self.store().release_events(id, events_after, EVENTS).await.unwrap_or_default();
         Ok(ReleaseDelta {
             id,
@@ -268,9 +283,4 @@ fn item(e: &Event) -> TimelineItem {
         summary: e.event.summary.clone(),
         reason: e.event.reason.clone(),
     }
-}
-
-/// What a page draws of a sample: histograms are for verdicts.
-fn drawn(sample: Sample) -> Sample {
-    Sample { latency: None, ..sample }
 }

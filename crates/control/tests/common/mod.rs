@@ -123,6 +123,7 @@ impl World {
             replica: name.to_owned(),
             demo: false,
             notifying: control::Notifying::default(),
+            keep_samples_days: control::KEEP_DAYS,
         })
         .unwrap();
         let running = control.clone();

@@ -75,6 +75,8 @@ mod tests {
             latency: None,
             asked: None,
             error: None,
+            p95_range: None,
+            stands_for: 1,
         }
     }
 

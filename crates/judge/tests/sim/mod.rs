@@ -144,6 +144,8 @@ pub(crate) fn stream(t: &Traffic, seed: u64, seconds: i64, every: i64) -> Vec<Sa
             }),
             asked: Some(t.share),
             error: None,
+            p95_range: None,
+            stands_for: 1,
         });
     }
     samples

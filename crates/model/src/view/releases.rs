@@ -210,6 +210,25 @@ pub struct MetricLine {
     pub reason: String,
 }
 
+/// The share of traffic from a moment on: as it was confirmed, and the most that the plan allowed then. In percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightPoint {
+    pub at: DateTime<Utc>,
+    pub weight: u8,
+    pub ceiling: u8,
+}
+
+/// Parts of a release's page that do not move, as markup.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseMarkup {
+    /// Kayenta's report of each step.
+    pub report: String,
+    /// What is released, by which plan.
+    pub plan: String,
+    /// Where pictures and numbers of each chart are: weight, errors, latency.
+    pub pictures: [String; 3],
+}
+
 /// A release with everything its page shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReleasePage {
@@ -234,14 +253,17 @@ pub struct ReleasePage {
     pub limits: Limits,
     pub analysed: bool,
     pub live: ReleaseLive,
-    /// Oldest first; at most the last 720.
+    /// Weight and ceiling from the start on, oldest first; each holds until the next.
+    #[serde(default)]
+    pub weights: Vec<WeightPoint>,
+    /// Oldest first; at most the last 1,000.
     pub samples: Vec<Sample>,
     /// Of each step in which enough was measured, in their order. The server alone draws them.
     #[serde(skip)]
     pub reports: Vec<StepReport>,
-    /// The same as markup, for the browser's half to leave as it is.
+    /// What the server draws alone, for the browser's half to leave as it is.
     #[serde(default)]
-    pub report: String,
+    pub markup: ReleaseMarkup,
     /// Weight over time as confirmed: when, percent.
     pub marks: Vec<(DateTime<Utc>, String)>,
     /// Verdicts as they were reached, oldest first; at most the last 240. Empty where nothing is analysed.

@@ -224,7 +224,25 @@ fn sample(second: i64) -> Sample {
         }),
         asked: (second > 1).then_some(0.05),
         error: (second == 3).then(|| "no answer".to_owned()),
+        p95_range: None,
+        stands_for: 1,
     }
+}
+
+#[tokio::test]
+async fn samples_spread_over_a_release_are_its_first_stretch_to_its_last() {
+    let db = database().await;
+    let release = started(&db.store, "spread").await;
+    assert!(db.store.samples_spread(release, 10).await.unwrap().is_empty());
+    for second in 0..100 {
+        db.store.insert_sample(release, &sample(second)).await.unwrap();
+    }
+    let all = db.store.samples(release, None, 1000).await.unwrap();
+    let spread = db.store.samples_spread(release, 10).await.unwrap();
+    assert_eq!(spread.len(), 10);
+    assert_eq!(spread.last().map(|s| s.at), all.last().map(|s| s.at), "the last one is always there");
+    assert!(spread.windows(2).all(|w| w[0].at < w[1].at) && spread.iter().all(|s| s.latency.is_none()));
+    assert_eq!(db.store.samples_spread(release, 500).await.unwrap().len(), 100, "all, where there is room");
 }
 
 #[tokio::test]
