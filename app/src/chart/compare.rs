@@ -77,10 +77,11 @@ pub(crate) fn compare(metric: Metric, releases: &[CompareRelease]) -> String {
     out
 }
 
-/// A place for a label, near where it is wished, on top of no other.
+/// A place for a label, so near to where it is wished that it is seen whose it is, and on top of no other. The list above names
+/// all of them.
 fn free(x: f64, wish: f64, height: f64, taken: &[(f64, f64)]) -> Option<f64> {
     let clear = |y: f64| taken.iter().all(|(tx, ty)| (tx - x).abs() > 24.0 || (ty - y).abs() >= 12.0);
-    let steps = [0.0, -12.0, 12.0, -24.0, 24.0, -36.0, 36.0, -48.0, 48.0];
+    let steps = [0.0, -12.0, 12.0, -24.0, 24.0];
     steps.iter().map(|d| wish + d).find(|y| (TOP..=TOP + height + 4.0).contains(y) && clear(*y))
 }
 

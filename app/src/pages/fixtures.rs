@@ -2,8 +2,6 @@
 
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use model::audit::{Event, NewEvent};
-use model::plan::read;
-use model::rehearsal::{Check, Rehearsal, WayBack};
 use model::release::State;
 use model::rollback::{Call, Pace, Route};
 use model::verdict::{Class, Limits, MetricVerdict, Sample, Side, Verdict};
@@ -11,6 +9,10 @@ use model::view::*;
 use model::workload::{Key, Kind, Phase, Revision, Strategy, Workload};
 use model::{Digest, PlanId, ReleaseId, Seq, Span, Via};
 use std::collections::BTreeMap;
+
+mod plan;
+
+pub(super) use plan::plan;
 
 pub(super) fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 18, 14, 5, 43).unwrap()
@@ -471,79 +473,6 @@ pub(super) fn service() -> ServicePage {
         restart_does: Vec::new(),
         analyses: Vec::new(),
         write_plan: Deed::no("As on-call you may not write plans in production. Ask: release manager."),
-        age: age(),
-    }
-}
-
-pub(super) const PLAN: &str = "\
-apiVersion: tidegate.dev/v1
-kind: Plan
-metadata: {name: checkout-1-42-0, service: checkout, environment: production}
-spec:
-  change:
-    images: {app: 'registry.example.com/shop/checkout:1.42.0'}
-  strategy:
-    canary:
-      steps:
-        - {weight: 5, bake: 2m, gates: [analysis]}
-        - {weight: 25, bake: 5m, gates: [analysis, {approval: on-call}]}
-        - {weight: 100}
-  approvals: {required: 2, from: [approver], expire: 24h}
-";
-
-pub(super) fn rehearsal() -> Rehearsal {
-    Rehearsal {
-        at: before(180),
-        took_ms: 48,
-        workload: key("checkout"),
-        way: Some(WayBack {
-            hash: "6d4b75cb6d".into(),
-            version: "1.41.3".into(),
-            revision: Some(41),
-            pace: Pace::Seconds,
-            promoted: Pace::PodStart,
-        }),
-        checks: vec![
-            Check::passed("Way back", "From 1.42.0 back to 1.41.3: its template can be written down."),
-            Check::passed("Revision", "Revision 41 (6d4b75cb6d): 18 of 18 pods ready."),
-            Check::passed("Abort", "The API server would take it (6 ms)."),
-        ],
-        findings: vec!["In flight, the pods of 1.41.3 keep running: going back starts none.".into()],
-    }
-}
-
-pub(super) fn plan(state: PlanState) -> PlanPage {
-    let plan = read::from_yaml(PLAN).expect("the fixture breaks no rule").plan;
-    PlanPage {
-        id: PlanId(7),
-        version: 3,
-        digest: digest(),
-        yaml: PLAN.into(),
-        plan,
-        author: "Mara Lind".into(),
-        changed: before(2100),
-        state,
-        approvals: vec![approval(ApprovalState::Approved), approval(ApprovalState::Void)],
-        valid_approvals: 1,
-        warnings: vec![model::FieldError::new("spec.window", "Windows are not enforced yet.")],
-        versions: Vec::new(),
-        diff: vec![
-            DiffLine { kind: DiffKind::Same, number: 10, text: "  - weight: 5".into() },
-            DiffLine { kind: DiffKind::Removed, number: 11, text: "    bake: 3m".into() },
-            DiffLine { kind: DiffKind::Added, number: 11, text: "    bake: 5m".into() },
-        ],
-        releases: Vec::new(),
-        rehearsal: RehearsalView {
-            required: true,
-            last: Some(rehearsal()),
-            stale: None,
-            rehearse: Deed::yes(),
-        },
-        least: Span(420),
-        approve: Deed::yes(),
-        revoke: None,
-        start: Deed::no("Needs 1 more approval."),
-        edit: Deed::no("As approver you may not write plans in production. Ask: release manager."),
         age: age(),
     }
 }

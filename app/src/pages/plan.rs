@@ -398,3 +398,7 @@ fn bar(p: &PlanPage) -> AnyView {
     };
     view! { <div class="bar only-s" role="region" aria-label="Main action">{deed}</div> }.into_any()
 }
+
+#[cfg(all(test, feature = "ssr"))]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests;

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{DEADLINE, People, Replica, World, people};
+use common::{DEADLINE, People, Replica, World, at_rest, people};
 use model::ReleaseId;
 use model::release::State;
 use model::workload::{Key, Phase, Workload};
@@ -174,7 +174,7 @@ async fn a_version_that_fails_after_the_switch_is_left_by_itself() {
         world.start(&replica, &people, "1.1.0-errors-20pct", "{after: {bake: 5m, gates: [analysis]}}").await;
     let back = replica.wait_state(id, State::RolledBack).await;
     assert!(back.reason.unwrap().contains("errors"), "the analysis said so");
-    let w = world.until(&key, |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.until(&key, at_rest).await;
     assert_eq!(w.images["app"], OLD);
 }
 

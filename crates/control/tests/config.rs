@@ -3,11 +3,11 @@
 
 mod common;
 
-use common::{DEADLINE, World, people};
+use common::{DEADLINE, World, at_rest, people};
 use kube::api::{Patch, PatchParams};
 use model::AttemptId;
 use model::release::State;
-use model::workload::{Phase, Workload};
+use model::workload::Phase;
 use serde_json::json;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn arranged(world: &World) {
             .unwrap()
             .is_applied()
     );
-    world.wait_workload("at rest", |w: &Workload| w.phase == Phase::Healthy && !w.in_flight()).await;
+    world.wait_workload("at rest", at_rest).await;
 }
 
 async fn settings(world: &World, level: &str) {
@@ -158,7 +158,7 @@ async fn a_plan_that_asks_for_it_has_config_maps_go_back_with_the_code_and_the_n
     let read = read_by_pods(&world).await;
     assert_eq!(model::config::original(&read[0].0), Some("settings"));
     assert_eq!(read[0].1, info, "what the version read, not what is there now");
-    let w = world.wait_workload("at rest", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.wait_workload("at rest", at_rest).await;
     assert_eq!(w.version(), "1.0.0");
 
     // The next release reads the ConfigMap itself, as it is by then.

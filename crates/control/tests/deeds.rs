@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{DEADLINE, OLD, World, people};
+use common::{DEADLINE, OLD, World, at_rest, people};
 use model::release::State;
 use model::workload::Phase;
 use model::{Problem, Status};
@@ -145,7 +145,7 @@ async fn what_was_rolled_back_comes_again_only_for_a_reason_and_with_its_approva
     assert!(words.contains("has not ended yet"), "{words}");
     control.roll_back(&people.on_call, id, None).await.unwrap();
     replica.wait_state(id, State::RolledBack).await;
-    world.wait_workload("at rest", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    world.wait_workload("at rest", at_rest).await;
 
     let (status, words) = refused(control.start(&people.manager, first.plan, None).await);
     assert_eq!(status, Status::Conflict);

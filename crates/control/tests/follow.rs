@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{OLD, World, people};
+use common::{OLD, World, at_rest, people};
 use model::release::State;
-use model::workload::{Phase, Workload};
+use model::workload::Workload;
 use model::{Problem, Role};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -55,7 +55,7 @@ async fn its_own_steps_are_walked_and_its_pause_is_opened_by_a_person() {
     replica.control.promote(&people.manager, id, None).await.unwrap();
     let done = replica.wait_state(id, State::Succeeded).await;
     assert_eq!((done.passed.len(), done.waived.len()), (2, 1));
-    let w = world.wait_workload("promoted", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.wait_workload("promoted", at_rest).await;
     assert_eq!((w.version().as_str(), &w.stable_hash), ("1.1.0", &done.canary_hash));
     let after = world.spec().await;
     assert_eq!((&after["strategy"], after["paused"].as_bool().unwrap_or(false)), (&before, false));
@@ -75,7 +75,7 @@ async fn a_gate_names_who_opens_its_pause_and_a_rollback_there_leaves_everything
     assert!(refused.detail.contains(Role::OnCall.words()), "{}", refused.detail);
     replica.control.roll_back(&people.on_call, id, None).await.unwrap();
     replica.wait_state(id, State::RolledBack).await;
-    let w = world.wait_workload("back", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.wait_workload("back", at_rest).await;
     assert_eq!((w.images["app"].as_str(), weight(&w)), (OLD, Some(0)));
     let after = world.spec().await;
     assert_eq!((&after["strategy"], &after["template"]), (&before["strategy"], &before["template"]));
@@ -106,7 +106,7 @@ async fn a_hold_stops_the_controller_on_its_way_and_a_rollback_from_there_takes_
     world.wait_workload("paused again", |w| w.spec_paused && w.observed()).await;
     replica.control.roll_back(&people.on_call, id, None).await.unwrap();
     replica.wait_state(id, State::RolledBack).await;
-    let w = world.wait_workload("back", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.wait_workload("back", at_rest).await;
     assert_eq!((w.images["app"].as_str(), weight(&w), w.spec_paused), (OLD, Some(0), false));
 }
 
@@ -120,7 +120,7 @@ async fn a_failing_canary_is_taken_back_at_its_pause() {
     let id = replica.release(&people, &plan).await;
     let back = replica.wait_state(id, State::RolledBack).await;
     assert!(back.reason.unwrap().contains("errors"), "the analysis said so");
-    let w = world.wait_workload("back", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.wait_workload("back", at_rest).await;
     assert_eq!((w.images["app"].as_str(), w.step_count), (OLD, 4));
 }
 
@@ -140,7 +140,7 @@ async fn an_analysis_of_its_own_that_fails_turns_the_release_back() {
     let back = replica.wait_state(id, State::RolledBack).await;
     let why = back.reason.unwrap();
     assert!(why.contains("controller aborted the update") && why.contains("errors"), "{why}");
-    let w = world.wait_workload("back", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.wait_workload("back", at_rest).await;
     assert_eq!((w.images["app"].as_str(), weight(&w)), (OLD, Some(0)));
 }
 

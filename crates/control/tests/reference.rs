@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{DEADLINE, OLD, People, Replica, World, people};
+use common::{DEADLINE, OLD, People, Replica, World, at_rest, people};
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use model::ReleaseId;
@@ -75,7 +75,7 @@ impl World {
 
     /// Four ready pods of this image, the owner's own steps, and no template on the Rollout.
     async fn whole(&self, key: &Key, image: &str) {
-        let at_rest = |w: &Workload| w.phase == Phase::Healthy && !w.in_flight() && w.ready == 4;
+        let at_rest = |w: &Workload| at_rest(w) && w.ready == 4;
         let w = self.until(key, at_rest).await;
         assert_eq!(w.images["app"], image);
         // Whoever sees the way back home takes its window away once it is there.

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{World, people};
+use common::{World, at_rest, people};
 use model::release::State;
 use model::{Problem, ReleaseId, Status};
 
@@ -47,6 +47,7 @@ async fn a_plan_that_asks_for_it_starts_only_after_a_rehearsal_of_this_digest_on
     let rehearsal = control.rehearse(&people.on_call, first.id, digest).await.unwrap();
     assert!(rehearsal.passed(), "{rehearsal:#?}");
     let after = world.cluster.fresh(&world.key()).await.unwrap();
+    let own = before.step_count;
     assert_eq!((before.generation, before.attempt), (after.generation, after.attempt));
     let page = control.plan(&people.manager, first.id).await.unwrap();
     assert_eq!((page.rehearsal.last, page.rehearsal.stale), (Some(rehearsal), None));
@@ -67,7 +68,9 @@ async fn a_plan_that_asks_for_it_starts_only_after_a_rehearsal_of_this_digest_on
     let under_way = control.rehearse(&people.manager, first.id, None).await.unwrap_err();
     assert_eq!(under_way.status, Status::Conflict);
     replica.wait_state(release, State::Succeeded).await;
-    world.wait_workload("settled", |w| w.phase == model::workload::Phase::Healthy && !w.in_flight()).await;
+    // With its own steps again, which the release puts back after its end.
+    let settled = |w: &model::workload::Workload| at_rest(w) && w.step_count == own;
+    world.wait_workload("settled", settled).await;
     let words = refused(start(second.id).await);
     assert!(words.contains("no longer counts") && words.contains("the stable revision is"), "{words}");
     let page = control.plan(&people.manager, second.id).await.unwrap();
@@ -112,7 +115,7 @@ async fn a_rehearsal_that_failed_last_keeps_the_release_from_starting() {
     let failed = control.rehearse(&people.manager, plan.id, None).await.unwrap();
     assert_eq!(failed.words(), "failed: Way back");
     rollouts.patch("web", &kube::api::PatchParams::default(), &image("1.0.0")).await.unwrap();
-    world.wait_workload("back", |w| w.phase == model::workload::Phase::Healthy && !w.in_flight()).await;
+    world.wait_workload("back", at_rest).await;
 
     // The same revision is stable as when one passed; the one that failed since counts.
     let words = refused(control.start(&people.manager, plan.id, None).await);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{OLD, World, people};
+use common::{OLD, World, at_rest, people};
 use control::Decision;
 use model::release::State;
 use model::workload::Phase;
@@ -19,7 +19,7 @@ async fn an_approved_plan_walks_its_steps_to_healthy_and_leaves_the_rollouts_own
     let id = replica.release(&people, &world.plan("1.1.0", STEPS)).await;
     let release = replica.wait_state(id, State::Succeeded).await;
     assert_eq!(release.passed.len(), 3);
-    let w = world.wait_workload("healthy on 1.1.0", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.wait_workload("healthy on 1.1.0", at_rest).await;
     assert_eq!(w.version(), "1.1.0");
     let after = world.template().await;
     assert_eq!(after.steps, before.steps, "the plan's steps were lent, not given");
@@ -87,7 +87,7 @@ async fn one_press_in_flight_ends_at_the_known_good_revision() {
     assert!(receipt.recorded);
     assert_eq!(receipt.to_version, "1.0.0");
     replica.wait_state(id, State::RolledBack).await;
-    let w = world.wait_workload("good again", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.wait_workload("good again", at_rest).await;
     assert_eq!(w.stable_hash.as_deref(), Some(release.known_good.hash.as_str()));
     assert_eq!(w.images["app"], OLD);
     assert_eq!(w.canary_share(), 0);
@@ -107,7 +107,7 @@ async fn a_failing_canary_goes_back_by_itself_and_its_weight_never_rose_after_th
     assert_eq!(release.step, Some(0), "it never left the first step");
     let class = release.verdict.as_ref().map(|v| v.class);
     assert_eq!(class, Some(model::verdict::Class::Fail));
-    let w = world.wait_workload("good again", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.wait_workload("good again", at_rest).await;
     assert_eq!(w.images["app"], OLD);
     let page = replica.control.release(&people.viewer, id).await.unwrap();
     assert!(page.timeline.iter().any(|e| e.action == "release.verdict"), "the history says why");
@@ -155,7 +155,7 @@ async fn a_promoted_release_is_taken_back_in_one_press_without_walking_the_steps
     let receipt = replica.control.roll_back(&people.on_call, id, None).await.unwrap();
     assert_eq!(receipt.to_version, "1.0.0");
     replica.wait_state(id, State::RolledBack).await;
-    let w = world.wait_workload("good again", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.wait_workload("good again", at_rest).await;
     assert_eq!(w.images["app"], OLD);
     let after = world.template().await;
     assert_eq!(after.steps, before.steps);
@@ -186,7 +186,7 @@ async fn any_workload_goes_back_without_a_release_of_ours() {
     let receipt =
         replica.control.roll_back_workload(&people.on_call, &world.key(), None, None).await.unwrap();
     assert!(receipt.recorded && receipt.release.is_none());
-    let w = world.wait_workload("good again", |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.wait_workload("good again", at_rest).await;
     assert_eq!((w.images["app"].as_str(), w.canary_share()), (OLD, 0));
     let page = replica.control.audit(&people.viewer, model::view::AuditFilter::default()).await.unwrap();
     let accepted = page.rows.iter().filter(|e| e.event.action == "rollback.accepted").count();

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{DEADLINE, People, Replica, World, people};
+use common::{DEADLINE, People, Replica, World, at_rest, people};
 use model::ReleaseId;
 use model::release::State;
 use model::workload::{Key, Kind, Phase, Workload};
@@ -62,13 +62,13 @@ async fn it_rolls_out_stands_while_it_is_held_and_is_taken_back_in_one_press() {
     replica.control.resume(&people.on_call, id, None).await.unwrap();
     let release = replica.wait_state(id, State::Succeeded).await;
     assert_eq!(release.passed.len(), 1);
-    let w = world.until(&key, |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.until(&key, at_rest).await;
     assert_eq!((w.version().as_str(), w.spec_paused), ("1.1.0", false));
 
     let receipt = replica.control.roll_back(&people.on_call, id, None).await.unwrap();
     assert_eq!(receipt.to_version, "1.0.0");
     replica.wait_state(id, State::RolledBack).await;
-    let w = world.until(&key, |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.until(&key, at_rest).await;
     assert_eq!(
         (w.images["app"].as_str(), w.stable_hash.as_deref()),
         (OLD, Some(release.known_good.hash.as_str()))
@@ -88,6 +88,6 @@ async fn a_version_whose_pods_never_start_goes_back_by_itself() {
         "{:?}",
         release.reason
     );
-    let w = world.until(&key, |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+    let w = world.until(&key, at_rest).await;
     assert_eq!((w.images["app"].as_str(), w.ready), (OLD, 4));
 }

@@ -9,7 +9,7 @@ use crate::when;
 #[cfg(feature = "hydrate")]
 use chart::{moved, nearest};
 use chrono::{DateTime, Utc};
-use leptos::ev::{KeyboardEvent, PointerEvent};
+use leptos::ev::{Event, KeyboardEvent, PointerEvent};
 use leptos::html::Div;
 use leptos::prelude::*;
 use model::verdict::{Limits, Sample, Side};
@@ -31,6 +31,17 @@ fn place(pane: NodeRef<Div>, ev: &PointerEvent) -> Option<f64> {
 #[cfg(not(feature = "hydrate"))]
 fn place(_pane: NodeRef<Div>, _ev: &PointerEvent) -> Option<f64> {
     None
+}
+
+/// Have these details been unfolded?
+#[cfg(feature = "hydrate")]
+fn is_open(ev: &Event) -> bool {
+    event_target::<web_sys::Element>(ev).has_attribute("open")
+}
+
+#[cfg(not(feature = "hydrate"))]
+fn is_open(_ev: &Event) -> bool {
+    false
 }
 
 #[cfg(not(feature = "hydrate"))]
@@ -121,7 +132,16 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
         None => String::new(),
     };
     let csv = format!("/api/v1/releases/{}/samples?format=csv", p.id);
-    let table = move || seen.samples.with(|s| table(s, &limits));
+    // Sixty rows cost more than a chart: they follow the samples while they can be seen.
+    let unfolded = RwSignal::new(false);
+    let newest = RwSignal::new(seen.samples.with_untracked(|s| tail(s)));
+    Effect::new(move |_| {
+        if unfolded.get() {
+            newest.set(seen.samples.with(|s| tail(s)));
+        }
+    });
+    let fold = move |ev: Event| unfolded.set(is_open(&ev));
+    let table = move || newest.with(|(rows, of)| table(rows, *of, &limits));
     view! {
         <section class="sect" aria-labelledby="ch-h">
             <header><h2 id="ch-h">"Stable against "{judged(&p.live.steps, p.live.step)}</h2>{legend(p)}</header>
@@ -145,7 +165,7 @@ pub(super) fn section(p: &ReleasePage, seen: Seen) -> AnyView {
                 {analysed}
             </div>
             <p class="reading" aria-live="polite">{reading}</p>
-            <details class="sm"><summary>"The same as a table"</summary>{table}
+            <details class="sm" on:toggle=fold><summary>"The same as a table"</summary>{table}
                 <p class="mt"><a class="btn small" href=csv rel="external" download>{icon("deploy")}"Everything measured, CSV"</a></p>
             </details>
         </section>
@@ -168,14 +188,17 @@ fn legend(p: &ReleasePage) -> AnyView {
     .into_any()
 }
 
-fn table(samples: &[Sample], limits: &Limits) -> AnyView {
+/// The samples that the table has rows for, newest first, and of how many they are.
+fn tail(samples: &[Sample]) -> (Vec<Sample>, usize) {
+    (samples.iter().rev().take(ROWS).cloned().collect(), samples.len())
+}
+
+fn table(samples: &[Sample], of: usize, limits: &Limits) -> AnyView {
     let errors =
         |s: &Side| s.error_rate().map_or_else(|| "no data".into(), |r| Metric::Errors.words(r * 100.0));
     let p95 = |s: &Side| s.p95_ms.map_or_else(|| "no data".into(), |v| Metric::Latency.words(v));
     let rows = samples
         .iter()
-        .rev()
-        .take(ROWS)
         .map(|s| {
             let few = s.canary.requests < f64::from(limits.min_requests);
             let note = match (&s.error, few) {
@@ -197,7 +220,7 @@ fn table(samples: &[Sample], limits: &Limits) -> AnyView {
             }
         })
         .collect_view();
-    let caption = match samples.len() {
+    let caption = match of {
         n if n > ROWS => format!("The newest {ROWS} of {n} samples"),
         n => when::count(n, "sample", "samples"),
     };

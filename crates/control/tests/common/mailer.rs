@@ -1,6 +1,6 @@
 //! A plain Deployment of the test's own, to be released beside a second one.
 
-use crate::common::{DEADLINE, People, Replica, World};
+use crate::common::{DEADLINE, People, Replica, World, at_rest};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use model::ReleaseId;
@@ -84,7 +84,7 @@ impl World {
 
     /// Nothing is left of what Tidegate made, and the user's Deployment is whole.
     pub(crate) async fn tidy(&self, key: &Key, image: &str) {
-        let w = self.until(key, |w| w.phase == Phase::Healthy && !w.in_flight()).await;
+        let w = self.until(key, at_rest).await;
         assert_eq!((w.images["app"].as_str(), w.ready, w.replicas), (image, 4, 4));
         assert_eq!(self.deployments().await, ["mailer"]);
         // Prometheus looks once a second.

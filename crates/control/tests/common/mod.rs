@@ -7,7 +7,7 @@ use chrono::Utc;
 use cluster::{Cluster, Prometheus};
 use control::{Clock, Config, Control};
 use model::release::{KnownGood, Release, State};
-use model::workload::{Key, Kind, Workload};
+use model::workload::{Key, Kind, Phase, Workload};
 use model::{Actor, Digest, Grant, PersonId, PlanId, ReleaseId, Role, Via};
 use sandbox::{Sandbox, Strategy};
 use std::collections::HashMap;
@@ -20,6 +20,12 @@ use tokio::sync::Notify;
 /// Longest any single thing may take on a busy machine of two cores.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 pub(crate) const OLD: &str = "registry.example.com/shop/web:1.0.0";
+
+/// Nothing moves any more: the controller has seen what is wanted, and no traffic is left on anything but it. It says Healthy
+/// a moment before its weights are back.
+pub(crate) fn at_rest(w: &Workload) -> bool {
+    w.phase == Phase::Healthy && w.observed() && !w.in_flight() && w.canary_share() == 0
+}
 
 pub(crate) struct World {
     pub(crate) sandbox: &'static Sandbox,
