@@ -19,6 +19,7 @@ mod effects;
 mod error;
 mod escort;
 mod fence;
+mod files;
 mod front;
 mod histogram;
 mod httproute;
@@ -27,7 +28,6 @@ mod mirror;
 mod observe;
 mod patch;
 mod pods;
-mod policies;
 mod prometheus;
 mod raw;
 mod read;
@@ -48,9 +48,9 @@ pub use back::RolledBack;
 pub use cache::Change;
 pub use error::Error;
 pub use fence::{Announced, Voided};
+pub use files::{LiveFile, LiveFiles, Written};
 pub use observe::{ATTEMPT, ENVIRONMENT, RELEASE, ROLLBACK, SERVICE, observe};
 pub use patch::Patch;
-pub use policies::{POLICIES, POLICIES_KEY, PolicyFile, PolicyFiles, Written};
 pub use prometheus::{Line, Prometheus, Series, Source};
 pub use rollout::steps;
 pub use sample::{of_service, sample};
@@ -62,6 +62,7 @@ use analyses::Analyses;
 use cache::{Entry, View};
 use chrono::{DateTime, Utc};
 use http::Method;
+use model::Book;
 use model::workload::{Key, Workload};
 use send::{Answer, Sender};
 use std::path::Path;
@@ -86,7 +87,8 @@ pub struct Cluster {
     sender: Sender,
     view: Arc<View>,
     analyses: Arc<Analyses>,
-    policies: watch_channel::Receiver<PolicyFiles>,
+    policies: watch_channel::Receiver<LiveFiles>,
+    flags: watch_channel::Receiver<LiveFiles>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -115,11 +117,13 @@ impl Cluster {
         let told = view.clone();
         let (analyses, watching) = analyses::start(&client, name, move |key| told.tell(key));
         tasks.extend(watching);
-        let (policies, watching) = policies::start(&client);
+        let (policies, watching) = files::start(&client, Book::Policies);
+        tasks.extend(watching);
+        let (flags, watching) = files::start(&client, Book::Flags);
         tasks.extend(watching);
         let sender = Sender { client, cluster: name.to_owned() };
         tasks.push(tokio::spawn(probe(sender.clone(), view.clone())));
-        Ok(Arc::new(Self { name: name.to_owned(), sender, view, analyses, policies, tasks }))
+        Ok(Arc::new(Self { name: name.to_owned(), sender, view, analyses, policies, flags, tasks }))
     }
 
     pub fn name(&self) -> &str {

@@ -16,13 +16,13 @@ pub use tried::tried;
 
 use crate::error::OrProblem as _;
 use crate::{Control, read_lock, write_lock};
-use model::Problem;
 use model::policy::{Policies, Policy, from_yaml, governing};
 use model::release::{PolicyUsed, Release};
 use model::workload::{Key, Workload};
+use model::{Book, Problem};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
-use store::PolicyFileRecord;
+use store::FileRecord;
 use tokio::sync::Notify;
 
 /// Where a policy file is: cluster and namespace.
@@ -45,7 +45,7 @@ pub(crate) struct Known {
 /// One file: what it holds, and what is in force.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
-    pub(crate) now: PolicyFileRecord,
+    pub(crate) now: FileRecord,
     /// The newest content without faults; `None` where there never was one, and where the file is gone.
     pub(crate) in_force: Option<(i64, Arc<Policies>)>,
 }
@@ -61,7 +61,7 @@ impl Known {
 }
 
 /// Policies of a content that is in force.
-fn parsed(record: &PolicyFileRecord) -> Option<Arc<Policies>> {
+fn parsed(record: &FileRecord) -> Option<Arc<Policies>> {
     let text = record.text.as_deref().filter(|_| record.faults.is_empty())?;
     from_yaml(text).ok().map(|read| Arc::new(read.policies))
 }
@@ -98,7 +98,7 @@ impl Control {
         let policies = match known {
             Some(policies) => policies,
             None => {
-                let record = self.store().policy_file(used.file).await.or_problem()?;
+                let record = self.store().file(Book::Policies, used.file).await.or_problem()?;
                 let policies = parsed(&record).unwrap_or_default();
                 write_lock(&self.inner.policies.contents).insert(used.file, policies.clone());
                 policies

@@ -231,8 +231,8 @@ async fn a_file_is_read_live_and_written_only_over_what_was_read() {
     assert_eq!((ours.text, ours.history[0].by.as_str()), (policy("6m"), "Mara"));
     // What the cluster holds is what was written, comments and all, and it is not taken for a stranger's.
     let live = async {
-        let mut files = w.world.cluster.policies();
-        let is = |files: &cluster::PolicyFiles| {
+        let mut files = w.world.cluster.files(model::Book::Policies);
+        let is = |files: &cluster::LiveFiles| {
             let own = files.as_ref().and_then(|all| all.get(&w.world.namespace));
             own.is_some_and(|f| f.text.as_deref() == Some(&policy("6m")))
         };

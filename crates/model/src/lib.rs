@@ -4,6 +4,7 @@
 //! every rule can be tested as a function, and the crate compiles to WebAssembly for the browser as it is.
 
 pub mod audit;
+pub mod book;
 pub mod canonical;
 pub mod checked;
 pub mod conductor;
@@ -27,6 +28,7 @@ pub mod verdict;
 pub mod view;
 pub mod workload;
 
+pub use book::Book;
 pub use ids::{AttemptId, Digest, IncidentId, PersonId, PlanId, ReleaseId, Seq};
 pub use problem::{FieldError, Problem, Status};
 pub use role::{Action, Actor, Grant, Role, Via};

@@ -73,13 +73,16 @@ pub enum Action {
     RollBack,
     Restart,
     WritePolicies,
+    WriteFlags,
+    KillFlag,
+    ReviveFlag,
     OpenIncident,
     RunIncident,
     Administer,
 }
 
 impl Action {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::See,
         Self::WritePlan,
         Self::Start,
@@ -93,6 +96,9 @@ impl Action {
         Self::RollBack,
         Self::Restart,
         Self::WritePolicies,
+        Self::WriteFlags,
+        Self::KillFlag,
+        Self::ReviveFlag,
         Self::OpenIncident,
         Self::RunIncident,
         Self::Administer,
@@ -114,6 +120,9 @@ impl Action {
             Self::RollBack => "roll back",
             Self::Restart => "restart pods",
             Self::WritePolicies => "change rollback policies",
+            Self::WriteFlags => "change feature flags",
+            Self::KillFlag => "kill a feature flag",
+            Self::ReviveFlag => "revive a killed feature flag",
             Self::OpenIncident => "open an incident or write a note about one",
             Self::RunIncident => "lead an incident or tell the public",
             Self::Administer => "administer Tidegate",
@@ -132,9 +141,11 @@ pub fn allows(role: Role, action: Action) -> bool {
         // Brings no other version, but takes pods away from users for a while.
         Action::Restart => &[ReleaseManager, OnCall],
         Action::WritePolicies => &[ReleaseManager, Administrator],
+        Action::WriteFlags => &[ReleaseManager],
+        Action::ReviveFlag => &[ReleaseManager, OnCall],
         Action::Approve => &[Approver],
         Action::OpenOnCallGate => &[OnCall],
-        Action::Pause | Action::Abort | Action::RollBack | Action::OpenIncident => {
+        Action::Pause | Action::Abort | Action::RollBack | Action::KillFlag | Action::OpenIncident => {
             &[ReleaseManager, Approver, OnCall, Administrator]
         }
         // What it says is read by everybody outside.
@@ -253,6 +264,9 @@ mod tests {
             roll back                                      release-manager, approver, on-call, administrator
             restart pods                                   release-manager, on-call
             change rollback policies                       release-manager, administrator
+            change feature flags                           release-manager
+            kill a feature flag                            release-manager, approver, on-call, administrator
+            revive a killed feature flag                   release-manager, on-call
             open an incident or write a note about one     release-manager, approver, on-call, administrator
             lead an incident or tell the public            release-manager, on-call
             administer Tidegate                            administrator
@@ -277,6 +291,9 @@ mod tests {
                 | Action::RollBack
                 | Action::Restart
                 | Action::WritePolicies
+                | Action::WriteFlags
+                | Action::KillFlag
+                | Action::ReviveFlag
                 | Action::OpenIncident
                 | Action::RunIncident
                 | Action::Administer => {}
@@ -291,15 +308,17 @@ mod tests {
     #[test]
     fn whoever_sees_a_fire_may_pull_the_alarm_but_a_viewer_only_sees() {
         for role in Role::ALL {
-            let halting = [Action::Pause, Action::Abort, Action::RollBack, Action::OpenIncident]
-                .map(|a| allows(role, a));
-            assert_eq!(halting, [role != Role::Viewer; 4], "{role}");
+            let halting =
+                [Action::Pause, Action::Abort, Action::RollBack, Action::KillFlag, Action::OpenIncident]
+                    .map(|a| allows(role, a));
+            assert_eq!(halting, [role != Role::Viewer; 5], "{role}");
         }
     }
 
     #[test]
     fn an_administrator_neither_raises_nor_approves() {
-        for action in [Action::WritePlan, Action::Start, Action::Promote, Action::Skip, Action::Approve] {
+        let raising = [Action::WritePlan, Action::Start, Action::Promote, Action::Skip, Action::WriteFlags];
+        for action in raising.into_iter().chain([Action::Approve]) {
             assert!(!allows(Role::Administrator, action), "{action:?}");
         }
     }

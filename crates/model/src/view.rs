@@ -3,6 +3,7 @@
 mod analyses;
 mod audit;
 mod compare;
+mod flags;
 mod incidents;
 mod notify;
 mod now;
@@ -15,6 +16,7 @@ mod status;
 pub use analyses::*;
 pub use audit::*;
 pub use compare::*;
+pub use flags::*;
 pub use incidents::*;
 pub use notify::*;
 pub use now::*;

@@ -17,6 +17,8 @@ mod config;
 mod destinations;
 mod document;
 mod error;
+mod files;
+mod flags;
 mod incidents;
 mod journal;
 mod known_good;
@@ -44,6 +46,8 @@ pub use approvals::{ApprovalRecord, Decision, NewApproval};
 pub use attempts::AttemptRecord;
 pub use destinations::{DestinationRecord, NewDestination, Sealed, Secret};
 pub use error::Error;
+pub use files::{FLAGS_TOPIC, FileRecord, NewFile, POLICIES_TOPIC};
+pub use flags::{FlagKey, FlagKill, NewFlagKey, NewFlagKill, Revived};
 pub use incidents::IncidentFilter;
 pub use known_good::{NewKnownGood, TOPIC as KNOWN_GOOD_TOPIC, Version};
 pub use leases::Epoch;
@@ -52,9 +56,7 @@ pub use migrate::migrate;
 pub use notify::{Claimed, Delivery, NotificationFilter, NotificationRecord, TOPIC as NOTIFICATIONS_TOPIC};
 pub use people::{NewPerson, Person};
 pub use plans::PlanRecord;
-pub use policies::{
-    ActionRecord, Beside, FiringRecord, NewFiring, NewPolicyFile, POLICIES_TOPIC, PolicyFileRecord, Stopped,
-};
+pub use policies::{ActionRecord, Beside, FiringRecord, NewFiring, Stopped};
 pub use releases::ReleaseFilter;
 pub use thinning::{Due, Paged};
 pub use tokens::{NewToken, TokenRecord};

@@ -1,73 +1,14 @@
-//! Rollback policies: the files as they were read, what fired, and what was done about it.
+//! Rollback policies: what fired, and what was done about it. Their files are in [`crate::files`].
 
+use crate::files::POLICIES_TOPIC;
 use crate::{Error, Result, Store, Tx, document};
 use chrono::{DateTime, Utc};
 use model::ReleaseId;
 use model::policy::{Fired, FiredOn, ServiceAt, What};
-use model::problem::FieldError;
 use model::workload::Key;
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use sqlx::types::Json;
-
-/// Announced when a policy file changed.
-pub const POLICIES_TOPIC: &str = "policies";
-/// Serialises those who record a file. Any number that nobody else uses.
-const TURN: i64 = 0x7469_6465_706f_6c69;
-
-/// A content of a policy file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewPolicyFile<'a> {
-    pub cluster: &'a str,
-    pub namespace: &'a str,
-    pub at: DateTime<Utc>,
-    /// `None`: the file is gone.
-    pub text: Option<&'a str>,
-    /// Why it is not in force; empty where it is.
-    pub faults: &'a [FieldError],
-    pub by: &'a str,
-    pub outside: bool,
-}
-
-/// The same, as stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PolicyFileRecord {
-    pub id: i64,
-    pub cluster: String,
-    pub namespace: String,
-    pub at: DateTime<Utc>,
-    pub text: Option<String>,
-    pub faults: Vec<FieldError>,
-    pub by: String,
-    pub outside: bool,
-}
-
-#[derive(FromRow)]
-struct FileRow {
-    id: i64,
-    cluster: String,
-    namespace: String,
-    at: DateTime<Utc>,
-    text: Option<String>,
-    faults: Option<Json<Vec<FieldError>>>,
-    by: String,
-    outside: bool,
-}
-
-impl From<FileRow> for PolicyFileRecord {
-    fn from(row: FileRow) -> Self {
-        Self {
-            id: row.id,
-            cluster: row.cluster,
-            namespace: row.namespace,
-            at: row.at,
-            text: row.text,
-            faults: row.faults.map(|f| f.0).unwrap_or_default(),
-            by: row.by,
-            outside: row.outside,
-        }
-    }
-}
 
 /// What a policy had read beside the sample of that time.
 pub type Beside = (DateTime<Utc>, Vec<(What, f64)>);
@@ -131,52 +72,7 @@ pub struct NewFiring<'a> {
     pub fired: &'a Fired,
 }
 
-const FILE: &str = "id, cluster, namespace, at, text, faults, by, outside";
-
 impl Store {
-    /// What each namespace's file holds now, and, where that has faults, the content in force instead. In order of
-    /// cluster, namespace and age.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Corrupt`].
-    pub async fn policy_files(&self) -> Result<Vec<PolicyFileRecord>> {
-        let sql = format!(
-            "with ids as (
-                 select max(id) as id from policy_files group by cluster, namespace
-                 union select max(id) from policy_files where faults is null group by cluster, namespace
-             )
-             select {FILE} from policy_files join ids using (id) order by cluster, namespace, id"
-        );
-        let rows: Vec<FileRow> = self.link().await?.all(sqlx::query_as(&sql)).await?;
-        Ok(rows.into_iter().map(Into::into).collect())
-    }
-
-    /// The newest contents of one file, newest first.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Corrupt`].
-    pub async fn policy_history(
-        &self,
-        cluster: &str,
-        namespace: &str,
-        limit: i64,
-    ) -> Result<Vec<PolicyFileRecord>> {
-        let sql = format!(
-            "select {FILE} from policy_files where cluster = $1 and namespace = $2 order by id desc limit $3"
-        );
-        let sql = sqlx::query_as(&sql).bind(cluster).bind(namespace).bind(limit);
-        let rows: Vec<FileRow> = self.link().await?.all(sql).await?;
-        Ok(rows.into_iter().map(Into::into).collect())
-    }
-
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Corrupt`].
-    pub async fn policy_file(&self, id: i64) -> Result<PolicyFileRecord> {
-        let sql = format!("select {FILE} from policy_files where id = $1");
-        let row: Option<FileRow> = self.link().await?.maybe(sqlx::query_as(&sql).bind(id)).await?;
-        row.map(Into::into).ok_or(Error::NotFound("policy file"))
-    }
-
     /// Firings for which something is left to be done, oldest first.
     ///
     /// # Errors
@@ -329,42 +225,6 @@ impl Store {
 }
 
 impl Tx {
-    /// Records a file's content, where the newest one on record still is `after`. `None` when another was recorded
-    /// meanwhile: nothing is written.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn record_policy_file(
-        &mut self,
-        file: &NewPolicyFile<'_>,
-        after: Option<i64>,
-    ) -> Result<Option<i64>> {
-        let (_,): (bool,) =
-            self.one(sqlx::query_as("select pg_advisory_xact_lock($1) is null").bind(TURN)).await?;
-        let faults = match file.faults {
-            [] => None,
-            faults => Some(document::to_text(&faults.to_vec())?),
-        };
-        let sql = sqlx::query_as(
-            "insert into policy_files (cluster, namespace, at, text, faults, by, outside)
-             select $1, $2, $3, $4, $5::json, $6, $7
-             where (select max(id) from policy_files where cluster = $1 and namespace = $2)
-                 is not distinct from $8
-             returning id",
-        )
-        .bind(file.cluster)
-        .bind(file.namespace)
-        .bind(file.at)
-        .bind(file.text)
-        .bind(faults)
-        .bind(file.by)
-        .bind(file.outside)
-        .bind(after);
-        let row: Option<(i64,)> = self.maybe(sql).await?;
-        self.notify(POLICIES_TOPIC);
-        Ok(row.map(|(id,)| id))
-    }
-
     /// Records that a policy fired. `None` when one has on this step already, or is not over on this service: nothing is written.
     ///
     /// # Errors

@@ -13,9 +13,9 @@ use model::audit::NewEvent;
 use model::policy::{DEFAULT, Policies, What, from_yaml};
 use model::problem::FieldError;
 use model::view::Deed;
-use model::{Action, Actor, Problem};
+use model::{Action, Actor, Book, Problem};
 use std::collections::BTreeSet;
-use store::NewPolicyFile;
+use store::NewFile;
 
 /// A change of a policy file.
 #[derive(Clone, Debug)]
@@ -55,18 +55,17 @@ impl Control {
         if known.as_ref().and_then(|k| k.now.text.as_deref()) == Some(&text) {
             return Err(Problem::conflict("The file says this already: nothing was changed."));
         }
-        let live = cluster.policies().borrow().clone();
+        let live = cluster.files(Book::Policies).borrow().clone();
         let live = live.as_ref().and_then(|all| all.get(&namespace));
         let before = known.as_ref().and_then(|k| k.now.text.clone());
         if live.and_then(|file| file.text.clone()).unwrap_or_default() != before.clone().unwrap_or_default() {
             return Err(overtaken());
         }
-        let version = live.map(|file| file.resource_version.clone());
         let id = self
             .put(actor, &place, Some(&text), after, "policy.changed", "were changed", reason.clone())
             .await?
             .ok_or_else(overtaken)?;
-        match cluster.write_policies(&namespace, version.as_deref(), &text).await {
+        match cluster.write_file(Book::Policies, &namespace, live, &text).await {
             Ok(Written::Done) => {
                 self.inner.policies.changed.notify_one();
                 self.read_policies().await
@@ -96,17 +95,10 @@ impl Control {
     ) -> Result<Option<i64>, Problem> {
         let now: DateTime<Utc> = self.now_utc();
         let faults = text.map(faults).unwrap_or_default();
-        let file = NewPolicyFile {
-            cluster,
-            namespace,
-            at: now,
-            text,
-            faults: &faults,
-            by: &actor.name,
-            outside: false,
-        };
+        let file =
+            NewFile { cluster, namespace, at: now, text, faults: &faults, by: &actor.name, outside: false };
         let mut tx = self.store().begin().await.or_problem()?;
-        let id = tx.record_policy_file(&file, after).await.or_problem()?;
+        let id = tx.record_file(Book::Policies, &file, after).await.or_problem()?;
         if id.is_none() {
             return Ok(None);
         }

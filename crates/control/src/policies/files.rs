@@ -7,15 +7,15 @@ use super::{Place, Standing, parsed};
 use crate::error::OrProblem as _;
 use crate::{Control, write_lock};
 use chrono::TimeDelta;
-use cluster::PolicyFile;
+use cluster::LiveFile;
 use model::audit::NewEvent;
 use model::policy::from_yaml;
 use model::problem::FieldError;
 use model::role::Via;
-use model::{Actor, Problem};
+use model::{Actor, Book, Problem};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use store::{NewPolicyFile, PolicyFileRecord};
+use store::{FileRecord, NewFile};
 
 /// The safety net: files are compared at least this often.
 const TICK: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ pub(super) fn faults(text: &str) -> Vec<FieldError> {
 impl Control {
     pub(crate) async fn run_policies(&self) {
         let clusters = self.clusters().iter().map(|cluster| async {
-            let mut files = cluster.policies();
+            let mut files = cluster.files(Book::Policies);
             while files.changed().await.is_ok() {
                 self.inner.policies.changed.notify_one();
             }
@@ -57,7 +57,7 @@ impl Control {
         self.read_policies().await?;
         let mut recorded = false;
         for cluster in self.clusters() {
-            let Some(live) = cluster.policies().borrow().clone() else { continue };
+            let Some(live) = cluster.files(Book::Policies).borrow().clone() else { continue };
             let known = self.inner.policies.files();
             let own = known.keys().filter(|(of, _)| of == cluster.name()).map(|(_, namespace)| namespace);
             let all: BTreeSet<&String> = own.chain(live.keys()).collect();
@@ -76,7 +76,7 @@ impl Control {
     async fn compare_policy(
         &self,
         place: &Place,
-        live: Option<&PolicyFile>,
+        live: Option<&LiveFile>,
         known: Option<&Standing>,
     ) -> Result<bool, Problem> {
         // A ConfigMap without the key is an empty file.
@@ -95,7 +95,7 @@ impl Control {
             None => ("the cluster".to_owned(), now),
         };
         let faults = text.as_deref().map(faults).unwrap_or_default();
-        let file = NewPolicyFile {
+        let file = NewFile {
             cluster: &place.0,
             namespace: &place.1,
             at,
@@ -105,7 +105,7 @@ impl Control {
             outside: true,
         };
         let mut tx = self.store().begin().await.or_problem()?;
-        if tx.record_policy_file(&file, before.map(|b| b.id)).await.or_problem()?.is_none() {
+        if tx.record_file(Book::Policies, &file, before.map(|b| b.id)).await.or_problem()?.is_none() {
             // Another replica has.
             return Ok(true);
         }
@@ -135,7 +135,7 @@ impl Control {
     /// # Errors
     /// 503 without a database: what is known stays.
     pub(super) async fn read_policies(&self) -> Result<(), Problem> {
-        let records = self.store().policy_files().await.or_problem()?;
+        let records = self.store().files(Book::Policies).await.or_problem()?;
         let mut files: BTreeMap<Place, Standing> = BTreeMap::new();
         // In order of age: the last of a place is what it holds.
         for record in records {
@@ -156,7 +156,7 @@ impl Control {
 
     fn in_force(
         &self,
-        record: &PolicyFileRecord,
+        record: &FileRecord,
         before: Option<&Standing>,
     ) -> Option<(i64, std::sync::Arc<model::policy::Policies>)> {
         record.text.as_ref()?;

@@ -17,9 +17,9 @@ use model::view::{
     PolicyView, PolicyWatch,
 };
 use model::workload::{Key, Workload};
-use model::{Action, Actor, FieldError, Problem};
+use model::{Action, Actor, Book, FieldError, Problem};
 use std::collections::BTreeMap;
-use store::{FiringRecord, PolicyFileRecord};
+use store::{FileRecord, FiringRecord};
 
 /// Changes of a file that its page shows.
 const HISTORY: i64 = 20;
@@ -40,7 +40,11 @@ impl Control {
         let (used, without) = self.used();
         let mut views = Vec::new();
         for (place, standing) in &files {
-            let history = self.store().policy_history(&place.0, &place.1, HISTORY + 1).await.or_problem()?;
+            let history = self
+                .store()
+                .file_history(Book::Policies, &place.0, &place.1, HISTORY + 1)
+                .await
+                .or_problem()?;
             views.push(self.file_view(actor, place, standing, &used, &firings, &history));
         }
         // Where nothing is and nothing was rules nobody.
@@ -61,7 +65,7 @@ impl Control {
         standing: &Standing,
         used: &BTreeMap<(i64, String), usize>,
         firings: &[FiringRecord],
-        history: &[PolicyFileRecord],
+        history: &[FileRecord],
     ) -> PolicyFileView {
         let record = &standing.now;
         let text = record.text.clone().unwrap_or_default();
@@ -202,10 +206,10 @@ fn firing(record: &FiringRecord, waits: bool, environment: &str, actor: &Actor) 
 }
 
 /// Each content beside the one before it.
-fn changes(history: &[PolicyFileRecord]) -> Vec<PolicyChangeView> {
+fn changes(history: &[FileRecord]) -> Vec<PolicyChangeView> {
     let before = |i: usize| history.get(i + 1).and_then(|r| r.text.as_deref()).unwrap_or_default();
     let shown = usize::try_from(HISTORY).unwrap_or(20);
-    let view = |(i, r): (usize, &PolicyFileRecord)| PolicyChangeView {
+    let view = |(i, r): (usize, &FileRecord)| PolicyChangeView {
         id: r.id,
         at: r.at,
         by: r.by.clone(),

@@ -5,6 +5,7 @@ mod analyses;
 mod audit;
 mod down;
 mod fixture;
+mod flags;
 mod incidents;
 mod known_good;
 mod leases;

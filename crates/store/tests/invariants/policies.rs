@@ -1,29 +1,21 @@
 use crate::fixture::{event, key, now, started};
 use chrono::TimeDelta;
-use model::ReleaseId;
 use model::policy::{Fired, FiredOn, Firing, Seen, ServiceAt, What, from_yaml};
 use model::problem::FieldError;
+use model::{Book, ReleaseId};
 use store::test_support::database;
-use store::{ActionRecord, NewFiring, NewPolicyFile, Stopped, Store, Tx};
+use store::{ActionRecord, NewFile, NewFiring, Stopped, Store, Tx};
 
 const TEXT: &str =
     "rollback_triggers: {error_rate_threshold: 0.05}\nrollback_actions: [{type: pause_rollout}]\n";
 
-fn file<'a>(text: Option<&'a str>, faults: &'a [FieldError]) -> NewPolicyFile<'a> {
-    NewPolicyFile {
-        cluster: "main",
-        namespace: "shop",
-        at: now(),
-        text,
-        faults,
-        by: "kubectl-edit",
-        outside: true,
-    }
+fn file<'a>(text: Option<&'a str>, faults: &'a [FieldError]) -> NewFile<'a> {
+    NewFile { cluster: "main", namespace: "shop", at: now(), text, faults, by: "kubectl-edit", outside: true }
 }
 
-async fn recorded(store: &Store, file: &NewPolicyFile<'_>, after: Option<i64>) -> Option<i64> {
+async fn recorded(store: &Store, file: &NewFile<'_>, after: Option<i64>) -> Option<i64> {
     let mut tx = store.begin().await.unwrap();
-    let id = tx.record_policy_file(file, after).await.unwrap();
+    let id = tx.record_file(Book::Policies, file, after).await.unwrap();
     tx.commit(event("policy.changed")).await.unwrap();
     id
 }
@@ -36,7 +28,7 @@ fn fired() -> Fired {
 
 /// A row in each table.
 pub(crate) async fn fill(tx: &mut Tx, release: ReleaseId) {
-    let file = tx.record_policy_file(&file(Some(TEXT), &[]), None).await.unwrap().unwrap();
+    let file = tx.record_file(Book::Policies, &file(Some(TEXT), &[]), None).await.unwrap().unwrap();
     let fired = fired();
     let on = FiredOn::Release { id: release, step: 0 };
     let new = NewFiring { on: &on, file, policy: "default", fired: &fired };
@@ -55,13 +47,13 @@ async fn the_newest_file_without_faults_stays_in_force() {
     assert_eq!(recorded(store, &file(Some(TEXT), &[]), None).await, None, "another replica was first");
     let faults = [FieldError { field: "rollback_triggers".into(), message: "Names no trigger.".into() }];
     let second = recorded(store, &file(Some("rollback_triggers: {}"), &faults), Some(first)).await.unwrap();
-    let known = store.policy_files().await.unwrap();
+    let known = store.files(Book::Policies).await.unwrap();
     assert_eq!(known.iter().map(|f| f.id).collect::<Vec<_>>(), [first, second]);
     assert_eq!((known[0].faults.len(), &known[1].faults[..]), (0, &faults[..]));
     let gone = recorded(store, &file(None, &[]), Some(second)).await.unwrap();
-    let known = store.policy_files().await.unwrap();
+    let known = store.files(Book::Policies).await.unwrap();
     assert_eq!(known.iter().map(|f| (f.id, f.text.is_some())).collect::<Vec<_>>(), [(gone, false)]);
-    let history = store.policy_history("main", "shop", 2).await.unwrap();
+    let history = store.file_history(Book::Policies, "main", "shop", 2).await.unwrap();
     assert_eq!(history.iter().map(|f| f.id).collect::<Vec<_>>(), [gone, second]);
 }
 

@@ -29,6 +29,9 @@ const STATE: &[&str] = &[
     "public.attempts",
     "public.breaker_lifts",
     "public.destinations",
+    "public.flag_files",
+    "public.flag_keys",
+    "public.flag_kills",
     "public.incident_entries",
     "public.incidents",
     "public.journal_merged",
@@ -90,6 +93,7 @@ async fn filled(store: &Store) -> ReleaseId {
     let incident = tx.open_incident(&crate::incidents::new()).await.unwrap();
     tx.insert_incident_entry(incident, &crate::incidents::note("Seen.")).await.unwrap();
     crate::policies::fill(&mut tx, release).await;
+    crate::flags::fill(&mut tx).await;
     tx.commit(event("everything.written")).await.unwrap();
     release
 }

@@ -1,0 +1,82 @@
+use crate::fixture::{event, now};
+use model::Book;
+use store::test_support::database;
+use store::{Error, NewFile, NewFlagKey, NewFlagKill, Revived, Tx};
+
+const KILL: NewFlagKill<'static> = NewFlagKill {
+    cluster: "main",
+    namespace: "shop",
+    flag: "checkout-new-tax",
+    at: chrono::DateTime::UNIX_EPOCH,
+    by: "ann",
+    reason: "checkout fails",
+    text: "checkout-new-tax: {enabled: false}\n",
+};
+
+fn key(hash: &str, stream: &str) -> NewFlagKey {
+    NewFlagKey {
+        hash: hash.into(),
+        stream: stream.into(),
+        name: "checkout".into(),
+        cluster: "main".into(),
+        namespace: "shop".into(),
+        environment: Some("production".into()),
+        created_by: "ann".into(),
+    }
+}
+
+/// A row in each table.
+pub(crate) async fn fill(tx: &mut Tx) {
+    let file = NewFile {
+        cluster: "main",
+        namespace: "shop",
+        at: now(),
+        text: Some(KILL.text),
+        faults: &[],
+        by: "kubectl-edit",
+        outside: true,
+    };
+    tx.record_file(Book::Flags, &file, None).await.unwrap().unwrap();
+    tx.insert_flag_kill(&KILL).await.unwrap().unwrap();
+    tx.insert_flag_key(&key("0", "s"), now()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_flag_is_killed_once_and_revived_once_and_may_be_killed_again() {
+    let db = database().await;
+    let mut tx = db.store.begin().await.unwrap();
+    let first = tx.insert_flag_kill(&KILL).await.unwrap().unwrap();
+    assert_eq!(tx.insert_flag_kill(&NewFlagKill { by: "bob", ..KILL }).await.unwrap(), None);
+    tx.commit(event("flag.killed")).await.unwrap();
+    let open = db.store.flag_kills().await.unwrap();
+    assert_eq!(
+        open.iter().map(|k| (k.id, &*k.by, &*k.text)).collect::<Vec<_>>(),
+        [(first, "ann", KILL.text)]
+    );
+
+    let revived = Revived { at: now(), by: "bob".into(), reason: "fixed".into() };
+    let mut tx = db.store.begin().await.unwrap();
+    assert!(tx.revive_flag(first, &revived).await.unwrap());
+    assert!(!tx.revive_flag(first, &revived).await.unwrap(), "it is revived already");
+    let second = tx.insert_flag_kill(&KILL).await.unwrap().unwrap();
+    tx.commit(event("flag.revived")).await.unwrap();
+    assert_eq!(db.store.flag_kills().await.unwrap().iter().map(|k| k.id).collect::<Vec<_>>(), [second]);
+}
+
+#[tokio::test]
+async fn a_key_is_kept_by_its_hash_and_withdrawn_once() {
+    let db = database().await;
+    let mut tx = db.store.begin().await.unwrap();
+    let id = tx.insert_flag_key(&key("a", "s"), now()).await.unwrap();
+    tx.commit(event("flag-key.issued")).await.unwrap();
+    let known = db.store.flag_keys().await.unwrap();
+    assert_eq!((known.len(), &*known[0].hash, known[0].revoked), (1, "a", None));
+    let mut tx = db.store.begin().await.unwrap();
+    tx.revoke_flag_key(id, now()).await.unwrap();
+    assert!(matches!(tx.revoke_flag_key(id, now()).await, Err(Error::NotFound(_))));
+    tx.commit(event("flag-key.revoked")).await.unwrap();
+    assert!(db.store.flag_keys().await.unwrap()[0].revoked.is_some());
+    let mut tx = db.store.begin().await.unwrap();
+    let again = tx.insert_flag_key(&key("a", "t"), now()).await;
+    assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
+}
