@@ -63,6 +63,9 @@ impl Control {
                             self.inner.policies.changed.notify_one();
                             self.inner.policies.fired.notify_one();
                         }
+                        if topic == store::FLAGS_TOPIC {
+                            self.inner.flags.hear();
+                        }
                         if topic == store::NOTIFICATIONS_TOPIC {
                             self.inner.outbox.notify_one();
                         }
@@ -75,6 +78,7 @@ impl Control {
                     store::Notice::Gap => {
                         self.announce("*");
                         self.inner.known.hear_all();
+                        self.inner.flags.hear();
                         self.inner.outbox.notify_one();
                         self.inner.nudge.notify_one();
                     }

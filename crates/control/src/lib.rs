@@ -14,6 +14,8 @@ mod config;
 mod demo;
 mod effects;
 mod error;
+mod files;
+mod flags;
 mod gitops;
 mod glance;
 mod identity;
@@ -40,6 +42,7 @@ mod vitals;
 
 pub use announce::Announcement;
 pub use demo::{DemoAccount, PASSWORD as DEMO_PASSWORD};
+pub use flags::{FlagAccess, FlagStream, ServedFlags};
 pub use identity::IssuedToken;
 pub use incidents::{Alarm, IncidentEdit, PublicUpdate};
 pub use model::view;
@@ -132,6 +135,8 @@ struct Inner {
     compared: config::Compared,
     /// Rollback policies, as they are read in the clusters.
     policies: policies::Known,
+    /// Feature flags, likewise, and what is served of them.
+    flags: flags::Known,
     /// Argo CD's applications of workloads that it owns.
     syncs: gitops::Syncs,
     /// What stands around workloads that plans are written for.
@@ -173,6 +178,7 @@ impl Control {
             recovering: RwLock::default(),
             compared: config::Compared::default(),
             policies: policies::Known::default(),
+            flags: flags::Known::default(),
             syncs: gitops::Syncs::default(),
             around: glance::Glances::default(),
             stalled: RwLock::default(),
@@ -184,7 +190,7 @@ impl Control {
 
     /// Runs everything that works by itself until `shutdown` is notified: the conductor, the sampler, the keeper of analyses,
     /// the evaluation of templates, the announcer, the journal's merger, the watch over what stalls and over what recovers, the recorder of known-good
-    /// versions, the rollback policies, the status page's data, the delivery of notifications and the
+    /// versions, the rollback policies, the feature flags, the status page's data, the delivery of notifications and the
     /// thinning out of old samples.
     pub async fn run(&self, shutdown: Arc<Notify>) {
         let stopped = async { shutdown.notified().await };
@@ -202,6 +208,7 @@ impl Control {
                 self.run_status(),
                 self.run_recorder(),
                 self.run_policies(),
+                self.run_flags(),
                 self.run_notifier(),
                 self.run_thinning(),
             );

@@ -15,6 +15,7 @@ pub use edit::PolicyChange;
 pub use tried::tried;
 
 use crate::error::OrProblem as _;
+pub(crate) use crate::files::Place;
 use crate::{Control, read_lock, write_lock};
 use model::policy::{Policies, Policy, from_yaml, governing};
 use model::release::{PolicyUsed, Release};
@@ -24,9 +25,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 use store::FileRecord;
 use tokio::sync::Notify;
-
-/// Where a policy file is: cluster and namespace.
-pub(crate) type Place = (String, String);
 
 /// What is known of all policy files.
 #[derive(Debug, Default)]

@@ -8,5 +8,5 @@ mod stale;
 
 pub use diff::{Change, FieldChange, diff};
 pub use exposure::{Exposure, raises_exposure};
-pub use kill::{Hand, Refusal, kill, may_change, revive};
+pub use kill::{Hand, Refusal, held, hold, kill, may_change, remains, revive};
 pub use stale::{KEPT_FULL, Stale, UNASKED, Usage, stale};

@@ -124,6 +124,13 @@ pub fn remove(text: &str, key: &str) -> Result<String, Unchanged> {
     proven(text, &wanted)
 }
 
+/// The lines of a flag, as they are written; `None` where there is no such flag, or the text cannot be read.
+pub fn part(text: &str, key: &str) -> Option<String> {
+    let root = tree::parse(text).ok()??;
+    let range = removal(text, &root, key)?;
+    text.get(range).map(|part| part.trim_end().to_owned())
+}
+
 fn by_hand(path: &str, why: &'static str) -> Unchanged {
     Unchanged::ByHand(path.to_owned(), why)
 }

@@ -5,9 +5,9 @@ use super::Place;
 use super::files::faults;
 use crate::Control;
 use crate::error::OrProblem as _;
+use crate::files::Content;
 use crate::plans::tidy;
 use crate::releases::deed;
-use chrono::{DateTime, Utc};
 use cluster::Written;
 use model::audit::NewEvent;
 use model::policy::{DEFAULT, Policies, What, from_yaml};
@@ -15,7 +15,6 @@ use model::problem::FieldError;
 use model::view::Deed;
 use model::{Action, Actor, Book, Problem};
 use std::collections::BTreeSet;
-use store::NewFile;
 
 /// A change of a policy file.
 #[derive(Clone, Debug)]
@@ -86,28 +85,19 @@ impl Control {
     async fn put(
         &self,
         actor: &Actor,
-        (cluster, namespace): &Place,
+        place: &Place,
         text: Option<&str>,
         after: Option<i64>,
         action: &str,
         words: &str,
         reason: Option<String>,
     ) -> Result<Option<i64>, Problem> {
-        let now: DateTime<Utc> = self.now_utc();
         let faults = text.map(faults).unwrap_or_default();
-        let file =
-            NewFile { cluster, namespace, at: now, text, faults: &faults, by: &actor.name, outside: false };
-        let mut tx = self.store().begin().await.or_problem()?;
-        let id = tx.record_file(Book::Policies, &file, after).await.or_problem()?;
-        if id.is_none() {
-            return Ok(None);
-        }
-        let summary = format!("Rollback policies of {namespace} {words}");
-        let mut event = NewEvent::new(now, actor, action, summary);
+        let summary = format!("Rollback policies of {} {words}", place.1);
+        let mut event = NewEvent::new(self.now_utc(), actor, action, summary);
         event.reason = reason;
-        event.detail = serde_json::json!({ "cluster": cluster, "namespace": namespace, "file": id });
-        tx.commit(event).await.or_problem()?;
-        Ok(id)
+        let content = Content { text, faults: &faults, after };
+        self.record_given(Book::Policies, actor, place, content, event).await
     }
 
     /// May this actor begin a policy file where there is none?

@@ -6,21 +6,15 @@
 use super::{Place, Standing, parsed};
 use crate::error::OrProblem as _;
 use crate::{Control, write_lock};
-use chrono::TimeDelta;
-use cluster::LiveFile;
-use model::audit::NewEvent;
 use model::policy::from_yaml;
 use model::problem::FieldError;
-use model::role::Via;
-use model::{Actor, Book, Problem};
+use model::{Book, Problem};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use store::{FileRecord, NewFile};
+use store::FileRecord;
 
 /// The safety net: files are compared at least this often.
 const TICK: Duration = Duration::from_secs(2);
-/// How long a content that was written here may take to be seen in the cluster.
-const WRITTEN_WITHIN: TimeDelta = TimeDelta::seconds(10);
 
 /// Every fault of a file, at its field; none where it is in order.
 pub(super) fn faults(text: &str) -> Vec<FieldError> {
@@ -63,71 +57,15 @@ impl Control {
             let all: BTreeSet<&String> = own.chain(live.keys()).collect();
             for namespace in all {
                 let place = (cluster.name().to_owned(), namespace.clone());
-                recorded |= self.compare_policy(&place, live.get(namespace), known.get(&place)).await?;
+                let before = known.get(&place).map(|standing| &standing.now);
+                recorded |=
+                    self.record_seen(Book::Policies, &place, live.get(namespace), before, faults).await?;
             }
         }
         match recorded {
             true => self.read_policies().await,
             false => Ok(()),
         }
-    }
-
-    /// Whether something was recorded.
-    async fn compare_policy(
-        &self,
-        place: &Place,
-        live: Option<&LiveFile>,
-        known: Option<&Standing>,
-    ) -> Result<bool, Problem> {
-        // A ConfigMap without the key is an empty file.
-        let text = live.map(|file| file.text.clone().unwrap_or_default());
-        let before = known.map(|k| &k.now);
-        if before.map(|b| &b.text) == Some(&text) || before.is_none() && text.is_none() {
-            return Ok(false);
-        }
-        let now = self.now_utc();
-        if before.is_some_and(|b| !b.outside && now - b.at < WRITTEN_WITHIN) {
-            // On its way, or not yet seen.
-            return Ok(false);
-        }
-        let (by, at) = match live.and_then(|file| file.written.clone()) {
-            Some((manager, at)) => (manager, at.min(now)),
-            None => ("the cluster".to_owned(), now),
-        };
-        let faults = text.as_deref().map(faults).unwrap_or_default();
-        let file = NewFile {
-            cluster: &place.0,
-            namespace: &place.1,
-            at,
-            text: text.as_deref(),
-            faults: &faults,
-            by: &by,
-            outside: true,
-        };
-        let mut tx = self.store().begin().await.or_problem()?;
-        if tx.record_file(Book::Policies, &file, before.map(|b| b.id)).await.or_problem()?.is_none() {
-            // Another replica has.
-            return Ok(true);
-        }
-        let words = match (&text, faults.len()) {
-            (None, _) => "are gone from the cluster: none is in force".to_owned(),
-            (Some(_), 0) => "were changed outside Tidegate, and are in force".to_owned(),
-            (Some(_), n) => {
-                let faults = if n == 1 { "a fault".to_owned() } else { format!("{n} faults") };
-                format!("were changed outside Tidegate and have {faults}: what was in force stays")
-            }
-        };
-        let actor = Actor {
-            person: None,
-            name: format!("{by}, outside Tidegate"),
-            grants: Vec::new(),
-            via: Via::System,
-        };
-        let mut event =
-            NewEvent::new(now, &actor, "policy.changed", format!("Rollback policies of {} {words}", place.1));
-        event.detail = serde_json::json!({ "cluster": place.0, "namespace": place.1, "faults": faults });
-        tx.commit(event).await.or_problem()?;
-        Ok(true)
     }
 
     /// Reads what is on record.

@@ -1,7 +1,7 @@
 //! The kill switch stays pressed: no stale writer, no schedule and no program turns a killed flag on again, only a person who says why.
 
 use crate::edit::{self, Unchanged};
-use crate::file::{File, Killed};
+use crate::file::{File, Flag, Killed};
 use serde::Serialize;
 
 /// Who changes the file.
@@ -83,4 +83,51 @@ pub fn revive(text: &str, key: &str) -> Result<String, Unchanged> {
     flag.enabled = false;
     flag.killed = None;
     edit::put(text, &flag)
+}
+
+/// What is left of a flag while it is killed: what it is, and that it is off. Whom it was for is not needed to keep it off.
+pub fn remains(flag: &Flag, killed: Killed) -> Flag {
+    Flag {
+        key: flag.key.clone(),
+        variants: flag.variants.clone(),
+        default_variant: flag.default_variant.clone(),
+        serve: flag.serve.clone(),
+        kind: flag.kind,
+        owner: flag.owner.clone(),
+        description: flag.description.clone(),
+        expires_at: flag.expires_at,
+        killed: Some(flag.killed.clone().unwrap_or(killed)),
+        ..Flag::default()
+    }
+}
+
+/// The file as it is served while these flags are killed, whatever it says of them itself. `kills` are what [`remains`] of each.
+#[must_use]
+pub fn held(file: &File, kills: &[Flag]) -> File {
+    let mut file = file.clone();
+    for kill in kills {
+        match file.flags.iter_mut().find(|f| f.key == kill.key) {
+            Some(flag) => {
+                flag.enabled = false;
+                flag.killed = flag.killed.take().or_else(|| kill.killed.clone());
+            }
+            None => file.flags.push(kill.clone()),
+        }
+    }
+    file
+}
+
+/// The text in which these flags are killed, too; `None` where it says so already.
+///
+/// # Errors
+/// See [`edit::put`].
+pub fn hold(text: &str, kills: &[Flag]) -> Result<Option<String>, Unchanged> {
+    let file = File::parse(text).map_err(Unchanged::Faults)?;
+    let mut written = None;
+    for flag in held(&file, kills).flags {
+        if file.flag(&flag.key) != Some(&flag) {
+            written = Some(edit::put(written.as_deref().unwrap_or(text), &flag)?);
+        }
+    }
+    Ok(written)
 }

@@ -1,0 +1,183 @@
+//! Keeps the record: each content that a file had, the kills that were found in one, and that killed flags stay off in the file
+//! too.
+
+use super::serve::faults;
+use super::{Standing, kill};
+use crate::error::OrProblem as _;
+use crate::files::{Place, just_written};
+use crate::{Control, read_lock, write_lock};
+use cluster::{LiveFile, LiveFiles, Written};
+use flags::{File, Flag, change};
+use model::audit::NewEvent;
+use model::{Actor, Book, Problem, Via};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use store::NewFlagKill;
+
+/// The safety net: files are compared at least this often.
+const TICK: Duration = Duration::from_secs(2);
+
+impl Control {
+    pub(crate) async fn run_flags(&self) {
+        let clusters = self.clusters().iter().map(|cluster| async {
+            let mut files = cluster.files(Book::Flags);
+            while files.changed().await.is_ok() {
+                // Served first: the record can wait, services cannot.
+                self.serve_flags().await;
+                self.inner.flags.changed.notify_one();
+            }
+        });
+        let compared = async {
+            loop {
+                if let Err(problem) = self.compare_flags().await {
+                    tracing::debug!(%problem, "files of flags are compared later");
+                }
+                let changed = self.inner.flags.changed.notified();
+                let _ = tokio::time::timeout(TICK, changed).await;
+            }
+        };
+        tokio::join!(futures::future::join_all(clusters), compared);
+    }
+
+    async fn compare_flags(&self) -> Result<(), Problem> {
+        // Before the record is read: whoever revives a flag writes the record first, so a file that lacks the mark of a kill
+        // that stands on a record read later was changed by somebody else.
+        let seen: Vec<LiveFiles> =
+            self.clusters().iter().map(|c| c.files(Book::Flags).borrow().clone()).collect();
+        self.record_pressed().await?;
+        self.read_flags().await?;
+        self.serve_flags().await;
+        let mut recorded = false;
+        for (cluster, live) in self.clusters().iter().zip(seen) {
+            let Some(live) = live else { continue };
+            let known = read_lock(&self.inner.flags.standing).clone();
+            let own = known.keys().filter(|(of, _)| of == cluster.name()).map(|(_, namespace)| namespace);
+            let all: BTreeSet<&String> = own.chain(live.keys()).collect();
+            for namespace in all {
+                let place = (cluster.name().to_owned(), namespace.clone());
+                let before = known.get(&place).map(|standing| &standing.now);
+                let file = live.get(namespace);
+                recorded |= self.record_seen(Book::Flags, &place, file, before, faults).await?;
+                if let Some(file) = file.filter(|file| !just_written(file, self.now_utc())) {
+                    recorded |= self.adopt_kills(&place, file).await?;
+                    recorded |= self.hold_flags(&place, file).await?;
+                }
+            }
+        }
+        if recorded {
+            self.read_flags().await?;
+            self.serve_flags().await;
+        }
+        Ok(())
+    }
+
+    /// Reads what is on record.
+    ///
+    /// # Errors
+    /// 503 without a database: what is known stays.
+    pub(super) async fn read_flags(&self) -> Result<(), Problem> {
+        let kills = self.store().flag_kills().await.or_problem()?;
+        let keys = self.store().flag_keys().await.or_problem()?;
+        let mut standing: BTreeMap<Place, Standing> = BTreeMap::new();
+        // In order of age: the last of a place is what it holds.
+        for record in self.store().files(Book::Flags).await.or_problem()? {
+            let place = (record.cluster.clone(), record.namespace.clone());
+            let before = standing.get(&place).and_then(|s: &Standing| s.good.clone());
+            let own = record.text.as_deref().filter(|_| record.faults.is_empty());
+            let good = own.map(Into::into).or(before);
+            standing.insert(place, Standing { now: record, good });
+        }
+        let known = &self.inner.flags;
+        *write_lock(&known.kills) = kills;
+        let mut held = write_lock(&known.standing);
+        let ids = |all: &BTreeMap<Place, Standing>| all.values().map(|s| s.now.id).collect::<Vec<_>>();
+        let news = ids(&held) != ids(&standing);
+        *held = standing;
+        drop(held);
+        if self.take_flag_keys(keys) || news {
+            self.announce(store::FLAGS_TOPIC);
+        }
+        Ok(())
+    }
+
+    /// Kill switches that were pressed in the file itself count like any other.
+    async fn adopt_kills(&self, place: &Place, file: &LiveFile) -> Result<bool, Problem> {
+        let Some(Ok(now)) = file.text.as_deref().map(File::parse) else { return Ok(false) };
+        let known: BTreeSet<String> = self.kills_of(place).into_iter().map(|f| f.key).collect();
+        let mut adopted = false;
+        for flag in now.flags.iter().filter(|f| !known.contains(&f.key)) {
+            let Some(killed) = flag.killed.clone() else { continue };
+            let text = change::remains(flag, killed.clone()).to_yaml();
+            let kill = NewFlagKill {
+                cluster: &place.0,
+                namespace: &place.1,
+                flag: &flag.key,
+                at: killed.at,
+                by: &killed.by,
+                reason: &killed.reason,
+                text: &text,
+            };
+            let mut tx = self.store().begin().await.or_problem()?;
+            // `None`: this very mark has been revived, and the file is to follow.
+            if tx.insert_flag_kill(&kill).await.or_problem()?.is_none() {
+                continue;
+            }
+            let actor = Actor {
+                person: None,
+                name: format!("{}, outside Tidegate", killed.by),
+                grants: Vec::new(),
+                via: Via::System,
+            };
+            let mut event = kill::event(&actor, self.now_utc(), "flag.killed", place, flag, "was killed");
+            event.reason = Some(killed.reason);
+            tx.commit(event).await.or_problem()?;
+            adopted = true;
+        }
+        Ok(adopted)
+    }
+
+    /// Turns a killed flag off again that somebody turned on in the file.
+    async fn hold_flags(&self, place: &Place, file: &LiveFile) -> Result<bool, Problem> {
+        let kills = self.kills_of(place);
+        let Some(text) = file.text.as_deref().filter(|_| !kills.is_empty()) else { return Ok(false) };
+        // A file with faults is served by nobody.
+        let Ok(Some(held)) = change::hold(text, &kills) else { return Ok(false) };
+        let freed = freed(text, &kills);
+        let cluster = self.cluster(&place.0)?;
+        match cluster.write_file(Book::Flags, &place.1, Some(file), &held).await.or_problem()? {
+            Written::Overtaken => return Ok(false),
+            Written::Done => {}
+        }
+        let actor = Actor::system("kill switch");
+        let words = match &freed[..] {
+            [] => "A killed flag".to_owned(),
+            keys => keys.join(", "),
+        };
+        let summary = format!("{words} of {} was changed outside Tidegate while killed: off again", place.1);
+        let event = NewEvent::new(self.now_utc(), &actor, "flag.held", summary);
+        let after = read_lock(&self.inner.flags.standing).get(place).map(|s| s.now.id);
+        self.record_flags(&actor, place, &held, after, event).await?;
+        Ok(true)
+    }
+
+    /// Records a text that was given to the file here. Where another content was recorded meanwhile, only that it was done.
+    pub(super) async fn record_flags(
+        &self,
+        actor: &Actor,
+        place: &Place,
+        text: &str,
+        after: Option<i64>,
+        event: NewEvent,
+    ) -> Result<(), Problem> {
+        let faults = faults(text);
+        let content = crate::files::Content { text: Some(text), faults: &faults, after };
+        self.record_given(Book::Flags, actor, place, content, event).await.map(drop)
+    }
+}
+
+/// Keys of killed flags that a text has on, or has not.
+fn freed(text: &str, kills: &[Flag]) -> Vec<String> {
+    let Ok(file) = File::parse(text) else { return Vec::new() };
+    let off = |key: &str| file.flag(key).is_some_and(|f| !f.is_on() && f.killed.is_some());
+    kills.iter().map(|k| k.key.clone()).filter(|key| !off(key)).collect()
+}
