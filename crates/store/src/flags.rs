@@ -101,17 +101,14 @@ impl Store {
 }
 
 impl Tx {
-    /// Records that a flag was killed. `None` when it is already (who was first counts), or this very kill was revived: nothing is
-    /// written.
+    /// Records that a flag was killed. `None` when it is already (who was first counts): nothing is written.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn insert_flag_kill(&mut self, kill: &NewFlagKill<'_>) -> Result<Option<i64>> {
         let sql = sqlx::query_as(
             "insert into flag_kills (cluster, namespace, flag, at, by, reason, text)
-             select $1, $2, $3, $4, $5, $6, $7 where not exists (
-                 select 1 from flag_kills where cluster = $1 and namespace = $2 and flag = $3 and at = $4)
-             on conflict do nothing returning id",
+             values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing returning id",
         )
         .bind(kill.cluster)
         .bind(kill.namespace)

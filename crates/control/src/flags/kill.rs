@@ -86,8 +86,10 @@ impl Control {
         }
         // From here on it is off for everybody who asks.
         self.serve_place(&place).await;
-        let in_file = self.change_flags(&place, |text| change::kill(text, key, killed.clone())).await;
-        let on_record = self.record_pressed().await;
+        let (in_file, on_record) = tokio::join!(
+            self.change_flags(&place, |text| change::kill(text, key, killed.clone())),
+            self.record_pressed(),
+        );
         if let (Wrote::Yes(Some(text)), Ok(())) = (&in_file, &on_record) {
             let after = read_lock(&self.inner.flags.standing).get(&place).map(|s| s.now.id);
             let words = "is off in the file";
@@ -136,9 +138,9 @@ impl Control {
             let words = "Say why it may be turned on again: it was killed for a reason.";
             return Err(Problem::invalid(vec![FieldError::new("reason", words)]));
         };
-        let Some(killed) = flag.killed.clone() else {
+        if flag.killed.is_none() {
             return Err(Problem::conflict(format!("{key} is not killed: somebody was faster.")));
-        };
+        }
         self.record_pressed().await?;
         self.read_flags().await?;
         let open =
@@ -148,26 +150,11 @@ impl Control {
         event.reason = Some(reason.clone());
         let mut tx = self.store().begin().await.or_problem()?;
         // The record first: a file without the mark while the kill stands on record would be put right.
+        // There is none where somebody wrote the mark past Tidegate.
         if let Some(open) = &open {
             let revived = Revived { at: now, by: actor.name.clone(), reason: reason.clone() };
             if !tx.revive_flag(open.id, &revived).await.or_problem()? {
                 return Err(Problem::conflict(format!("{key} was revived by somebody else.")));
-            }
-        } else {
-            // Killed by its file alone. That this mark was revived is on record, so that it is not taken for a new one.
-            let text = change::remains(&flag, killed.clone()).to_yaml();
-            let kill = NewFlagKill {
-                cluster,
-                namespace,
-                flag: key,
-                at: killed.at,
-                by: &killed.by,
-                reason: &killed.reason,
-                text: &text,
-            };
-            if let Some(id) = tx.insert_flag_kill(&kill).await.or_problem()? {
-                let revived = Revived { at: now, by: actor.name.clone(), reason: reason.clone() };
-                tx.revive_flag(id, &revived).await.or_problem()?;
             }
         }
         tx.commit(event.clone()).await.or_problem()?;

@@ -1,18 +1,16 @@
-//! Keeps the record: each content that a file had, the kills that were found in one, and that killed flags stay off in the file
-//! too.
+//! Keeps the record: each content that a file had, and that killed flags stay off in the file, too.
 
+use super::Standing;
 use super::serve::faults;
-use super::{Standing, kill};
 use crate::error::OrProblem as _;
 use crate::files::{Place, just_written};
 use crate::{Control, read_lock, write_lock};
 use cluster::{LiveFile, LiveFiles, Written};
 use flags::{File, Flag, change};
 use model::audit::NewEvent;
-use model::{Actor, Book, Problem, Via};
+use model::{Actor, Book, Problem};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use store::NewFlagKill;
 
 /// The safety net: files are compared at least this often.
 const TICK: Duration = Duration::from_secs(2);
@@ -59,7 +57,6 @@ impl Control {
                 let file = live.get(namespace);
                 recorded |= self.record_seen(Book::Flags, &place, file, before, faults).await?;
                 if let Some(file) = file.filter(|file| !just_written(file, self.now_utc())) {
-                    recorded |= self.adopt_kills(&place, file).await?;
                     recorded |= self.hold_flags(&place, file).await?;
                 }
             }
@@ -98,42 +95,6 @@ impl Control {
             self.announce(store::FLAGS_TOPIC);
         }
         Ok(())
-    }
-
-    /// Kill switches that were pressed in the file itself count like any other.
-    async fn adopt_kills(&self, place: &Place, file: &LiveFile) -> Result<bool, Problem> {
-        let Some(Ok(now)) = file.text.as_deref().map(File::parse) else { return Ok(false) };
-        let known: BTreeSet<String> = self.kills_of(place).into_iter().map(|f| f.key).collect();
-        let mut adopted = false;
-        for flag in now.flags.iter().filter(|f| !known.contains(&f.key)) {
-            let Some(killed) = flag.killed.clone() else { continue };
-            let text = change::remains(flag, killed.clone()).to_yaml();
-            let kill = NewFlagKill {
-                cluster: &place.0,
-                namespace: &place.1,
-                flag: &flag.key,
-                at: killed.at,
-                by: &killed.by,
-                reason: &killed.reason,
-                text: &text,
-            };
-            let mut tx = self.store().begin().await.or_problem()?;
-            // `None`: this very mark has been revived, and the file is to follow.
-            if tx.insert_flag_kill(&kill).await.or_problem()?.is_none() {
-                continue;
-            }
-            let actor = Actor {
-                person: None,
-                name: format!("{}, outside Tidegate", killed.by),
-                grants: Vec::new(),
-                via: Via::System,
-            };
-            let mut event = kill::event(&actor, self.now_utc(), "flag.killed", place, flag, "was killed");
-            event.reason = Some(killed.reason);
-            tx.commit(event).await.or_problem()?;
-            adopted = true;
-        }
-        Ok(adopted)
     }
 
     /// Turns a killed flag off again that somebody turned on in the file.

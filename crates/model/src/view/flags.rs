@@ -113,7 +113,8 @@ pub struct FlagKilled {
     pub at: DateTime<Utc>,
     pub by: String,
     pub reason: String,
-    /// Is it on record, so that nothing but a person turns it on again? `false` while Postgres does not answer.
+    /// Is it on record, so that nothing but a person turns it on again? `false` while Postgres does not answer, and where
+    /// somebody wrote the mark past Tidegate: then the file alone keeps it off.
     pub recorded: bool,
 }
 
