@@ -39,12 +39,8 @@ impl Switched {
         let pace = json!({"spec": {"strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}});
         world.elsewhere(&key, pace).await;
         world.elsewhere(&key, json!({"spec": own})).await;
-        world
-            .seen(&key, "behind its Service", |w| {
-                w.fronts.len() == 1 && w.phase == Phase::Healthy && w.generation >= 2
-            })
-            .await;
-        let good = world.cluster.template(&key).await.unwrap();
+        world.seen(&key, "behind its Service", |w| w.fronts.len() == 1 && w.phase == Phase::Healthy).await;
+        let good = world.settled_template(&key).await;
         let it = Self { world, key, good };
         it.applied(it.cluster().deploy(&it.key, &attempt("deploy"), &blue_green(2), &it.good, RELEASE).await);
         it.seen("beside it", Workload::stands_apart).await;

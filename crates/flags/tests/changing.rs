@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use chrono::{DateTime, TimeDelta, Utc};
-use flags::change::{Hand, KEPT_FULL, Stale, Usage, diff, kill, may_change, raises_exposure, revive, stale};
+use flags::change::{
+    Hand, KEPT_FULL, Stale, Usage, diff, held, hold, kill, may_change, raises_exposure, remains, revive,
+    stale,
+};
 use flags::{File, Killed, edit};
 
 fn file(text: &str) -> File {
@@ -191,6 +194,30 @@ fn a_killed_flag_stays_killed_for_everything_but_a_person_with_a_reason() {
     assert_eq!(may_change(&was, &file(&alive), Hand::Reviving { keys: &keys, reason: "  " }).len(), 1);
     assert_eq!(may_change(&was, &file(&alive), Hand::Reviving { keys: &["g"], reason: "mended" }).len(), 1);
     assert_eq!(may_change(&was, &file(&alive), Hand::Ordinary).len(), 1);
+}
+
+/// What others write over a kill counts for nothing, and is put right byte for byte.
+#[test]
+fn a_killed_flag_is_off_in_whatever_file_comes() {
+    let text = "# Ours\nf: {enabled: true, percentage: 50}\ng: {enabled: true, percentage: 50}\n";
+    let was = file(text);
+    let left = [remains(was.flag("f").unwrap(), killed("ann"))];
+    assert_eq!(left[0].killed.as_ref().map(|k| &*k.by), Some("ann"));
+    for other in [text, "g: {enabled: true, percentage: 50}\n", "", "f: {enabled: false}\n"] {
+        let served = held(&file(other), &left);
+        let flag = served.flag("f").unwrap();
+        assert!(!flag.enabled && flag.killed == left[0].killed, "{other}");
+        assert_eq!(served.flag("g"), file(other).flag("g"), "{other}");
+        let written = hold(other, &left).unwrap().unwrap();
+        assert_eq!(file(&written), served, "{other}");
+        assert_eq!(hold(&written, &left).unwrap(), None, "once is enough");
+    }
+    assert!(hold(text, &left).unwrap().unwrap().starts_with("# Ours\n"));
+    assert_eq!(hold(text, &[]).unwrap(), None);
+    // Another kill of the same flag in the file stays: who was first is history.
+    let by_bob = kill(text, "f", killed("bob")).unwrap();
+    assert_eq!(hold(&by_bob, &left).unwrap(), None);
+    assert!(hold("f: [", &left).is_err());
 }
 
 #[test]

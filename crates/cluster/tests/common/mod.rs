@@ -113,6 +113,24 @@ impl World {
         }
     }
 
+    /// Its template, once its controller has acted on all that was asked of it.
+    pub(crate) async fn settled_template(&self, key: &Key) -> KnownGood {
+        let mut changes = self.cluster.changes();
+        let found = async {
+            loop {
+                match self.cluster.template(key).await {
+                    Ok(good) => return good,
+                    // A missed change must not hang the test.
+                    Err(cluster::Error::Unsuited(_)) => {
+                        let _ = tokio::time::timeout(Duration::from_secs(1), changes.recv()).await;
+                    }
+                    Err(other) => panic!("{key}: {other}"),
+                }
+            }
+        };
+        tokio::time::timeout(SOON, found).await.unwrap()
+    }
+
     /// Released from version 1 to 2 up to the first pause.
     pub(crate) async fn in_flight(&self, key: &Key) -> (KnownGood, Arc<Workload>) {
         let good = self.cluster.template(key).await.unwrap();
