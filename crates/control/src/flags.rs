@@ -14,10 +14,11 @@ pub use serve::ServedFlags;
 
 use crate::files::Place;
 use crate::{Control, read_lock};
+use chrono::{DateTime, TimeDelta, Utc};
 use flags::{Flag, change::Change};
 use model::{Action, Actor, Problem};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use store::{FileRecord, FlagKill};
 use tokio::sync::{Notify, watch};
 
@@ -35,13 +36,31 @@ pub(crate) struct Known {
     keys: RwLock<Option<Arc<keys::Keys>>>,
     /// What a content changed, by its record. Contents never change.
     changes: RwLock<HashMap<i64, Arc<Vec<Change>>>>,
+    /// When files were put right lately.
+    held: Mutex<HashMap<Place, Vec<DateTime<Utc>>>>,
     /// Counts what was served anew, and keys that were withdrawn.
     told: watch::Sender<u64>,
     /// Something changed: a file in a cluster, or a record.
     changed: Notify,
 }
 
+/// So often in ten minutes is a file put right at once; then somebody fights for it, and it is done slowly.
+const QUICKLY: usize = 5;
+const SLOWLY: TimeDelta = TimeDelta::seconds(30);
+
 impl Known {
+    /// May this file be put right now? Whoever writes it over and over by a program would otherwise keep both busy.
+    fn may_hold(&self, place: &Place, now: DateTime<Utc>) -> bool {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = held.entry(place.clone()).or_default();
+        times.retain(|at| now - *at < TimeDelta::minutes(10));
+        let may = times.len() < QUICKLY || times.last().is_none_or(|last| now - *last >= SLOWLY);
+        if may {
+            times.push(now);
+        }
+        may
+    }
+
     /// Something is new on record.
     pub(crate) fn hear(&self) {
         self.changed.notify_one();
@@ -93,5 +112,21 @@ impl Control {
         let all = cluster.workloads();
         let own = all.iter().filter(|w| w.key.namespace == place.1);
         own.map(|w| w.environment.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_a_program_fights_for_is_put_right_slowly() {
+        let known = Known::default();
+        let place = ("main".to_owned(), "shop".to_owned());
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let times: Vec<i64> = (0..120).filter(|s| known.may_hold(&place, at(*s))).collect();
+        assert_eq!(times[..5], [0, 1, 2, 3, 4], "a person who errs is answered at once");
+        assert!(times[5..].windows(2).all(|w| w[1] - w[0] >= 26) && times.len() < 10, "{times:?}");
+        assert!(known.may_hold(&("main".to_owned(), "other".to_owned()), at(5)));
     }
 }

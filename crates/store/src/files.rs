@@ -109,6 +109,16 @@ impl Store {
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
+    /// The number of the newest content of all files, so that whoever has read that one need not read them again.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`].
+    pub async fn newest_file(&self, book: Book) -> Result<Option<i64>> {
+        let sql = format!("select max(id) from {}", table(book));
+        let (newest,): (Option<i64>,) = self.link().await?.one(sqlx::query_as(&sql)).await?;
+        Ok(newest)
+    }
+
     /// The newest contents of one file, newest first.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::Standing;
 use super::serve::faults;
 use crate::error::OrProblem as _;
-use crate::files::{Place, just_written};
+use crate::files::Place;
 use crate::{Control, read_lock, write_lock};
 use cluster::{LiveFile, LiveFiles, Written};
 use flags::{File, Flag, change};
@@ -56,7 +56,7 @@ impl Control {
                 let before = known.get(&place).map(|standing| &standing.now);
                 let file = live.get(namespace);
                 recorded |= self.record_seen(Book::Flags, &place, file, before, faults).await?;
-                if let Some(file) = file.filter(|file| !just_written(file, self.now_utc())) {
+                if let Some(file) = file {
                     recorded |= self.hold_flags(&place, file).await?;
                 }
             }
@@ -75,6 +75,17 @@ impl Control {
     pub(super) async fn read_flags(&self) -> Result<(), Problem> {
         let kills = self.store().flag_kills().await.or_problem()?;
         let keys = self.store().flag_keys().await.or_problem()?;
+        let known = &self.inner.flags;
+        *write_lock(&known.kills) = kills;
+        let keys = self.take_flag_keys(keys);
+        let newest = self.store().newest_file(Book::Flags).await.or_problem()?;
+        let read = read_lock(&known.standing).values().map(|s| s.now.id).max();
+        if newest == read {
+            if keys {
+                self.announce(store::FLAGS_TOPIC);
+            }
+            return Ok(());
+        }
         let mut standing: BTreeMap<Place, Standing> = BTreeMap::new();
         // In order of age: the last of a place is what it holds.
         for record in self.store().files(Book::Flags).await.or_problem()? {
@@ -84,16 +95,8 @@ impl Control {
             let good = own.map(Into::into).or(before);
             standing.insert(place, Standing { now: record, good });
         }
-        let known = &self.inner.flags;
-        *write_lock(&known.kills) = kills;
-        let mut held = write_lock(&known.standing);
-        let ids = |all: &BTreeMap<Place, Standing>| all.values().map(|s| s.now.id).collect::<Vec<_>>();
-        let news = ids(&held) != ids(&standing);
-        *held = standing;
-        drop(held);
-        if self.take_flag_keys(keys) || news {
-            self.announce(store::FLAGS_TOPIC);
-        }
+        *write_lock(&known.standing) = standing;
+        self.announce(store::FLAGS_TOPIC);
         Ok(())
     }
 
@@ -103,6 +106,10 @@ impl Control {
         let Some(text) = file.text.as_deref().filter(|_| !kills.is_empty()) else { return Ok(false) };
         // A file with faults is served by nobody.
         let Ok(Some(held)) = change::hold(text, &kills) else { return Ok(false) };
+        let now = self.now_utc();
+        if !self.inner.flags.may_hold(place, now) {
+            return Ok(false);
+        }
         let freed = freed(text, &kills);
         let cluster = self.cluster(&place.0)?;
         match cluster.write_file(Book::Flags, &place.1, Some(file), &held).await.or_problem()? {
@@ -115,13 +122,15 @@ impl Control {
             keys => keys.join(", "),
         };
         let summary = format!("{words} of {} was changed outside Tidegate while killed: off again", place.1);
-        let event = NewEvent::new(self.now_utc(), &actor, "flag.held", summary);
+        let event = NewEvent::new(now, &actor, "flag.held", summary);
+        // What was found there may have been recorded just now.
+        self.read_flags().await?;
         let after = read_lock(&self.inner.flags.standing).get(place).map(|s| s.now.id);
         self.record_flags(&actor, place, &held, after, event).await?;
         Ok(true)
     }
 
-    /// Records a text that was given to the file here. Where another content was recorded meanwhile, only that it was done.
+    /// Records a text that was given to the file here. Where another content was recorded meanwhile, that it was done.
     pub(super) async fn record_flags(
         &self,
         actor: &Actor,
@@ -132,7 +141,11 @@ impl Control {
     ) -> Result<(), Problem> {
         let faults = faults(text);
         let content = crate::files::Content { text: Some(text), faults: &faults, after };
-        self.record_given(Book::Flags, actor, place, content, event).await.map(drop)
+        if self.record_given(Book::Flags, actor, place, content, event.clone()).await?.is_none() {
+            let tx = self.store().begin().await.or_problem()?;
+            tx.commit(event).await.or_problem()?;
+        }
+        Ok(())
     }
 }
 
