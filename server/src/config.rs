@@ -144,6 +144,9 @@ pub struct Settings {
     #[arg(long, env = "TIDEGATE_KEEP_SAMPLES_DAYS", default_value_t = control::KEEP_DAYS, value_name = "DAYS",
           value_parser = clap::value_parser!(u16).range(2..))]
     pub keep_samples: u16,
+    /// Requests a second that each key for feature flags may make of this replica; twice as many at once
+    #[arg(long, env = "TIDEGATE_OFREP_RATE", default_value = "2000", value_name = "N")]
+    pub ofrep_rate: std::num::NonZeroU32,
     #[command(flatten)]
     pub notify: NotifySettings,
     /// Log as JSON lines

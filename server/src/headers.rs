@@ -1,10 +1,11 @@
 //! What every request gets: an id, a span in the log, and headers that keep a browser careful.
 
+use crate::config::Settings;
 use crate::state::AppState;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use rand::RngCore as _;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +19,8 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct RequestId(pub Arc<str>);
 
 /// For answers that are not pages: nothing in them is ever run, shown inside something, or allowed to load more.
-const CLOSED: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+pub(crate) const CLOSED: &str =
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// On every answer. A page's own Content-Security-Policy, which carries its nonce, is set where it is rendered.
 const ALWAYS: [(&str, &str); 6] = [
@@ -31,7 +33,7 @@ const ALWAYS: [(&str, &str); 6] = [
 ];
 
 /// A year, in seconds: what browsers' preload lists ask for.
-const HSTS: &str = "max-age=31536000; includeSubDomains";
+pub(crate) const HSTS: &str = "max-age=31536000; includeSubDomains";
 
 /// Gives a request its id and its span, and counts it.
 pub async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
@@ -66,9 +68,7 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
 
 /// Sets the headers of [`ALWAYS`], and what depends on the answer.
 pub async fn protect(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let https = state.settings.is_https()
-        || (state.settings.proxies > 0
-            && request.headers().get("x-forwarded-proto").is_some_and(|p| p.as_bytes() == b"https"));
+    let https = came_by_https(&state.settings, request.headers());
     let open = request.uri().path().starts_with("/api/v2/");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -85,6 +85,13 @@ pub async fn protect(State(state): State<AppState>, request: Request, next: Next
     // What a person sees depends on who they are and on the moment; only what says so itself may be kept.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Did whoever asks come by https, to us or to a proxy that we were told of?
+pub(crate) fn came_by_https(settings: &Settings, headers: &HeaderMap) -> bool {
+    settings.is_https()
+        || (settings.proxies > 0
+            && headers.get("x-forwarded-proto").is_some_and(|p| p.as_bytes() == b"https"))
 }
 
 /// Accepts ids of proxies in front of us, but nothing that could be mistaken in a log for something else.

@@ -14,6 +14,7 @@ pub mod headers;
 pub mod health;
 pub mod live;
 pub mod metrics;
+pub mod ofrep;
 pub mod problem;
 mod raster;
 pub mod rest;

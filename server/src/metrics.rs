@@ -17,6 +17,10 @@ use std::time::Duration;
 /// Upper bounds in seconds: a rollback's press is judged in milliseconds, a page in tens of them.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
+/// The same for a feature flag, which is answered from memory.
+const FLAG_SECONDS: [f64; 10] =
+    [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.01, 0.05, 0.25];
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Answer {
     method: String,
@@ -32,6 +36,39 @@ struct Route {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Stream {
     kind: &'static str,
+}
+
+/// What was asked about feature flags.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub(crate) enum FlagsAsked {
+    One,
+    All,
+    Stream,
+    Preflight,
+    Other,
+}
+
+impl FlagsAsked {
+    fn key(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::All => "all",
+            Self::Stream => "stream",
+            Self::Preflight => "preflight",
+            Self::Other => "other",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FlagAnswer {
+    asked: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FlagAsked {
+    asked: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -54,6 +91,10 @@ pub struct Metrics {
     latency: Family<Route, Histogram>,
     streams: Family<Stream, Gauge>,
     all_streams: Gauge,
+    flag_requests: Family<FlagAnswer, Counter>,
+    flag_latency: Family<FlagAsked, Histogram>,
+    flag_streams: Gauge,
+    flag_changes_told: Counter,
     sessions: Gauge,
     database: Gauge,
     releases: Family<InState, Gauge>,
@@ -85,6 +126,10 @@ impl Default for Metrics {
             latency: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             streams: Family::default(),
             all_streams: Gauge::default(),
+            flag_requests: Family::default(),
+            flag_latency: Family::new_with_constructor(|| Histogram::new(FLAG_SECONDS)),
+            flag_streams: Gauge::default(),
+            flag_changes_told: Counter::default(),
             sessions: Gauge::default(),
             database: Gauge::default(),
             releases: Family::default(),
@@ -102,6 +147,18 @@ impl Default for Metrics {
             m.latency.clone(),
         );
         r.register("streams_open", "Open server-sent event streams", m.streams.clone());
+        r.register("ofrep_requests", "Requests for feature flags answered", m.flag_requests.clone());
+        r.register_with_unit(
+            "ofrep_request_duration",
+            "Time until an answer about feature flags",
+            Unit::Seconds,
+            m.flag_latency.clone(),
+        );
+        r.register(
+            "ofrep_changes_told",
+            "Changes of feature flags told on streams, each once for each stream",
+            m.flag_changes_told.clone(),
+        );
         r.register("sessions_cached", "Sessions known to this process", m.sessions.clone());
         r.register("database_up", "1 when Postgres answered last time", m.database.clone());
         r.register("releases", "Releases under way, by state", m.releases.clone());
@@ -150,7 +207,31 @@ impl Metrics {
         Open(gauges)
     }
 
-    /// Streams open now, of every kind.
+    pub(crate) fn flags_answered(&self, asked: FlagsAsked, status: StatusCode, took: Duration) {
+        let asked = asked.key();
+        self.flag_requests.get_or_create(&FlagAnswer { asked, status: status.as_u16() }).inc();
+        self.flag_latency.get_or_create(&FlagAsked { asked }).observe(took.as_secs_f64());
+    }
+
+    /// Counts a stream of flags' changes until the answer is dropped. They take no room from the pages' streams.
+    pub(crate) fn opened_flags(&self) -> Open {
+        let gauges =
+            [self.streams.get_or_create(&Stream { kind: "flags" }).clone(), self.flag_streams.clone()];
+        for gauge in &gauges {
+            gauge.inc();
+        }
+        Open(gauges)
+    }
+
+    pub(crate) fn flag_streams(&self) -> i64 {
+        self.flag_streams.get()
+    }
+
+    pub(crate) fn flags_told(&self) {
+        self.flag_changes_told.inc();
+    }
+
+    /// Streams open now, of every kind but flags.
     pub(crate) fn streams(&self) -> i64 {
         self.all_streams.get()
     }

@@ -225,16 +225,17 @@ fn escape(text: &str) -> String {
 
 /// Answers a panic as any other fault of ours; the log has the words, the person does not get them.
 pub fn panicked(cause: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    let words = cause
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| cause.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "without words".to_owned());
-    tracing::error!(panic = words, "a handler panicked");
+    tracing::error!(panic = words_of(cause.as_ref()), "a handler panicked");
     Refusal::from(Problem::new(
         Status::Bug,
         "Tidegate made a mistake. It is in the log under this request's id. What you asked for may not have happened: \
          look before you try again.",
     ))
     .into_response()
+}
+
+/// What a panic said, for the log.
+pub(crate) fn words_of(cause: &(dyn std::any::Any + Send)) -> &str {
+    let text = cause.downcast_ref::<&str>().copied();
+    text.or_else(|| cause.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }

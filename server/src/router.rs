@@ -3,12 +3,13 @@
 use crate::auth::{self, Caller};
 use crate::problem::{self, Refusal};
 use crate::state::AppState;
-use crate::{assets, body, csrf, headers, health, live, metrics, rest};
+use crate::{assets, body, csrf, headers, health, live, metrics, ofrep, rest};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use http::HeaderMap;
 use http::request::Parts;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{AxumRouteListing, LeptosRoutes as _, generate_route_list};
@@ -17,7 +18,7 @@ use std::sync::OnceLock;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 /// Answers smaller than this, in bytes, fit one packet as they are.
 const WORTH_COMPRESSING: u16 = 1024;
@@ -43,13 +44,6 @@ pub fn router(state: &AppState) -> Router {
         .fallback(move |State(state): State<AppState>, request: Request| {
             fallback(state, request, context, shell)
         });
-    let compress = CompressionLayer::new().quality(CompressionLevel::Precise(4)).compress_when(
-        SizeAbove::new(WORTH_COMPRESSING)
-            .and(NotForContentType::SSE)
-            .and(NotForContentType::IMAGES)
-            // Precompressed in a release; unoptimised, it goes no further than this machine.
-            .and(NotForContentType::const_new("application/wasm")),
-    );
     // The last layer added is the first a request meets.
     routes
         .layer(middleware::from_fn(pages_redirect))
@@ -60,10 +54,23 @@ pub fn router(state: &AppState) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), client_address))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(middleware::from_fn(problem::render))
-        .layer(compress)
+        .layer(compression())
         .layer(middleware::from_fn_with_state(state.clone(), headers::protect))
         .layer(middleware::from_fn_with_state(state.clone(), headers::identify))
         .with_state(state.clone())
+        // Has guards of its own: whoever asks there has a key and no session.
+        .merge(ofrep::router(state))
+}
+
+/// Compresses what is worth it.
+pub(crate) fn compression() -> CompressionLayer<impl Predicate> {
+    CompressionLayer::new().quality(CompressionLevel::Precise(4)).compress_when(
+        SizeAbove::new(WORTH_COMPRESSING)
+            .and(NotForContentType::SSE)
+            .and(NotForContentType::IMAGES)
+            // Precompressed in a release; unoptimised, it goes no further than this machine.
+            .and(NotForContentType::const_new("application/wasm")),
+    )
 }
 
 /// The app's pages. Walking the app to find them costs a rendering: it is done once.
@@ -134,16 +141,21 @@ async fn client_address(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if state.settings.proxies > 0 {
-        let said = request.headers().get_all("x-forwarded-for");
-        let chain: Vec<&str> =
-            said.iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim).collect();
-        // Each proxy appends whom it saw; what stands further left was claimed, not seen.
-        let seen = chain.len().checked_sub(state.settings.proxies).and_then(|i| chain.get(i));
-        if let Some(ip) = seen.and_then(|s| s.parse::<IpAddr>().ok()) {
-            let port = peer.map_or(0, |Extension(ConnectInfo(a))| a.port());
-            request.extensions_mut().insert(ConnectInfo(SocketAddr::new(ip, port)));
-        }
+    if let Some(ip) = seen_address(state.settings.proxies, request.headers()) {
+        let port = peer.map_or(0, |Extension(ConnectInfo(a))| a.port());
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(ip, port)));
     }
     next.run(request).await
+}
+
+/// The address that the outermost of so many proxies saw.
+pub(crate) fn seen_address(proxies: usize, headers: &HeaderMap) -> Option<IpAddr> {
+    if proxies == 0 {
+        return None;
+    }
+    let said = headers.get_all("x-forwarded-for");
+    let chain: Vec<&str> =
+        said.iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim).collect();
+    // Each proxy appends whom it saw; what stands further left was claimed, not seen.
+    chain.len().checked_sub(proxies).and_then(|i| chain.get(i))?.parse().ok()
 }

@@ -50,6 +50,17 @@ pub struct FlagStream {
 }
 
 impl FlagStream {
+    /// What its client knows when it begins to follow; `None` where no file of flags was ever seen.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// The client knew this version when its last stream broke: where it is not what is served now, that is a change.
+    pub fn resume(&mut self, version: &str) {
+        self.version = Some(version.to_owned());
+        self.told.mark_changed();
+    }
+
     /// Waits for a change; its version, and since when it is served. `None` when the key was withdrawn, or the process ends.
     pub async fn changed(&mut self) -> Option<(String, DateTime<Utc>)> {
         loop {
