@@ -7,6 +7,8 @@ pub mod analyses;
 pub mod audit;
 pub mod charts;
 pub mod events;
+pub mod flag_keys;
+pub mod flags;
 pub mod incidents;
 pub mod notifications;
 pub mod openapi;

@@ -1,8 +1,8 @@
 //! The routes with their description.
 
 use super::{
-    analyses, audit, charts, events, incidents, notifications, plans, policies, rehearsals, releases,
-    samples, status, workloads,
+    analyses, audit, charts, events, flag_keys, flags, incidents, notifications, plans, policies, rehearsals,
+    releases, samples, status, workloads,
 };
 use crate::problem::{FieldErrorBody, ProblemBody, ProblemResponse};
 use crate::state::AppState;
@@ -25,6 +25,8 @@ use utoipa_axum::routes;
         (name = "plans", description = "Written, approved by digest, started"),
         (name = "releases", description = "Executions of a plan, and every deed on one"),
         (name = "policies", description = "What makes a release go back by itself"),
+        (name = "flags", description = "Feature flags: what each is for whom, the kill switch, the keys of services. They ask \
+                                        at /ofrep/v1, by the OpenFeature Remote Evaluation Protocol 0.3"),
         (name = "workloads", description = "What is in the clusters"),
         (name = "incidents", description = "What users felt, from the alarm until it was over"),
         (name = "notifications", description = "Who is told what happens, and what was told"),
@@ -73,6 +75,13 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(workloads::roll_back))
         .routes(routes!(workloads::resume_sync))
         .routes(routes!(workloads::restart))
+        .routes(routes!(flags::list))
+        .routes(routes!(flags::read))
+        .routes(routes!(flags::try_out))
+        .routes(routes!(flags::kill))
+        .routes(routes!(flags::revive))
+        .routes(routes!(flag_keys::list, flag_keys::issue))
+        .routes(routes!(flag_keys::revoke))
         .routes(routes!(incidents::list, incidents::open))
         .routes(routes!(incidents::read, incidents::edit))
         .routes(routes!(incidents::lead))

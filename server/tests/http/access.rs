@@ -25,6 +25,9 @@ fn asks_for(operation: &str) -> Option<Action> {
         | "tryPolicies"
         | "readPolicyWatch"
         | "readServicePolicyWatch"
+        | "listFlags"
+        | "readFlag"
+        | "tryFlag"
         | "listWorkloads"
         | "listKnownGood"
         | "readAudit"
@@ -42,6 +45,9 @@ fn asks_for(operation: &str) -> Option<Action> {
         "startRelease" | "retryRelease" | "resumeSync" => Action::Start,
         "restartWorkload" => Action::Restart,
         "writePolicies" => Action::WritePolicies,
+        "killFlag" => Action::KillFlag,
+        "reviveFlag" => Action::ReviveFlag,
+        "listFlagKeys" | "issueFlagKey" | "revokeFlagKey" => Action::Administer,
         "stopPolicy" | "stopServicePolicy" | "liftBreaker" => Action::Resume,
         "pauseRelease" => Action::Pause,
         "resumeRelease" => Action::Resume,
@@ -60,6 +66,7 @@ fn asks_for(operation: &str) -> Option<Action> {
 async fn every_operation_asks_the_one_table() {
     let world = World::new().await;
     let server = world.server().await;
+    crate::flags::serve(&server, &world.namespace, "new-tax: {enabled: true}").await;
     let document = server.nobody().get("/api/openapi.json").await.body;
     let mut seen = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -84,6 +91,7 @@ async fn every_operation_asks_the_one_table() {
                     .replace("{namespace}", &world.namespace)
                     .replace("{kind}", "Rollout")
                     .replace("{name}", "web")
+                    .replace("{key}", "new-tax")
                     .replace("{chart}", "errors.png");
                 let (kind, body) = body_for(name);
                 let caller = role.map_or(server.nobody(), |r| server.as_role(r));
@@ -140,6 +148,10 @@ fn body_for(operation: &str) -> (Option<&'static str>, Value) {
         "stopPolicy" | "stopServicePolicy" | "liftBreaker" => {
             (Some("application/json"), json!({"reason": "who may"}))
         }
+        "killFlag" | "reviveFlag" => (Some("application/json"), json!({"reason": "who may"})),
+        "tryFlag" => (Some("application/json"), json!({"context": {"targetingKey": "user-1"}})),
+        // Not for any service: whoever may issue keys is told.
+        "issueFlagKey" => (Some("application/json"), json!({"cluster": "demo"})),
         o if o.ends_with("Release") || matches!(o, "skipStep" | "openGate" | "rollBackWorkload") => {
             (Some("application/json"), json!({"reason": "who may"}))
         }

@@ -32,6 +32,15 @@ struct Line {
     settings: Settings,
 }
 
+/// What a server does by itself, until this is dropped.
+pub(crate) struct Running(tokio::task::JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// One replica.
 pub(crate) struct Server {
     pub(crate) state: AppState,
@@ -58,6 +67,12 @@ impl Server {
         let tokens = serde_json::from_slice(&tokens).unwrap();
         let app = router::router(&state);
         Self { state, app, tokens, _data: data }
+    }
+
+    /// Runs everything that works by itself, announcements of Postgres' notices among it, until it is dropped.
+    pub(crate) fn run(&self) -> Running {
+        let control = self.state.control.clone();
+        Running(tokio::spawn(async move { control.run(Arc::default()).await }))
     }
 
     pub(crate) fn site(&self) -> &std::path::Path {

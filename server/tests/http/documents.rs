@@ -46,7 +46,7 @@ async fn the_description_is_whole() {
 }
 
 /// Every member of an answer is described, and every member that must be there is.
-fn fits(document: &Value, schema: &Value, value: &Value, at: &str) {
+pub(crate) fn fits(document: &Value, schema: &Value, value: &Value, at: &str) {
     if let Some(pointer) = schema["$ref"].as_str() {
         return fits(document, document.pointer(&pointer[1..]).unwrap(), value, at);
     }

@@ -10,27 +10,27 @@ use model::audit::NewEvent;
 use serde_json::Value;
 
 /// Reads server-sent events.
-struct Stream {
+pub(crate) struct Stream {
     body: BodyStream<Body>,
     rest: String,
 }
 
 #[derive(Debug)]
-struct Event {
-    name: String,
-    data: Value,
-    id: Option<String>,
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) data: Value,
+    pub(crate) id: Option<String>,
 }
 
 impl Stream {
-    fn of(response: Response<Body>) -> Self {
+    pub(crate) fn of(response: Response<Body>) -> Self {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self { body: BodyStream::new(response.into_body()), rest: String::new() }
     }
 
     /// The next event, `None` at the stream's end.
-    async fn next(&mut self) -> Option<Event> {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         let read = async {
             loop {
                 if let Some((block, rest)) = self.rest.split_once("\n\n") {
@@ -86,18 +86,6 @@ async fn happen(server: &Server, release: model::ReleaseId, action: &str) {
     tx.commit(event).await.unwrap();
 }
 
-/// Runs what makes announcements of Postgres' notices.
-fn run(server: &Server) -> impl Drop {
-    struct Running(tokio::task::JoinHandle<()>);
-    impl Drop for Running {
-        fn drop(&mut self) {
-            self.0.abort();
-        }
-    }
-    let control = server.state.control.clone();
-    Running(tokio::spawn(async move { control.run(std::sync::Arc::default()).await }))
-}
-
 #[tokio::test]
 async fn a_releases_events_are_told_once_each_across_a_broken_line() {
     let db = store::test_support::database().await;
@@ -113,7 +101,7 @@ async fn a_releases_events_are_told_once_each_across_a_broken_line() {
     drop(first);
 
     happen(&server, release, "release.test.two").await;
-    let _running = run(&server);
+    let _running = server.run();
     let mut second = open(&server, &path, one.id.as_deref()).await;
     assert_eq!(second.next().await.unwrap().name, "release.test.two", "what was missed comes first");
     happen(&server, release, "release.test.three").await;
@@ -127,7 +115,7 @@ async fn a_page_hears_its_release_and_the_frame_and_whether_the_line_lives() {
     let db = store::test_support::database().await;
     let server = Server::over(&db, Vec::new(), &[]).await;
     let (_, release) = server.paper_release("web").await;
-    let _running = run(&server);
+    let _running = server.run();
     let mut stream = open(&server, &format!("/live?topics=release:{release},shell,audit"), None).await;
     let first = stream.named("release").await;
     assert_eq!(first.data["id"], release.0);
@@ -148,7 +136,7 @@ async fn a_page_hears_its_release_and_the_frame_and_whether_the_line_lives() {
 async fn a_list_hears_of_the_rows_that_changed() {
     let world = World::new().await;
     let server = world.server().await;
-    let _running = run(&server);
+    let _running = server.run();
     let mut stream = open(&server, "/live?topics=workloads", None).await;
     let sandbox = sandbox::Sandbox::shared().await.unwrap();
     let scaled = sandbox::rollout_manifest(
