@@ -2,8 +2,8 @@
 
 use crate::components::frame::frame;
 use crate::pages::{
-    audit, editor, errors, incident, incidents, login, notifications, now, plan, plans, policies, release,
-    releases, rollback,
+    audit, editor, errors, flags, incident, incidents, login, notifications, now, plan, plans, policies,
+    release, releases, rollback,
 };
 use crate::pages::{service, services, setup, status};
 use leptos::prelude::*;
@@ -43,6 +43,9 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/releases") view=releases::page/>
                     <Route path=path!("/releases/:id") view=release::page/>
                     <Route path=path!("/releases/:id/rollback") view=rollback::of_release_page/>
+                    <Route path=path!("/flags") view=flags::page/>
+                    <Route path=path!("/flags/keys/new") view=flags::keys::new_page/>
+                    <Route path=path!("/flags/:cluster/:namespace/:key") view=flags::one::page/>
                     <Route path=path!("/policies") view=policies::page/>
                     <Route path=path!("/policies/edit") view=policies::edit/>
                     <Route path=path!("/incidents") view=incidents::page/>

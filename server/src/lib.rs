@@ -10,6 +10,7 @@ pub mod body;
 pub mod cli;
 pub mod config;
 pub mod csrf;
+mod flag_keys;
 pub mod headers;
 pub mod health;
 pub mod live;

@@ -3,11 +3,11 @@
 use crate::auth::{self, Caller};
 use crate::problem::{self, Refusal};
 use crate::state::AppState;
-use crate::{assets, body, csrf, headers, health, live, metrics, ofrep, rest};
+use crate::{assets, body, csrf, flag_keys, headers, health, live, metrics, ofrep, rest};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http::HeaderMap;
 use http::request::Parts;
@@ -33,12 +33,19 @@ pub fn router(state: &AppState) -> Router {
         let options = state.leptos.clone();
         move || app::shell(options.clone())
     };
+    let issue = {
+        let (context, shell) = (context.clone(), shell.clone());
+        move |State(state): State<AppState>, request: Request| {
+            flag_keys::issue(state, request, context, shell)
+        }
+    };
     let routes = Router::new()
         .merge(rest::router())
         .route("/live", get(live::live))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::show))
+        .route(flag_keys::ISSUE, post(issue))
         .leptos_routes_with_context(state, pages(), context.clone(), shell.clone())
         .method_not_allowed_fallback(|| async { Refusal::method() })
         .fallback(move |State(state): State<AppState>, request: Request| {

@@ -4,6 +4,7 @@
 
 pub mod audit;
 mod document;
+pub mod flags;
 pub mod incidents;
 pub mod notifications;
 pub mod now;

@@ -93,6 +93,7 @@ fn links(shell: &Shell, path: &str) -> AnyView {
         ("/plans", "plan", "Plans", Some(("plans", shell.plans, None))),
         ("/releases", "release", "Releases", Some(("moving", shell.moving, Some("progressing")))),
         ("/services", "services", "Services", None),
+        ("/flags", "flag", "Flags", None),
         ("/policies", "shield", "Policies", None),
         ("/incidents", "incident", "Incidents", Some(("incidents", shell.incidents, Some("degraded")))),
         ("/audit", "audit", "Audit", None),

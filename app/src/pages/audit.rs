@@ -23,13 +23,14 @@ pub(crate) fn page() -> AnyView {
 }
 
 /// Kinds of event to choose from: prefixes of the action.
-const KINDS: [(&str, &str); 10] = [
+const KINDS: [(&str, &str); 11] = [
     ("release.", "releases"),
     ("rollback.", "rollbacks"),
     ("plan.", "plans"),
     ("approval.", "approvals"),
     ("verdict.", "verdicts"),
     ("incident.", "incidents"),
+    ("flag", "feature flags"),
     ("destination.", "destinations"),
     ("notification.", "notifications"),
     ("person.", "people"),

@@ -10,8 +10,10 @@ use model::workload::{Key, Kind, Phase, Revision, Strategy, Workload};
 use model::{Digest, PlanId, ReleaseId, Seq, Span, Via};
 use std::collections::BTreeMap;
 
+mod flags;
 mod plan;
 
+pub(super) use flags::{flag, flag_key, flag_row, flags};
 pub(super) use plan::plan;
 
 pub(super) fn now() -> DateTime<Utc> {

@@ -7,6 +7,8 @@ pub(crate) mod editor;
 #[cfg(feature = "ssr")]
 pub(crate) mod errors;
 #[cfg(feature = "ssr")]
+pub(crate) mod flags;
+#[cfg(feature = "ssr")]
 pub(crate) mod incident;
 #[cfg(feature = "ssr")]
 pub(crate) mod incidents;

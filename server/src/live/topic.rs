@@ -6,8 +6,18 @@ use model::{FieldError, IncidentId, PlanId, Problem, ReleaseId};
 /// Topics of one stream, at most.
 const MOST: usize = 12;
 /// Topics that say only that something changed.
-const PAGES: [&str; 9] =
-    ["now", "plans", "releases", "audit", "status", "services", "incidents", "notifications", "policies"];
+const PAGES: [&str; 10] = [
+    "now",
+    "plans",
+    "releases",
+    "audit",
+    "status",
+    "services",
+    "flags",
+    "incidents",
+    "notifications",
+    "policies",
+];
 
 /// One topic of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -185,6 +195,7 @@ mod tests {
         );
         assert!(Topic::Page("audit").hears(&News::of("audit")));
         assert!(read("topics=policies").is_ok_and(|t| t[0].hears(&News::of(store::POLICIES_TOPIC))));
+        assert!(read("topics=flags").is_ok_and(|t| t[0].hears(&News::of(store::FLAGS_TOPIC))));
         assert!(Topic::Shell.hears(&News::of("plan:1")));
         assert!(Topic::Shell.hears(&News::of("incidents")));
         assert!(Topic::Page("incidents").hears(&News::of("incidents")));
