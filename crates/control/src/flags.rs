@@ -3,12 +3,14 @@
 //! file says (invariant 10).
 
 mod ask;
+mod change;
 mod keys;
 mod kill;
 mod page;
 mod record;
 mod serve;
 
+pub use change::{FlagDraft, FlagEdit, lines_digest};
 pub use keys::{FlagAccess, FlagStream};
 pub use serve::ServedFlags;
 

@@ -42,7 +42,7 @@ mod vitals;
 
 pub use announce::Announcement;
 pub use demo::{DemoAccount, PASSWORD as DEMO_PASSWORD};
-pub use flags::{FlagAccess, FlagStream, ServedFlags};
+pub use flags::{FlagAccess, FlagDraft, FlagEdit, FlagStream, ServedFlags, lines_digest};
 pub use identity::IssuedToken;
 pub use incidents::{Alarm, IncidentEdit, PublicUpdate};
 pub use model::view;

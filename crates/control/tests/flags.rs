@@ -5,12 +5,12 @@
 mod common;
 
 use common::{DEADLINE, People, Replica, World, people};
-use control::Control;
+use control::{Control, Decision, FlagDraft, FlagEdit};
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use model::problem::Status;
 use model::view::{FileState, FlagPage, FlagQuestion, FlagState, FlagsPage};
-use model::{Actor, Grant, Role, Via};
+use model::{Actor, Digest, Grant, Role, Via};
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 use std::time::Duration;
@@ -255,6 +255,96 @@ async fn a_kill_wins_against_writers_in_any_order() {
         shop.applied(FILE).await;
         shop.until("on for the next round", async || shop.is_on(shop.control()) == Some(true)).await;
     }
+}
+
+/// Less is done at once; more waits for somebody else, who says yes to exactly these lines.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_users_in_production_need_an_approver_and_less_does_not() {
+    let shop = Shop::with(FILE).await;
+    shop.until("on record", async || shop.page().await.files.iter().any(|f| f.changed.is_some())).await;
+    let control = shop.control();
+    let change = async |actor: &Actor, seen: String, edit: FlagEdit| {
+        let (cluster, namespace, key) = ("demo".to_owned(), shop.world.namespace.clone(), KEY.to_owned());
+        let draft = FlagDraft { cluster, namespace, key, seen: Some(seen), edit, reason: Some("why".into()) };
+        control.change_flag(actor, draft).await
+    };
+    let share = |percentage: &str| FlagEdit::Share { enabled: true, percentage: percentage.to_owned() };
+    let seen = shop.flag().await.seen;
+    let refused = change(&shop.people.on_call, seen.clone(), share("20")).await.unwrap_err();
+    assert_eq!(refused.status, Status::Forbidden);
+    let wrong = change(&shop.people.manager, seen.clone(), share("120")).await.unwrap_err();
+    assert_eq!(wrong.fields[0].field, "percentage");
+
+    let done = change(&shop.people.manager, seen.clone(), share("20")).await.unwrap();
+    assert_eq!(done.waits, None, "nobody gets more");
+    let text = shop.text().await;
+    assert!(text.contains("enabled: true        # since October\n  percentage: 20.0\n"), "{text}");
+    let late = change(&shop.people.manager, seen, share("10")).await.unwrap_err();
+    assert_eq!(late.status, Status::Conflict, "over lines that are not there any more");
+
+    // More waits, and nothing is written meanwhile.
+    let page = shop.flag().await;
+    let asked = change(&shop.people.manager, page.seen.clone(), share("40")).await.unwrap();
+    let id = asked.waits.unwrap();
+    assert_eq!(asked.why, ["the share rises from 20\u{a0}% to 40\u{a0}%"]);
+    let second = change(&shop.people.manager, page.seen, share("60")).await.unwrap_err();
+    assert_eq!(second.status, Status::Conflict, "one at a time");
+    assert_eq!(shop.text().await, text);
+    let proposal = shop.flag().await.proposal.unwrap();
+    assert!(!proposal.decide.allowed && !proposal.overtaken, "a viewer only sees");
+
+    let decide = async |actor: &Actor, digest: &Digest, decision: Decision| {
+        control.decide_flag_change(actor, id, digest, decision, None).await
+    };
+    let both = vec![
+        Grant { role: Role::ReleaseManager, environment: None },
+        Grant { role: Role::Approver, environment: None },
+    ];
+    let own = Actor { grants: both, ..shop.people.manager.clone() };
+    let refused = decide(&own, &proposal.digest, Decision::Approve).await.unwrap_err();
+    assert!(refused.detail.contains("Nobody approves a change they asked for"), "{refused:?}");
+    let other = Digest("sha256:00".into());
+    let refused = decide(&shop.people.approver, &other, Decision::Approve).await.unwrap_err();
+    assert_eq!(refused.status, Status::Conflict, "other lines than were looked at");
+
+    // Somebody writes another flag meanwhile: both are there in the end.
+    shop.applied(&format!("{text}later: {{enabled: true, percentage: 3}}\n")).await;
+    decide(&shop.people.approver, &proposal.digest, Decision::Approve).await.unwrap();
+    let now = shop.text().await;
+    assert!(
+        now.contains("percentage: 40.0") && now.contains("later: {enabled: true, percentage: 3}"),
+        "{now}"
+    );
+    let again = decide(&shop.people.approver, &proposal.digest, Decision::Reject).await.unwrap_err();
+    assert_eq!(again.status, Status::Conflict);
+    shop.until("served, and in the history", async || {
+        let page = shop.flag().await;
+        page.flag.share == "40\u{a0}%" && page.history.first().is_some_and(|h| h.changed.by == "Ayo")
+    })
+    .await;
+
+    // A change of lines that somebody has changed since cannot be approved; it can be withdrawn.
+    let page = shop.flag().await;
+    let lines = page.yaml.replace("40.0", "50.0");
+    let id = change(&shop.people.manager, page.seen, FlagEdit::Lines(lines)).await.unwrap().waits.unwrap();
+    let digest = shop.flag().await.proposal.unwrap().digest;
+    shop.applied(FILE).await;
+    shop.until("overtaken", async || shop.flag().await.proposal.is_some_and(|p| p.overtaken)).await;
+    let late = control.decide_flag_change(&shop.people.approver, id, &digest, Decision::Approve, None).await;
+    assert_eq!(late.unwrap_err().status, Status::Conflict);
+    assert_eq!(shop.text().await, FILE);
+    control.withdraw_flag_change(&shop.people.manager, id).await.unwrap();
+    assert_eq!(shop.flag().await.proposal, None);
+
+    // A killed flag is not changed, and not removed, but by a revival.
+    shop.killed().await;
+    shop.until("killed in the file", async || shop.flag().await.yaml.contains("killed:")).await;
+    for edit in [share("100"), FlagEdit::Lines(String::new())] {
+        let refused = change(&shop.people.manager, shop.flag().await.seen, edit).await.unwrap_err();
+        assert_eq!(refused.status, Status::Conflict, "{refused:?}");
+    }
+    let verified = control.verify_audit(&shop.people.viewer).await.unwrap();
+    assert!(verified.ok, "{verified:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -206,7 +206,7 @@ async fn a_rollback_leads_to_the_version_before_although_its_replicaset_is_gone(
     assert!(words.contains("1.1.0 is known good since "), "{words}");
 
     let receipt = past.pressed().await;
-    assert_eq!((receipt.to_version.as_str(), receipt.recorded), ("1.1.0", true));
+    assert_eq!((receipt.to_version.as_str(), past.replica.accepted().await), ("1.1.0", 1));
     assert_eq!(receipt.route.calls, [Call::RevertThroughWindow, Call::PromoteFull]);
     let home = past.home("1.1.0").await;
     // Nobody opened a pause of its own steps, and the pods are of the very revision that was good.

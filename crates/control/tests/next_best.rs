@@ -153,7 +153,7 @@ async fn a_rollback_that_cannot_start_its_pods_goes_further_back_by_a_press_that
     assert_eq!(same.to_version, "1.1.0", "an impatient press never leads further back");
 
     let receipt = control.roll_back_to(&people.on_call, id, Some(&older), None).await.unwrap();
-    assert_eq!((receipt.to_version.as_str(), receipt.recorded), ("1.0.0", true));
+    assert_eq!(receipt.to_version, "1.0.0");
     let release = three.replica.wait_state(id, State::RolledBack).await;
     assert_eq!(
         (release.good_version().as_str(), release.known_good.hash.as_str()),

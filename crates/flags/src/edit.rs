@@ -131,6 +131,47 @@ pub fn part(text: &str, key: &str) -> Option<String> {
     text.get(range).map(|part| part.trim_end().to_owned())
 }
 
+/// Puts other lines in the place of a flag's, or adds them where there is no such flag; empty ones remove it.
+///
+/// # Errors
+/// When the file would have faults, at their lines of the whole file, or when anything but this flag would change.
+pub fn replace(text: &str, key: &str, lines: &str) -> Result<String, Unchanged> {
+    let root = parse(text)?;
+    let before = read_root(root.as_ref())?;
+    let lines = lines.trim_end();
+    if lines.is_empty() {
+        return remove(text, key);
+    }
+    let range = root.as_ref().and_then(|root| removal(text, root, key));
+    let nl = newline(text);
+    let mut out = text.to_owned();
+    match range {
+        Some(range) => {
+            let end = range.start + text.get(range.clone()).map_or(0, |part| part.trim_end().len());
+            out.replace_range(range.start..end, lines);
+        }
+        None if before.flag(key).is_some() => return Err(by_hand(key, SHAPE)),
+        None => {
+            let kept = out.trim_end().len();
+            out.truncate(kept);
+            if !out.is_empty() {
+                out.push_str(&format!("{nl}{nl}"));
+            }
+            out.push_str(lines);
+            out.push_str(nl);
+        }
+    }
+    let after = File::parse(&out).map_err(Unchanged::Faults)?;
+    let others = |file: &File| file.flags.iter().filter(|f| f.key != key).cloned().collect::<Vec<_>>();
+    if others(&before) != others(&after) || before.segments != after.segments {
+        return Err(by_hand(key, "other flags or segments would change with it"));
+    }
+    match after.flag(key) {
+        Some(_) => Ok(out),
+        None => Err(by_hand(key, "its lines do not begin with its key")),
+    }
+}
+
 fn by_hand(path: &str, why: &'static str) -> Unchanged {
     Unchanged::ByHand(path.to_owned(), why)
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use flags::edit::{Unchanged, put, remove};
+use flags::edit::{Unchanged, part, put, remove, replace};
 use flags::{Condition, File, Flag, Operator, Serve, Share};
 
 const HAND: &str = r#"# Flags of the shop. Ask #shop before you change them.
@@ -252,4 +252,32 @@ fn a_file_with_faults_is_left_alone() {
     assert!(matches!(put("", &bad), Err(Unchanged::Faults(_))));
     let needs = "a: {}\nb: {prerequisites: [a]}\n";
     assert!(matches!(remove(needs, "a"), Err(Unchanged::Faults(_))), "another flag needs it");
+}
+
+#[test]
+fn the_lines_of_a_flag_are_replaced_and_nothing_else() {
+    let text = "# Ours\na:\n  enabled: true # why\n  percentage: 5\n\n# About b\nb: {enabled: true}\n";
+    assert_eq!(part(text, "a").as_deref(), Some("a:\n  enabled: true # why\n  percentage: 5"));
+    assert_eq!(part(text, "b").as_deref(), Some("b: {enabled: true}"));
+    assert_eq!(part(text, "c"), None);
+    for key in ["a", "b"] {
+        assert_eq!(replace(text, key, &part(text, key).unwrap()).unwrap(), text, "{key}");
+    }
+    let changed = replace(text, "a", "a:\n  enabled: true # why\n  percentage: 6\n").unwrap();
+    assert_eq!(changed, text.replace("percentage: 5", "percentage: 6"));
+    let added = replace(text, "c", "c: {enabled: false}").unwrap();
+    assert_eq!(added, format!("{text}\nc: {{enabled: false}}\n"));
+    assert_eq!(replace("", "c", "c: {}").unwrap(), "c: {}\n");
+    assert_eq!(replace(text, "a", " ").unwrap(), remove(text, "a").unwrap());
+
+    // Another flag, a second one, and faults, which are told at their lines of the file.
+    assert!(matches!(replace(text, "a", "x: {enabled: true}"), Err(Unchanged::ByHand(..))));
+    assert!(matches!(replace(text, "a", "a: {}\nz: {}"), Err(Unchanged::ByHand(..))));
+    assert!(matches!(replace(text, "a", "a: {}\nb: {}"), Err(Unchanged::Faults(_))), "given twice");
+    let Err(Unchanged::Faults(faults)) = replace(text, "b", "b:\n  percentage: 200") else { panic!("taken") };
+    assert_eq!((faults[0].path.as_str(), faults[0].line), ("b.percentage", 8));
+    assert!(
+        replace("a: &x {enabled: true}\nb: *x\n", "a", "a: &x {enabled: false}").is_err(),
+        "b would change"
+    );
 }

@@ -1,5 +1,6 @@
 //! `/flags` and the page of one flag.
 
+use super::change::lines_digest;
 use super::keys::may_manage;
 use super::{ServedFlags, Standing};
 use crate::error::OrProblem as _;
@@ -9,14 +10,15 @@ use crate::releases::deed;
 use crate::{Control, read_lock, write_lock};
 use flags::change::{Change, FieldChange, Usage, diff, stale};
 use flags::{File, Flag, Rule, Serve, Share, edit};
+use model::plan::diff::lines;
 use model::view::{
-    FileState, FlagChangeView, FlagChanged, FlagFileView, FlagKilled, FlagPage, FlagRow, FlagRule, FlagState,
-    FlagVariant, FlagsPage,
+    Deed, FileState, FlagChangeView, FlagChanged, FlagFileView, FlagKilled, FlagPage, FlagProposal, FlagRow,
+    FlagRule, FlagState, FlagVariant, FlagsPage,
 };
 use model::{Action, Actor, Book, Problem};
 use std::collections::HashMap;
 use std::sync::Arc;
-use store::FileRecord;
+use store::{FileRecord, FlagChangeRecord};
 
 /// Contents of a file that are looked at for who changed a flag last, and for its history.
 const HISTORY: i64 = 50;
@@ -40,6 +42,7 @@ impl Control {
         };
         let standing = read_lock(&self.inner.flags.standing).clone();
         let served = read_lock(&self.inner.flags.served).clone();
+        let waiting = self.store().open_flag_changes().await.or_problem()?;
         let mut places: Vec<Place> = standing.keys().chain(served.keys()).cloned().collect();
         places.sort();
         places.dedup();
@@ -52,6 +55,10 @@ impl Control {
             let mut rows: Vec<FlagRow> =
                 served.file.flags.iter().map(|flag| self.flag_row(&place, flag, &last, &history)).collect();
             rows.sort_by(|a, b| a.key.cmp(&b.key));
+            for row in &mut rows {
+                let own = (&row.cluster, &row.namespace, &row.key);
+                row.waits = waiting.iter().any(|c| (&c.cluster, &c.namespace, &c.flag) == own);
+            }
             page.flags.extend(rows);
         }
         Ok(page)
@@ -73,6 +80,10 @@ impl Control {
         let (served, flag) = self.flag(&place, key)?;
         let standing = read_lock(&self.inner.flags.standing).get(&place).cloned();
         let history = self.flag_history(&place).await?;
+        let waiting = self.store().open_flag_changes().await.or_problem()?;
+        let of = |c: &&FlagChangeRecord| c.flag == key && c.namespace == namespace && c.cluster == cluster;
+        let proposal = waiting.iter().find(of).map(|change| self.proposal(actor, &place, &served, change));
+        let yaml = edit::part(&served.text, key).unwrap_or_else(|| flag.to_yaml());
         let on_record =
             read_lock(&self.inner.flags.kills).iter().any(|k| k.flag == key && k.namespace == namespace);
         let killed = flag.killed.clone().map(|k| FlagKilled {
@@ -100,14 +111,47 @@ impl Control {
             needed_by: served.file.flags.iter().filter(needs).map(|f| f.key.clone()).collect(),
             rollout_by: flag.rollout_by().to_owned(),
             salt: flag.salt().to_owned(),
-            yaml: edit::part(&served.text, key).unwrap_or_else(|| flag.to_yaml()),
+            seen: lines_digest(&yaml),
+            yaml,
+            change: deed(self.may_flag(actor, Action::WriteFlags, &place, &flag)),
             history: changes_of(key, &history),
             kill: deed(self.may_flag(actor, Action::KillFlag, &place, &flag)),
             revive: killed.is_some().then(|| deed(self.may_flag(actor, Action::ReviveFlag, &place, &flag))),
             killed,
-            flag: self.flag_row(&place, &flag, &last_changes(&history), &history),
+            flag: FlagRow {
+                waits: proposal.is_some(),
+                ..self.flag_row(&place, &flag, &last_changes(&history), &history)
+            },
+            proposal,
             age: self.age(),
         })
+    }
+
+    fn proposal(
+        &self,
+        actor: &Actor,
+        place: &Place,
+        served: &ServedFlags,
+        change: &FlagChangeRecord,
+    ) -> FlagProposal {
+        let subject = self.subject(place, change);
+        let own = change.person.is_some() && change.person == actor.person;
+        let decide = match own {
+            true => Deed::no("Nobody approves a change they asked for. Ask another approver."),
+            false => deed(self.may_flag(actor, Action::Approve, place, &subject)),
+        };
+        FlagProposal {
+            id: change.id,
+            at: change.at,
+            by: change.by.clone(),
+            reason: change.reason.clone(),
+            why: change.why.clone(),
+            diff: lines(&change.before, &change.after),
+            digest: change.digest.clone(),
+            overtaken: edit::part(&served.text, &change.flag).unwrap_or_default() != change.before,
+            decide,
+            withdraw: deed(self.may_flag(actor, Action::WriteFlags, place, &subject)),
+        }
     }
 
     fn flag_row(
@@ -139,6 +183,7 @@ impl Control {
             owner: flag.owner.clone(),
             description: flag.description.clone(),
             expires: flag.expires_at,
+            waits: false,
             stale: stale(flag, &usage, self.now_utc()).map(|s| s.words().to_owned()).into_iter().collect(),
             changed,
         }

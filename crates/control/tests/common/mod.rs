@@ -235,6 +235,22 @@ impl Replica {
         }
     }
 
+    /// How many presses of ROLL BACK are on record, once one is: a busy Postgres may take longer than the press waits for it.
+    pub(crate) async fn accepted(&self) -> usize {
+        let viewer = actor(None, "Viewer", Role::Viewer);
+        let mut heard = self.control.subscribe();
+        let found = async {
+            loop {
+                let page = self.control.audit(&viewer, model::view::AuditFilter::default()).await.unwrap();
+                match page.rows.iter().filter(|e| e.event.action == "rollback.accepted").count() {
+                    0 => drop(tokio::time::timeout(Duration::from_secs(1), heard.recv()).await),
+                    some => return some,
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, found).await.unwrap()
+    }
+
     pub(crate) async fn wait_state(&self, id: ReleaseId, state: State) -> Release {
         self.wait(id, state.key(), |r| r.state == state).await
     }

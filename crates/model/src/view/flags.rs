@@ -1,6 +1,7 @@
 //! `/flags`, the page of one flag, and who would get it.
 
-use super::{Age, Deed, FileState};
+use super::{Age, Deed, DiffLine, FileState};
+use crate::ids::Digest;
 use crate::problem::FieldError;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,8 @@ pub struct FlagRow {
     pub owner: Option<String>,
     pub description: Option<String>,
     pub expires: Option<DateTime<Utc>>,
+    /// A change of it waits for an approver.
+    pub waits: bool,
     /// Why it looks forgotten; empty where it does not.
     pub stale: Vec<String>,
     /// `None` where its last change is older than what was looked at.
@@ -101,6 +104,11 @@ pub struct FlagPage {
     pub yaml: String,
     /// Newest first.
     pub history: Vec<FlagChangeView>,
+    /// Names the lines that are shown: a change says that it was made over them.
+    pub seen: String,
+    /// At most one waits.
+    pub proposal: Option<FlagProposal>,
+    pub change: Deed,
     pub kill: Deed,
     /// `None` where it is not killed.
     pub revive: Option<Deed>,
@@ -193,6 +201,34 @@ pub struct FlagReceipt {
     pub recorded: bool,
     /// What is left to be done, where something is.
     pub words: String,
+}
+
+/// What became of a change of a flag.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlagOutcome {
+    pub key: String,
+    /// The change that waits for an approver; `None` where it was made at once.
+    pub waits: Option<i64>,
+    /// Why it needs one.
+    pub why: Vec<String>,
+}
+
+/// A change of a flag that waits for an approver.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlagProposal {
+    pub id: i64,
+    pub at: DateTime<Utc>,
+    pub by: String,
+    pub reason: Option<String>,
+    /// What more users would get.
+    pub why: Vec<String>,
+    pub diff: Vec<DiffLine>,
+    /// What an approver names.
+    pub digest: Digest,
+    /// The flag was changed since: it cannot be applied any more.
+    pub overtaken: bool,
+    pub decide: Deed,
+    pub withdraw: Deed,
 }
 
 /// A key that services ask with.

@@ -1,7 +1,7 @@
 use crate::fixture::{event, now};
-use model::Book;
+use model::{Book, Digest};
 use store::test_support::database;
-use store::{Error, NewFile, NewFlagKey, NewFlagKill, Revived, Tx};
+use store::{Decided, Error, FlagChangeEnd, NewFile, NewFlagChange, NewFlagKey, NewFlagKill, Revived, Tx};
 
 const KILL: NewFlagKill<'static> = NewFlagKill {
     cluster: "main",
@@ -39,6 +39,46 @@ pub(crate) async fn fill(tx: &mut Tx) {
     tx.record_file(Book::Flags, &file, None).await.unwrap().unwrap();
     tx.insert_flag_kill(&KILL).await.unwrap().unwrap();
     tx.insert_flag_key(&key("0", "s"), now()).await.unwrap();
+    tx.insert_flag_change(&change(&Digest("sha256:0".into()))).await.unwrap().unwrap();
+}
+
+fn change(digest: &Digest) -> NewFlagChange<'_> {
+    NewFlagChange {
+        cluster: "main",
+        namespace: "shop",
+        flag: "checkout-new-tax",
+        at: now(),
+        person: None,
+        by: "ann",
+        reason: None,
+        before: "",
+        after: "checkout-new-tax: {enabled: true, percentage: 5}",
+        why: &[],
+        digest,
+    }
+}
+
+#[tokio::test]
+async fn one_change_of_a_flag_waits_and_ends_once() {
+    let db = database().await;
+    let digest = Digest("sha256:0".into());
+    let new = change(&digest);
+    let mut tx = db.store.begin().await.unwrap();
+    let id = tx.insert_flag_change(&new).await.unwrap().unwrap();
+    assert_eq!(tx.insert_flag_change(&new).await.unwrap(), None, "one waits already");
+    tx.commit(event("flag.change.asked")).await.unwrap();
+    let decided = Decided { at: now(), by: "ada".into(), comment: None };
+    let mut tx = db.store.begin().await.unwrap();
+    assert!(tx.end_flag_change(id, FlagChangeEnd::Applied, &decided).await.unwrap());
+    assert!(!tx.end_flag_change(id, FlagChangeEnd::Rejected, &decided).await.unwrap());
+    tx.commit(event("flag.change.applied")).await.unwrap();
+    assert!(db.store.open_flag_changes().await.unwrap().is_empty());
+    assert!(!db.store.flag_change(id).await.unwrap().open);
+    let mut tx = db.store.begin().await.unwrap();
+    tx.reopen_flag_change(id).await.unwrap();
+    tx.commit(event("flag.change.refused")).await.unwrap();
+    let open = db.store.open_flag_changes().await.unwrap();
+    assert_eq!(open.iter().map(|c| (c.id, &c.digest)).collect::<Vec<_>>(), [(id, &digest)]);
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ const STATE: &[&str] = &[
     "public.attempts",
     "public.breaker_lifts",
     "public.destinations",
+    "public.flag_changes",
     "public.flag_files",
     "public.flag_keys",
     "public.flag_kills",
