@@ -18,14 +18,14 @@ pub struct Request {
 
 /// A flag that was evaluated. Without a `value` the client uses what its code says.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Success {
-    pub key: String,
+pub struct Success<'e> {
+    pub key: &'e str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<Value>,
+    pub value: Option<&'e Value>,
     /// STATIC, TARGETING_MATCH, SPLIT, DISABLED or UNKNOWN.
     pub reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
+    pub variant: Option<&'e str>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
 }
@@ -57,15 +57,15 @@ impl Failure {
 /// What became of one flag.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Evaluation {
-    Success(Success),
+pub enum Evaluation<'e> {
+    Success(Success<'e>),
     Failure(Failure),
 }
 
 /// All flags for one context.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Bulk {
-    pub flags: Vec<Evaluation>,
+pub struct Bulk<'e> {
+    pub flags: Vec<Evaluation<'e>>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
     #[serde(rename = "eventStreams", skip_serializing_if = "Vec::is_empty")]
@@ -141,23 +141,23 @@ pub fn context(body: &[u8]) -> Result<Context, Failure> {
 ///
 /// # Errors
 /// What is to be answered instead, with its status.
-pub fn single(
-    evaluator: &Evaluator,
-    key: &str,
+pub fn single<'e>(
+    evaluator: &'e Evaluator,
+    key: &'e str,
     context: &Context,
     environment: Option<&str>,
-) -> Result<Success, Failure> {
+) -> Result<Success<'e>, Failure> {
     success(key, &evaluator.evaluate(key, context, environment))
 }
 
 /// All flags, in the order of the file. `version` is the file's, of which the ETag is made, too.
-pub fn bulk(
-    evaluator: &Evaluator,
-    context: &Context,
-    environment: Option<&str>,
+pub fn bulk<'e>(
+    evaluator: &'e Evaluator,
+    context: &'e Context,
+    environment: Option<&'e str>,
     version: &str,
     event_streams: Vec<EventStream>,
-) -> Bulk {
+) -> Bulk<'e> {
     let each = evaluator.evaluate_all(context, environment);
     let flags = each.map(|(key, answer)| match success(key, &answer) {
         Ok(success) => Evaluation::Success(success),
@@ -168,7 +168,7 @@ pub fn bulk(
 }
 
 /// The protocol knows no DEFAULT: it is UNKNOWN there, and the metadata says it in full.
-fn success(key: &str, answer: &Answer<'_>) -> Result<Success, Failure> {
+fn success<'e>(key: &'e str, answer: &Answer<'e>) -> Result<Success<'e>, Failure> {
     if let Some(code) = answer.error {
         let words = match code {
             ErrorCode::FlagNotFound => format!("There is no flag {key}."),
@@ -189,8 +189,7 @@ fn success(key: &str, answer: &Answer<'_>) -> Result<Success, Failure> {
             ("UNKNOWN", Map::from_iter([("reason".to_owned(), Value::from(answer.reason.key()))]))
         }
     };
-    let variant = answer.variant.map(str::to_owned);
-    Ok(Success { key: key.to_owned(), value: answer.value.cloned(), reason, variant, metadata })
+    Ok(Success { key, value: answer.value, reason, variant: answer.variant, metadata })
 }
 
 /// The ETag of a bulk answer, quotes included: of the flags' version, the environment and the context, whatever the order of its

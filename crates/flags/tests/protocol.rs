@@ -53,7 +53,8 @@ fn one_flag_is_answered_as_the_protocol_has_it() {
 #[test]
 fn all_flags_are_answered_in_the_order_of_the_file() {
     let all = evaluator();
-    let said = bulk(&all, &Context::of("ann"), None, "v12", vec![EventStream::sse("/ofrep/v1/events?t=x")]);
+    let ann = Context::of("ann");
+    let said = bulk(&all, &ann, None, "v12", vec![EventStream::sse("/ofrep/v1/events?t=x")]);
     let said = serde_json::to_value(said).unwrap();
     let keys: Vec<_> = said["flags"].as_array().unwrap().iter().map(|f| f["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["on-for-all", "colour", "not-on"]);
