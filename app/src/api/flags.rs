@@ -3,7 +3,7 @@
 use crate::Fault;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
-use model::view::{FlagAnswer, FlagKeyView, FlagPage, FlagQuestion, FlagReceipt, FlagsPage};
+use model::view::{FlagAnswer, FlagKeyView, FlagOutcome, FlagPage, FlagQuestion, FlagReceipt, FlagsPage};
 use serde::Deserialize;
 
 /// All flags of all files.
@@ -57,6 +57,76 @@ pub async fn revive_flag(
     let receipt = control.revive_flag(&actor, &cluster, &namespace, &key, reason).await.or_fault()?;
     door::go(&crate::pages::flags::path_of(&cluster, &namespace, &key));
     Ok(receipt)
+}
+
+/// Changes a flag's share, or its lines where some are given. More users in production wait for an approver.
+#[server(prefix = "/do", endpoint = "change-flag")]
+pub async fn change_flag(
+    cluster: String,
+    namespace: String,
+    key: String,
+    /// Names the lines that were looked at; empty for a new flag.
+    #[server(default)]
+    seen: String,
+    #[server(default)] on: Option<String>,
+    #[server(default)] percentage: Option<String>,
+    #[server(default)] lines: Option<String>,
+    #[server(default)] reason: Option<String>,
+) -> Result<FlagOutcome, Fault> {
+    use super::door::{self, OrFault as _};
+    let (control, actor) = door::enter()?;
+    let edit = match (lines, percentage) {
+        // A form's lines end as a form's do.
+        (Some(lines), _) => control::FlagEdit::Lines(lines.replace("\r\n", "\n")),
+        (None, Some(percentage)) => control::FlagEdit::Share { enabled: on.is_some(), percentage },
+        (None, None) => {
+            let wrong = model::FieldError::new("percentage", "Say for which share it is to be on.");
+            return Err(door::refuse(model::Problem::invalid(vec![wrong])));
+        }
+    };
+    let path = crate::pages::flags::path_of(&cluster, &namespace, &key);
+    let seen = Some(seen).filter(|s| !s.is_empty());
+    let draft = control::FlagDraft { cluster, namespace, key, seen, edit, reason };
+    let outcome = control.change_flag(&actor, draft).await.or_fault()?;
+    door::go(&path);
+    Ok(outcome)
+}
+
+/// Approves or rejects exactly the change that was looked at.
+#[server(prefix = "/do", endpoint = "decide-flag-change")]
+pub async fn decide_flag_change(
+    id: i64,
+    digest: String,
+    decision: String,
+    /// Where to go then.
+    page: String,
+    #[server(default)] comment: Option<String>,
+) -> Result<(), Fault> {
+    use super::door::{self, OrFault as _};
+    let (control, actor) = door::enter()?;
+    let digest = model::Digest(digest);
+    match decision.as_str() {
+        "approve" => {
+            control
+                .decide_flag_change(&actor, id, &digest, control::Decision::Approve, comment)
+                .await
+                .or_fault()?;
+        }
+        "reject" => {
+            control
+                .decide_flag_change(&actor, id, &digest, control::Decision::Reject, comment)
+                .await
+                .or_fault()?;
+        }
+        "withdraw" => control.withdraw_flag_change(&actor, id).await.or_fault()?,
+        _ => {
+            let wrong = model::FieldError::new("decision", "Send approve, reject or withdraw.");
+            return Err(door::refuse(model::Problem::invalid(vec![wrong])));
+        }
+    }
+    // Nowhere but to a page of ours.
+    door::go(if page.starts_with("/flags/") { &page } else { "/flags" });
+    Ok(())
 }
 
 /// A key is of no use any more.

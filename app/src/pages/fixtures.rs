@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 mod flags;
 mod plan;
 
-pub(super) use flags::{flag, flag_key, flag_row, flags};
+pub(super) use flags::{flag, flag_key, flag_row, flags, proposal};
 pub(super) use plan::plan;
 
 pub(super) fn now() -> DateTime<Utc> {

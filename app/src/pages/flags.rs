@@ -1,5 +1,6 @@
 //! `/flags`: every feature flag, what of it is on, for whom, and who changed it last.
 
+mod change;
 mod file;
 pub(crate) mod keys;
 pub(crate) mod one;

@@ -1,7 +1,7 @@
 //! `/flags/{cluster}/{namespace}/{key}`: one flag, its kill switch, who would get it, and how it came to be as it is.
 
 use super::who::{self, Tried};
-use super::{changed, file, look, path_of};
+use super::{change, changed, file, look, path_of};
 use crate::api;
 use crate::components::common::{ago, at, fact, fact_text, nothing, sect};
 use crate::components::icon::icon;
@@ -61,11 +61,12 @@ pub(super) fn view(p: &FlagPage, tried: Option<&Tried>) -> AnyView {
             <p class="why xs ink2">{forbidden}</p>
             {killed(p)}
             {sentence(p)}
+            {change::waiting(p)}
             {file::trouble(&p.file, false)}
             {stale(p)}
             {description}
             <div class="cols two">
-                <div>{rules(p)}{variants(p)}{together(p)}{history(p)}</div>
+                <div>{change::section(p)}{rules(p)}{variants(p)}{together(p)}{history(p)}</div>
                 <div>{who::section(p, tried)}{about(p)}{yaml(p)}</div>
             </div>
         </main>
@@ -99,7 +100,7 @@ fn opener(p: &FlagPage, class: &'static str) -> AnyView {
 }
 
 /// The flag as a form names it.
-fn place_of(p: &FlagPage) -> Vec<(&'static str, String)> {
+pub(super) fn place_of(p: &FlagPage) -> Vec<(&'static str, String)> {
     let f = &p.flag;
     vec![("cluster", f.cluster.clone()), ("namespace", f.namespace.clone()), ("key", f.key.clone())]
 }
@@ -172,7 +173,7 @@ fn killed(p: &FlagPage) -> AnyView {
     } else {
         view! {
             <small>
-                "Not on record yet, since the database does not answer. It is recorded as soon as it does."
+                "Not on record: so far its file alone keeps it off. Where the kill switch was pressed here, that is recorded as soon as the database answers."
             </small>
         }
         .into_any()
@@ -237,15 +238,9 @@ fn stale(p: &FlagPage) -> AnyView {
     if p.flag.stale.is_empty() {
         return nothing();
     }
-    let words =
-        format!("{}. Take it out of the code, then out of the file.", capital(&p.flag.stale.join("; ")));
+    let words = p.flag.stale.join(" ");
     view! { <p class="note box mt" data-s="waiting">{icon("clock")}<span class="wrap"><b>"Looks forgotten. "</b>{words}</span></p> }
         .into_any()
-}
-
-fn capital(words: &str) -> String {
-    let mut chars = words.chars();
-    chars.next().map(|c| c.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
 }
 
 fn rules(p: &FlagPage) -> AnyView {

@@ -2,9 +2,9 @@ use super::who::Tried;
 use super::*;
 use crate::Fault;
 use crate::api::flags::NewKey;
-use crate::pages::fixtures::{flag, flag_key, flag_row, flags, now};
+use crate::pages::fixtures::{flag, flag_key, flag_row, flags, now, proposal};
 use crate::pages::tests::{render, text};
-use model::view::{Deed, FileState, FlagAnswer, FlagKilled, FlagPage, FlagQuestion, FlagStep};
+use model::view::{Deed, FileState, FlagAnswer, FlagKilled, FlagPage, FlagProposal, FlagQuestion, FlagStep};
 use model::{FieldError, Problem};
 
 fn list(name: &str, p: &FlagsPage, query: &[(&str, &str)]) -> String {
@@ -311,4 +311,45 @@ fn long_names_stay_whole() {
     p.flags[2].key = "x".repeat(80);
     p.flags[1].key = long.into();
     assert_eq!(lacks(&list("flags-long", &p, &[]), &[long]), None);
+}
+
+#[test]
+fn less_is_changed_by_a_number_and_more_waits_with_its_difference() {
+    let html = one("flag-change", &flag(), None);
+    assert!(html.contains(r#"action="/do/change-flag""#) && html.contains(r#"value="31""#), "{html}");
+    assert!(html.contains(r#"name="seen" value="0a1b2c3d…4e5f""#), "it names the lines that were looked at");
+    assert_eq!(lacks(&html, &["Everything else: its lines", "Raising it takes the flag from nobody"]), None);
+
+    let mut p = flag();
+    p.proposal = Some(proposal());
+    let html = one("flag-waits", &p, None);
+    let parts = [
+        "A change waits",
+        "asked for by Mara Lind",
+        "“no complaints in a week”",
+        "the share rises from 31 % to 40 %",
+        "percentage: 40",
+        "Approve and apply",
+    ];
+    assert_eq!(lacks(&html, &parts), None);
+    let digest = format!(r#"name="digest" value="{}""#, crate::pages::fixtures::digest());
+    assert!(html.contains(&digest), "an approver names the whole change");
+    assert!(!html.contains("/do/change-flag"), "one at a time");
+    assert!(!html.contains("Withdraw it"), "who may not change it may not withdraw it");
+
+    p.proposal = Some(FlagProposal {
+        overtaken: true,
+        decide: Deed::no("Nobody approves a change they asked for. Ask another approver."),
+        withdraw: Deed::yes(),
+        ..proposal()
+    });
+    let html = one("flag-waits-late", &p, None);
+    let parts = ["cannot be applied any more", "Nobody approves a change they asked for", "Withdraw it"];
+    assert_eq!(lacks(&html, &parts), None);
+    assert!(!html.contains("Approve and apply"));
+
+    let mut p = flag();
+    p.change = Deed::no("As viewer you may not change feature flags in production. Ask: release manager.");
+    let html = one("flag-change-not", &p, None);
+    assert!(!html.contains("/do/change-flag") && text(&html).contains("Ask: release manager."));
 }

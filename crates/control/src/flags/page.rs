@@ -111,6 +111,8 @@ impl Control {
             needed_by: served.file.flags.iter().filter(needs).map(|f| f.key.clone()).collect(),
             rollout_by: flag.rollout_by().to_owned(),
             salt: flag.salt().to_owned(),
+            enabled: flag.enabled,
+            percentage: flag.percentage.to_string().trim_end_matches(".0").to_owned(),
             seen: lines_digest(&yaml),
             yaml,
             change: deed(self.may_flag(actor, Action::WriteFlags, &place, &flag)),

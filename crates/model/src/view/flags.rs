@@ -104,6 +104,9 @@ pub struct FlagPage {
     pub yaml: String,
     /// Newest first.
     pub history: Vec<FlagChangeView>,
+    pub enabled: bool,
+    /// As it is typed: `31`, `0.5`.
+    pub percentage: String,
     /// Names the lines that are shown: a change says that it was made over them.
     pub seen: String,
     /// At most one waits.
