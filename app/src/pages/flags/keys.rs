@@ -100,7 +100,10 @@ pub(super) fn issued(key: &FlagKeyView, secret: &str) -> AnyView {
             <label for="secret">"The key"</label>
             <input class="in mono" id="secret" readonly value=secret.to_owned() autocomplete="off" spellcheck="false" autofocus/>
         </div>
-        <p class="sm ink2 mt">"A service sends it with each question: "<code class="wrap">"Authorization: Bearer …"</code></p>
+        <p class="sm ink2 mt">
+            "A service sends it with each question, to "<code class="wrap">"/ofrep/v1/evaluate/flags"</code>" of this address, as "
+            <code class="wrap">"Authorization: Bearer …"</code>"."
+        </p>
         <div class="acts mt"><a class="btn primary" href="/flags#keys-h">{icon("check")}"I have put it away"</a></div>
     };
     view! {

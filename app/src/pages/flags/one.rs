@@ -345,7 +345,11 @@ fn history(p: &FlagPage) -> AnyView {
         }
     };
     let content = if p.history.is_empty() {
-        view! { <p class="sm ink2 mt">"No change of it is on record."</p> }.into_any()
+        let words = match p.age.database {
+            true => "No change of it is on record.",
+            false => "The database does not answer, so its history is not shown. The kill switch works.",
+        };
+        view! { <p class="sm ink2 mt">{words}</p> }.into_any()
     } else {
         let rows = p.history.iter().map(row).collect_view();
         view! { <ul class="rows" role="list">{rows}</ul> }.into_any()

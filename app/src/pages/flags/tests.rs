@@ -174,6 +174,13 @@ fn a_flag_says_its_rules_its_variants_and_its_history_in_words() {
         "30 Nov 2026, in 12 days",
     ];
     assert_eq!(lacks(&html, &parts), None);
+    let mut p = flag();
+    p.history.clear();
+    assert_eq!(lacks(&one("flag-new", &p, None), &["No change of it is on record."]), None);
+    p.age.database = false;
+    let html = one("flag-no-database", &p, None);
+    assert_eq!(lacks(&html, &["its history is not shown. The kill switch works."]), None);
+    assert!(html.contains("/do/kill-flag"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use model::view::{
     Deed, FileState, FlagChangeView, FlagChanged, FlagFileView, FlagKilled, FlagPage, FlagProposal, FlagRow,
     FlagRule, FlagState, FlagVariant, FlagsPage,
 };
-use model::{Action, Actor, Book, Problem};
+use model::{Action, Actor, Book, Problem, Status};
 use std::collections::HashMap;
 use std::sync::Arc;
 use store::{FileRecord, FlagChangeRecord};
@@ -30,7 +30,7 @@ impl Control {
     /// All flags with who changed each last.
     ///
     /// # Errors
-    /// 403; 503 without a database.
+    /// 403.
     pub async fn flags_page(&self, actor: &Actor) -> Result<FlagsPage, Problem> {
         see(actor)?;
         let mut page = FlagsPage {
@@ -42,12 +42,17 @@ impl Control {
         };
         let standing = read_lock(&self.inner.flags.standing).clone();
         let served = read_lock(&self.inner.flags.served).clone();
-        let waiting = self.store().open_flag_changes().await.or_problem()?;
+        let waiting = where_known(self.store().open_flag_changes().await.or_problem())?;
+        // Who waited in vain need not wait again.
+        let mut answers = waiting.is_some();
+        let waiting = waiting.unwrap_or_default();
         let mut places: Vec<Place> = standing.keys().chain(served.keys()).cloned().collect();
         places.sort();
         places.dedup();
         for place in places {
-            let history = self.flag_history(&place).await?;
+            let history = if answers { where_known(self.flag_history(&place).await)? } else { None };
+            answers = history.is_some();
+            let history = history.unwrap_or_default();
             let served = served.get(&place);
             page.files.push(file_view(&place, standing.get(&place), served));
             let Some(served) = served else { continue };
@@ -67,7 +72,7 @@ impl Control {
     /// One flag, with its history.
     ///
     /// # Errors
-    /// 403; 404; 503 without a database.
+    /// 403; 404.
     pub async fn flag_page(
         &self,
         actor: &Actor,
@@ -79,13 +84,15 @@ impl Control {
         let place = (cluster.to_owned(), namespace.to_owned());
         let (served, flag) = self.flag(&place, key)?;
         let standing = read_lock(&self.inner.flags.standing).get(&place).cloned();
-        let history = self.flag_history(&place).await?;
-        let waiting = self.store().open_flag_changes().await.or_problem()?;
+        let waiting = where_known(self.store().open_flag_changes().await.or_problem())?;
+        let answers = waiting.is_some();
+        let history = if answers { where_known(self.flag_history(&place).await)? } else { None };
+        let (waiting, history) = (waiting.unwrap_or_default(), history.unwrap_or_default());
         let of = |c: &&FlagChangeRecord| c.flag == key && c.namespace == namespace && c.cluster == cluster;
         let proposal = waiting.iter().find(of).map(|change| self.proposal(actor, &place, &served, change));
         let yaml = edit::part(&served.text, key).unwrap_or_else(|| flag.to_yaml());
-        let on_record =
-            read_lock(&self.inner.flags.kills).iter().any(|k| k.flag == key && k.namespace == namespace);
+        let same = |k: &store::FlagKill| k.flag == key && k.namespace == namespace && k.cluster == cluster;
+        let on_record = read_lock(&self.inner.flags.kills).iter().any(same);
         let killed = flag.killed.clone().map(|k| FlagKilled {
             at: k.at,
             by: k.by,
@@ -222,6 +229,15 @@ impl Control {
             out.push((record, changes));
         }
         Ok(out)
+    }
+}
+
+/// What is on record; `None` while the database does not answer. The kill switch stands on these pages: they are shown without.
+fn where_known<T>(answer: Result<T, Problem>) -> Result<Option<T>, Problem> {
+    match answer {
+        Ok(known) => Ok(Some(known)),
+        Err(problem) if problem.status == Status::Unavailable => Ok(None),
+        Err(problem) => Err(problem),
     }
 }
 
