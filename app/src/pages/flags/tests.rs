@@ -242,7 +242,10 @@ fn a_killed_flag_says_by_whom_and_why_and_is_revived_with_a_reason() {
         k.reason = "No reason was given.".into();
     }
     let html = one("flag-killed-unrecorded", &p, None);
-    assert_eq!(lacks(&html, &["Not on record yet", "As viewer you may not revive"]), None);
+    assert_eq!(
+        lacks(&html, &["Not on record: so far its file alone keeps it off", "As viewer you may not revive"]),
+        None
+    );
     assert!(!html.contains("/do/revive-flag") && !html.contains("“No reason"));
 }
 
