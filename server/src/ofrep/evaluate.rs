@@ -17,7 +17,7 @@ use std::time::Duration;
 /// The most that a body may hold, in bytes: a context of thousands of attributes.
 const LIMIT: usize = 256 << 10;
 /// How long a request that a change was told to waits for this replica to know the change, too.
-const CATCH_UP: Duration = Duration::from_secs(1);
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// What is served where no file of flags was ever seen.
 static NO_FLAGS: LazyLock<(String, Evaluator)> = LazyLock::new(|| (ofrep::version(""), Evaluator::default()));
