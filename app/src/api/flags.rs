@@ -1,5 +1,7 @@
 //! Feature flags: reading them, the kill switch, and keys for services.
 
+#![allow(clippy::too_many_arguments, reason = "the fields of a form are the arguments of a server function")]
+
 use crate::Fault;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;

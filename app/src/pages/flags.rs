@@ -277,6 +277,7 @@ fn group(file: Option<&FlagFileView>, f: &FlagRow, now: DateTime<Utc>) -> AnyVie
 fn row(f: &FlagRow, now: DateTime<Utc>) -> AnyView {
     let (tone, words) = look(f.state);
     let path = path_of(&f.cluster, &f.namespace, &f.key);
+    let waits = f.waits.then(|| st(tone::WAITING, "Change waits"));
     let stale = (!f.stale.is_empty()).then(|| st(Tone { s: "waiting", icon: "clock" }, "Stale"));
     let ends = match f.expires {
         Some(at) if at <= now => {
@@ -294,7 +295,7 @@ fn row(f: &FlagRow, now: DateTime<Utc>) -> AnyView {
     view! {
         <tr data-key=path.clone()>
             <th scope="row"><a class="mono sm" href=path.clone()>{f.key.clone()}</a></th>
-            <td>{st(tone, words)}" "{stale}</td>
+            <td>{st(tone, words)}" "{waits}{stale}</td>
             <td class="xs-no">{meter(&share, tone.s)}</td>
             <td class="r">{share}</td>
             <td class="ink2 xs-no">{f.environment.clone().unwrap_or_else(|| "everywhere".to_owned())}</td>
