@@ -193,7 +193,7 @@ for (const javaScriptEnabled of [true, false]) {
     await map.write(FILE);
     await shows(page, path, 'On for 31 %');
     await expect(page.getByRole('region', { name: 'Who changed it' })).toContainText('changed outside Tidegate');
-    const told = rows(await api('viewer').must('/api/v1/audit?action=flag.&limit=1000')).filter((e) => e.detail?.namespace === map.namespace);
+    const told = rows(await api('viewer').must('/api/v1/audit?action=flag.&limit=1000')).filter((e) => e.detail?.namespace === map.namespace && e.actor === 'Jun Sato');
     expect(told.map((e) => [e.action, e.actor, e.reason])).toEqual([
       ['flag.killed', 'Jun Sato', 'wrong rounding in FR'],
       ['flag.revived', 'Jun Sato', 'the rounding is mended'],
@@ -252,14 +252,14 @@ for (const javaScriptEnabled of [true, false]) {
     const admin = await as('administrator', { javaScriptEnabled });
     await shows(admin, `/flags?q=${map.namespace}`, 'checkout-new-tax');
     await admin.getByRole('link', { name: 'New key' }).click();
-    await admin.getByLabel(/^Name/).fill(' ');
+    await admin.getByLabel(/^Name:/).fill(' ');
     await admin.getByLabel(/^Namespace/).selectOption({ label: `${map.namespace} / sandbox` });
     await admin.getByLabel(/^Environment/).fill('production');
     await admin.getByRole('button', { name: 'Make the key' }).click();
-    await expect(admin.getByLabel(/^Name/)).toHaveAttribute('aria-invalid', 'true');
+    await expect(admin.getByLabel(/^Name:/)).toHaveAttribute('aria-invalid', 'true');
     await expect(admin.getByLabel(/^Namespace/)).toHaveValue(`sandbox/${map.namespace}`);
     if (javaScriptEnabled) await clean(admin);
-    await admin.getByLabel(/^Name/).fill(name);
+    await admin.getByLabel(/^Name:/).fill(name);
     const answered = admin.waitForResponse((r) => r.request().method() === 'POST');
     await admin.getByRole('button', { name: 'Make the key' }).click();
     expect((await answered).headers()['cache-control']).toBe('no-store');
