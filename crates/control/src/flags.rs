@@ -30,6 +30,8 @@ pub(crate) struct Known {
     served: RwLock<BTreeMap<Place, Arc<ServedFlags>>>,
     /// Of those who serve at once, the later one waits: what is served never goes back.
     serving: tokio::sync::Mutex<()>,
+    /// Of those who read the record at once, the later one waits: what is known of it never goes back.
+    reading: tokio::sync::Mutex<()>,
     standing: RwLock<BTreeMap<Place, Standing>>,
     /// Kill switches on record that nobody has revived.
     kills: RwLock<Vec<FlagKill>>,

@@ -197,16 +197,17 @@ impl Control {
     /// What is left of each killed flag of a namespace, on record or about to be.
     pub(super) fn kills_of(&self, place: &Place) -> Vec<Flag> {
         let known = &self.inner.flags;
-        let mut all: Vec<Flag> = Vec::new();
+        // In this order: what leaves here has come there before.
+        let pressed = known.pressed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let on_record = read_lock(&known.kills);
+        let mut all: Vec<Flag> = Vec::new();
         for kill in on_record.iter().filter(|k| of(k, place)) {
             all.extend(File::parse(&kill.text).unwrap_or_default().flags);
         }
         drop(on_record);
-        let pressed = known.pressed.lock().unwrap_or_else(PoisonError::into_inner);
-        for one in pressed.iter().filter(|p| p.place == *place) {
+        for one in pressed.into_iter().filter(|p| p.place == *place) {
             if all.iter().all(|f| f.key != one.flag.key) {
-                all.push(one.flag.clone());
+                all.push(one.flag);
             }
         }
         all

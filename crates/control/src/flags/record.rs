@@ -73,6 +73,7 @@ impl Control {
     /// # Errors
     /// 503 without a database: what is known stays.
     pub(super) async fn read_flags(&self) -> Result<(), Problem> {
+        let _alone = self.inner.flags.reading.lock().await;
         let kills = self.store().flag_kills().await.or_problem()?;
         let keys = self.store().flag_keys().await.or_problem()?;
         let known = &self.inner.flags;
