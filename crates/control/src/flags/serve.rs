@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// The flags of a namespace, ready to be asked.
 #[derive(Debug)]
 pub struct ServedFlags {
-    /// Of the content and the kills over it: what answers depend on, and nothing else.
+    /// Of what the content says with the kills over it: what answers depend on, and nothing else.
     pub version: String,
     /// Since when it is served.
     pub since: DateTime<Utc>,
@@ -35,12 +35,8 @@ pub(super) fn faults(text: &str) -> Vec<FieldError> {
 /// Reads and compiles: milliseconds, for the largest files some hundred.
 fn made(text: Arc<str>, kills: Vec<Flag>, since: DateTime<Utc>) -> Option<ServedFlags> {
     let file = change::held(&File::parse(&text).ok()?, &kills);
-    let mut version = text.to_string();
-    for kill in &kills {
-        version.push('\n');
-        version.push_str(&kill.to_yaml());
-    }
-    let version = ofrep::version(&version);
+    // Of what it says, not of how it is written: neither a comment nor the mark that a kill leaves in the file is news.
+    let version = ofrep::version(&file.to_yaml());
     Some(ServedFlags { version, since, evaluator: Evaluator::new(&file), file, text, kills })
 }
 
@@ -77,7 +73,10 @@ impl Control {
             }
             let (kills, now) = (kills.clone(), self.now_utc());
             let made = tokio::task::spawn_blocking(move || made(text, kills, now)).await;
-            let Ok(Some(served)) = made else { continue };
+            let Ok(Some(mut served)) = made else { continue };
+            if let Some(before) = before.as_ref().filter(|b| b.version == served.version) {
+                served.since = before.since;
+            }
             write_lock(&known.served).insert(place.clone(), Arc::new(served));
             known.told.send_modify(|n| *n += 1);
             self.announce(store::FLAGS_TOPIC);
