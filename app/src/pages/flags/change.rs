@@ -26,7 +26,7 @@ pub(super) fn waiting(p: &FlagPage) -> AnyView {
         {reason}
         <ul class="sm ink2" role="list">{why}</ul>
         {late}
-        {difference_of(format!("What would change in {}", p.flag.key), &proposal.diff)}
+        <div class="mt">{difference_of(format!("What would change in {}", p.flag.key), &proposal.diff)}</div>
         <div class="acts mt">{decide(p, proposal)}{withdraw(p, proposal)}</div>
     };
     sect("wait-h", "A change waits", right, content.into_any())

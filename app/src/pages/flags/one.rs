@@ -41,7 +41,7 @@ pub(super) fn view(p: &FlagPage, tried: Option<&Tried>) -> AnyView {
         _ => word.to_owned(),
     };
     let title = format!("{}, {}", f.key, words.to_lowercase());
-    let description = f.description.clone().map(|d| view! { <p class="sm ink2 wrap">{d}</p> });
+    let description = f.description.clone().map(|d| view! { <p class="sm ink2 wrap mt">{d}</p> });
     let forbidden = (!p.kill.allowed && p.killed.is_none()).then(|| p.kill.why_not.clone()).flatten();
     let forbidden = forbidden.map(|why| view! { <span><b>"Kill switch"</b>": "{why}</span> });
     view! {
