@@ -32,6 +32,9 @@ function samples(release: number, n: number): string {
     select pg_notify('tidegate', '{"topic":"release:${release}"}');`;
 }
 
+// A trace takes a picture of the whole document again and again, on the thread that is measured.
+test.use({ trace: 'off' });
+
 test(`a delta on ${FRAMES} pages of three charts with ${POINTS} points`, async ({ world, service, release, browser }) => {
   const { replica, postgres, end } = await world.own('charts');
   const sql = (text: string) => execFileSync('psql', ['-qAt', '-v', 'ON_ERROR_STOP=1', '-c', text, postgres.url], { stdio: 'pipe' });
