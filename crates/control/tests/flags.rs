@@ -199,9 +199,10 @@ async fn a_kill_works_on_a_file_with_faults_and_reaches_it_once_it_is_mended() {
     assert_eq!(shop.is_on(shop.control()), Some(false));
     let page = shop.flag().await;
     assert_eq!(page.flag.state, FlagState::Killed);
-    assert!(page.killed.is_some_and(|k| k.recorded && k.by == "Jun"));
+    assert!(page.killed.is_some_and(|k| k.recorded && !k.written && k.by == "Jun"));
     shop.applied(FILE).await;
     shop.until("off in the file", async || shop.text().await.contains("killed:")).await;
+    shop.until("and said so", async || shop.flag().await.killed.is_some_and(|k| k.written)).await;
     assert_eq!(shop.is_on(shop.control()), Some(false));
 }
 

@@ -95,6 +95,7 @@ fn broken(constraint: &str) -> Option<Error> {
         }
         "notifications_once" => conflict("This was told there already."),
         "tokens_hash_key" => conflict("This token was issued already."),
+        "flag_keys_hash" | "flag_keys_stream" => conflict("This key was issued already."),
         "attempts_pkey" => conflict("This attempt was begun already."),
         "approvals_version_fkey" => {
             conflict("The plan has no version with this digest. Look at the newest version.")
@@ -102,6 +103,7 @@ fn broken(constraint: &str) -> Option<Error> {
         "releases_plan_fkey" | "rehearsals_plan_fkey" => Some(Error::NotFound("version of the plan")),
         "approvals_person_fkey"
         | "plan_versions_author_fkey"
+        | "flag_changes_person_fkey"
         | "tokens_person_fkey"
         | "incidents_lead_fkey" => Some(Error::NotFound("person")),
         "incident_entries_incident_fkey" => Some(Error::NotFound("incident")),

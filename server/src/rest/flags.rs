@@ -166,6 +166,8 @@ pub struct KilledBody {
     pub reason: String,
     /// It is on record, so that nothing but a person turns it on again.
     pub recorded: bool,
+    /// The ConfigMap says so, too: services that mount it have it on otherwise.
+    pub written: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -224,6 +226,7 @@ impl From<FlagPage> for WholeBody {
                 by: k.by,
                 reason: k.reason,
                 recorded: k.recorded,
+                written: k.written,
             }),
             flag: p.flag.into(),
             file: p.file.into(),

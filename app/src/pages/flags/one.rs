@@ -163,7 +163,7 @@ fn panel(p: &FlagPage) -> AnyView {
 
 fn killed(p: &FlagPage) -> AnyView {
     let Some(k) = &p.killed else { return nothing() };
-    let FlagKilled { at: when, by, reason, recorded } = k;
+    let FlagKilled { at: when, by, reason, recorded, written } = k;
     let reason = match reason.trim() {
         "" | NO_REASON => NO_REASON.to_owned(),
         reason => format!("“{reason}”"),
@@ -178,6 +178,11 @@ fn killed(p: &FlagPage) -> AnyView {
         }
         .into_any()
     };
+    let mounted = (!written).then(|| {
+        view! {
+            <small>"The ConfigMap does not say so yet: services that mount it, instead of asking here, still have it as it was. It is written as soon as that can be."</small>
+        }
+    });
     let revive = p.revive.as_ref().map(|deed| {
         if !deed.allowed {
             let why = deed.why_not.clone().unwrap_or_default();
@@ -203,7 +208,7 @@ fn killed(p: &FlagPage) -> AnyView {
         <div class="say" data-s="degraded" role="status">
             <p>
                 <strong>"Killed "{at(p.age.now, *when)}" by "<span class="wrap">{by.clone()}</span>": off for everybody."</strong>
-                <small class="wrap">{reason}</small>{record}
+                <small class="wrap">{reason}</small>{record}{mounted}
             </p>
             {revive}
         </div>

@@ -212,8 +212,13 @@ fn killed() -> FlagPage {
     p.kill = Deed::no("It is killed.");
     p.revive = Some(Deed::yes());
     let at = now() - chrono::TimeDelta::minutes(3);
-    p.killed =
-        Some(FlagKilled { at, by: "Jun Sato".into(), reason: "checkout fails".into(), recorded: true });
+    p.killed = Some(FlagKilled {
+        at,
+        by: "Jun Sato".into(),
+        reason: "checkout fails".into(),
+        recorded: true,
+        written: true,
+    });
     p
 }
 
@@ -235,6 +240,11 @@ fn a_killed_flag_says_by_whom_and_why_and_is_revived_with_a_reason() {
         !html.contains("/do/kill-flag") && !html.contains(r#"popovertarget="kill""#),
         "it was pressed already"
     );
+
+    assert!(!text(&html).contains("The ConfigMap does not say so yet"));
+    p.killed.iter_mut().for_each(|k| k.written = false);
+    let html = one("flag-killed-unwritten", &p, None);
+    assert_eq!(lacks(&html, &["The ConfigMap does not say so yet: services that mount it"]), None);
 
     p.revive = Some(Deed::no("As viewer you may not revive a killed feature flag."));
     if let Some(k) = &mut p.killed {

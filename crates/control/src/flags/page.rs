@@ -93,11 +93,15 @@ impl Control {
         let yaml = edit::part(&served.text, key).unwrap_or_else(|| flag.to_yaml());
         let same = |k: &store::FlagKill| k.flag == key && k.namespace == namespace && k.cluster == cluster;
         let on_record = read_lock(&self.inner.flags.kills).iter().any(same);
+        // Of the served text, kills or not: of a file with faults it is the last good one, which does not say so.
+        let own = File::parse(&served.text).unwrap_or_default();
+        let written = own.flag(key).is_some_and(|f| f.killed.is_some() && !f.enabled);
         let killed = flag.killed.clone().map(|k| FlagKilled {
             at: k.at,
             by: k.by,
             reason: k.reason,
             recorded: on_record,
+            written,
         });
         let default = flag.default_variant();
         let variants = flag.all_variants().into_iter().map(|v| FlagVariant {

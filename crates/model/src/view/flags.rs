@@ -127,6 +127,8 @@ pub struct FlagKilled {
     /// Is it on record, so that nothing but a person turns it on again? `false` while Postgres does not answer, and where
     /// somebody wrote the mark past Tidegate: then the file alone keeps it off.
     pub recorded: bool,
+    /// Does the ConfigMap say so, too? Services that mount it have it on otherwise.
+    pub written: bool,
 }
 
 /// A variant of a flag.
