@@ -9,7 +9,6 @@ use control::FlagStream;
 use flags::ofrep::Refetch;
 use futures::StreamExt as _;
 use http::{HeaderName, HeaderValue};
-use rand::Rng as _;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +17,9 @@ use std::time::Duration;
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// When a client should try again after a broken stream.
 const RETRY: Duration = Duration::from_secs(2);
-/// Streams open at once in this process. Each is a connection and about a kilobyte.
-const MOST: i64 = 10_000;
-/// So many clients a second are told once more are listening than can ask at once: they all ask when they are told.
-const TOLD_A_SECOND: u64 = 1000;
-const AT_ONCE: u64 = 2000;
+/// Streams open at once in this process. All are told at once, and then ask at once: a kill switch that reaches the last of them
+/// seconds later is none.
+const MOST: i64 = 20_000;
 
 pub(super) async fn open(
     State(door): State<Arc<Door>>,
@@ -63,20 +60,10 @@ pub(super) async fn open(
 
 /// The next change, until the process ends or the key is withdrawn.
 async fn next(door: &Door, changes: &mut FlagStream) -> Option<(String, DateTime<Utc>)> {
-    let change = tokio::select! {
-        () = door.ending.cancelled() => return None,
-        change = changes.changed() => change?,
-    };
-    let listening = u64::try_from(door.metrics.flag_streams()).unwrap_or(0);
-    if listening > AT_ONCE {
-        let over = Duration::from_millis(listening * 1000 / TOLD_A_SECOND);
-        let wait = rand::rng().random_range(Duration::ZERO..over);
-        tokio::select! {
-            () = door.ending.cancelled() => return None,
-            () = tokio::time::sleep(wait) => {}
-        }
+    tokio::select! {
+        () = door.ending.cancelled() => None,
+        change = changes.changed() => change,
     }
-    Some(change)
 }
 
 fn event(version: &str, since: DateTime<Utc>) -> Event {

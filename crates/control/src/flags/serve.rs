@@ -74,11 +74,16 @@ impl Control {
             let (kills, now) = (kills.clone(), self.now_utc());
             let made = tokio::task::spawn_blocking(move || made(text, kills, now)).await;
             let Ok(Some(mut served)) = made else { continue };
-            if let Some(before) = before.as_ref().filter(|b| b.version == served.version) {
-                served.since = before.since;
+            let same = before.as_ref().filter(|b| b.version == served.version);
+            let told_already = same.is_some();
+            if let Some(same) = same {
+                served.since = same.since;
             }
             write_lock(&known.served).insert(place.clone(), Arc::new(served));
-            known.told.send_modify(|n| *n += 1);
+            // Thousands may listen: none is woken for nothing.
+            if !told_already {
+                known.told.send_modify(|n| *n += 1);
+            }
             self.announce(store::FLAGS_TOPIC);
             return;
         }
