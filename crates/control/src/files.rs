@@ -28,7 +28,7 @@ pub(crate) struct Content<'a> {
 }
 
 /// Has this just been written by a replica, which is about to record it?
-pub(crate) fn just_written(live: &LiveFile, now: chrono::DateTime<chrono::Utc>) -> bool {
+fn just_written(live: &LiveFile, now: chrono::DateTime<chrono::Utc>) -> bool {
     live.written.as_ref().is_some_and(|(by, at)| by == OWN && now - *at < WRITTEN_WITHIN)
 }
 
